@@ -1,0 +1,3 @@
+//! The Latchkey command line.
+
+fn main() {}

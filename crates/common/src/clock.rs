@@ -1,0 +1,59 @@
+//! The time, from one place that tests can turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+/// The system's clock plus an offset that is zero outside tests. Clones share the offset.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    offset_ms: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// Now, in UTC.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now() + TimeDelta::milliseconds(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// Turns this clock and its clones forward, or back when `by` is negative.
+    pub fn turn(&self, by: TimeDelta) {
+        self.offset_ms.fetch_add(by.num_milliseconds(), Ordering::Relaxed);
+    }
+}
+
+/// RFC 3339 with milliseconds and `Z`, the form of every time in the HTTP contract.
+#[must_use]
+pub fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// `#[serde(serialize_with)]` for [`rfc3339`].
+pub fn serialize<S: serde::Serializer>(
+    time: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turned_clock_and_its_clone_agree() {
+        let clock = Clock::default();
+        let clone = clock.clone();
+        clock.turn(TimeDelta::hours(3));
+        assert!(clone.now() - Clock::default().now() > TimeDelta::minutes(179));
+    }
+
+    #[test]
+    fn times_have_milliseconds_and_z() {
+        let time = DateTime::from_timestamp_millis(1_700_000_000_120).unwrap();
+        assert_eq!(rfc3339(time), "2023-11-14T22:13:20.120Z");
+    }
+}

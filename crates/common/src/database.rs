@@ -1,0 +1,144 @@
+//! PostgreSQL: the pool, migrations, and LISTEN.
+
+use std::time::Duration;
+
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::pooled_connection::bb8::{self, PooledConnection, RunError};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::{
+    AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _};
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use tokio::time::sleep;
+
+use crate::settings::{Period, Secret};
+
+/// A pool of connections; clones share it.
+pub type Pool = bb8::Pool<AsyncPgConnection>;
+/// A connection lent by the pool.
+pub type Connection<'a> = PooledConnection<'a, AsyncPgConnection>;
+/// Why the pool lent none.
+pub type PoolError = RunError;
+
+/// Section `database`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// `postgres://user:password@host:port/database`.
+    pub url: Secret,
+    /// Connections in the pool.
+    pub max_connections: u32,
+    /// How long a request waits for a connection.
+    pub connect_timeout: Period,
+    /// How long one statement may run.
+    pub statement_timeout: Period,
+}
+
+impl DatabaseSettings {
+    /// A pool that connects on demand, so that a service starts while its database is away.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        let statement_timeout_ms = self.statement_timeout.0.as_millis();
+        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
+        manager.custom_setup = Box::new(move |url| {
+            Box::pin(async move {
+                let mut connection = AsyncPgConnection::establish(url).await?;
+                let setup = format!("SET statement_timeout = {statement_timeout_ms}");
+                connection
+                    .batch_execute(&setup)
+                    .await
+                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                ConnectionResult::Ok(connection)
+            })
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config(self.url.expose(), manager);
+        bb8::Pool::builder()
+            .max_size(self.max_connections)
+            .connection_timeout(self.connect_timeout.0)
+            .build_unchecked(manager)
+    }
+}
+
+/// Applies the pending `migrations` and names them.
+pub async fn migrate(url: &str, migrations: EmbeddedMigrations) -> Result<Vec<String>, String> {
+    let connection = AsyncPgConnection::establish(url)
+        .await
+        .map_err(|error| format!("the database can't be reached: {error}"))?;
+    let run = move || {
+        let mut harness = AsyncMigrationHarness::new(connection);
+        harness
+            .run_pending_migrations(migrations)
+            .map(|versions| versions.iter().map(ToString::to_string).collect())
+            .map_err(|error| format!("a migration failed: {error}"))
+    };
+    tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?
+}
+
+/// A readiness check: one statement on a connection of the pool.
+pub async fn check(pool: Pool) -> Result<(), String> {
+    let mut connection = pool.get().await.map_err(|error| error.to_string())?;
+    connection.batch_execute("SELECT 1").await.map_err(|error| error.to_string())
+}
+
+/// What a listener is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// Listening has begun, or begun again: whatever was sent before now was missed.
+    Connected,
+    /// A notification with its payload.
+    Notified(String),
+    /// The connection was lost; it is being made again.
+    Lost,
+}
+
+/// Listens on `channel` for ever, on a connection of its own, and makes it again when it breaks.
+pub async fn listen(url: Secret, channel: &'static str, mut on_wake: impl FnMut(Wake)) {
+    const FIRST_RETRY: Duration = Duration::from_millis(100);
+    const LAST_RETRY: Duration = Duration::from_secs(5);
+    let mut retry = FIRST_RETRY;
+    loop {
+        match AsyncPgConnection::establish(url.expose()).await {
+            Ok(mut connection) => {
+                // The channel is a literal of the service, never input.
+                if connection.batch_execute(&format!("LISTEN {channel}")).await.is_ok() {
+                    retry = FIRST_RETRY;
+                    on_wake(Wake::Connected);
+                    relay(&mut connection, &mut on_wake).await;
+                    on_wake(Wake::Lost);
+                }
+            }
+            Err(error) => tracing::warn!(channel, %error, "listen_failed"),
+        }
+        sleep(retry).await;
+        retry = (retry * 2).min(LAST_RETRY);
+    }
+}
+
+/// Hands on notifications until the connection breaks.
+async fn relay(connection: &mut AsyncPgConnection, on_wake: &mut impl FnMut(Wake)) {
+    let mut notifications = std::pin::pin!(connection.notifications_stream());
+    while let Some(Ok(notification)) = notifications.next().await {
+        on_wake(Wake::Notified(notification.payload));
+    }
+}
+
+/// Whether `error` says that the database is away or too slow, rather than that a statement is
+/// wrong.
+#[must_use]
+pub fn is_unavailable(error: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind, Error};
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+        | Error::BrokenTransactionManager => true,
+        Error::DatabaseError(_, information) => {
+            let message = information.message();
+            // statement_timeout, lock_timeout and a server going down have no kind of their own.
+            message.contains("canceling statement")
+                || message.contains("terminating connection")
+                || message.contains("connection closed")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,196 @@
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+
+use super::Problem;
+
+/// Bodies above this many bytes are refused with 413.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// A JSON body, parsed strictly: a wrong type, a missing or a duplicate member is a 400 that
+/// names the field; members that `T` does not know are left alone.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = payload.take();
+        let json = request.content_type().eq_ignore_ascii_case("application/json");
+        let sent = request.headers().contains_key(CONTENT_TYPE);
+        let announced = announced_length(request);
+        Box::pin(async move {
+            if announced > MAX_BYTES {
+                return Err(too_large().into());
+            }
+            let bytes = read(payload).await?;
+            // An endpoint whose body is optional takes `Body<Option<_>>` and no content type.
+            if !json && (sent || !bytes.is_empty()) {
+                return Err(Problem::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "unsupported_media_type",
+                    "send JSON with `Content-Type: application/json`",
+                )
+                .into());
+            }
+            let bytes = if bytes.is_empty() { b"null".as_slice() } else { &bytes };
+            Ok(Self(parse(bytes)?))
+        })
+    }
+}
+
+fn announced_length(request: &HttpRequest) -> usize {
+    let length = request.headers().get(actix_web::http::header::CONTENT_LENGTH);
+    length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+async fn read(mut payload: Payload) -> Result<web::BytesMut, Error> {
+    let mut bytes = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        bytes.extend_from_slice(&chunk?);
+        if bytes.len() > MAX_BYTES {
+            return Err(too_large().into());
+        }
+    }
+    Ok(bytes)
+}
+
+pub(super) fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "payload_too_large",
+        "bodies may have at most 65536 bytes",
+    )
+}
+
+/// Parses `bytes`; the message names the field, never its value.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value =
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| explain(&error))?;
+    deserializer.end().map_err(|_| not_json("there is more after the JSON value"))?;
+    Ok(value)
+}
+
+fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let inner = error.inner();
+    if !inner.is_data() {
+        return not_json("the body is not valid JSON");
+    }
+    let text = inner.to_string();
+    let path = error.path().to_string();
+    let quoted = text.split('`').nth(1).unwrap_or_default();
+    let (field, what) = if text.starts_with("missing field") {
+        (join(&path, quoted), "is missing".to_owned())
+    } else if text.starts_with("duplicate field") {
+        (join(&path, quoted), "is given twice".to_owned())
+    } else if path == "." {
+        return not_json("the body must be a JSON object");
+    } else {
+        let expected =
+            text.split("expected ").nth(1).and_then(|rest| rest.split(" at line").next());
+        (path, expected.map_or_else(|| "is not valid".to_owned(), |what| format!("must be {what}")))
+    };
+    Problem::invalid_field(&field, format!("`{field}` {what}"))
+}
+
+fn join(path: &str, field: &str) -> String {
+    // For a missing or duplicate member the path names its parent, or already the member.
+    if path == "." || path == field || path.ends_with(&format!(".{field}")) {
+        if path == "." { field.to_owned() } else { path.to_owned() }
+    } else {
+        format!("{path}.{field}")
+    }
+}
+
+fn not_json(message: &'static str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_request", message)
+}
+
+/// The query string, with the same errors as [`Body`].
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = Error;
+    type Future = std::future::Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        std::future::ready(match web::Query::<T>::from_query(request.query_string()) {
+            Ok(query) => Ok(Self(query.into_inner())),
+            Err(error) => {
+                let message = format!("the query string is not valid: {error}");
+                Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_request", message).into())
+            }
+        })
+    }
+}
+
+/// A path parameter; one that does not parse is answered by the handler's own "no such thing".
+pub struct SegmentPath<T>(pub Option<T>);
+
+impl<T: std::str::FromStr> FromRequest for SegmentPath<T> {
+    type Error = Error;
+    type Future = std::future::Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let value = request.match_info().iter().next().and_then(|(_, value)| value.parse().ok());
+        std::future::ready(Ok(Self(value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Login {
+        username: String,
+        device_proof: Option<Proof>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Proof {
+        nonce: String,
+    }
+
+    fn refusal(json: &str) -> (String, Option<String>) {
+        let problem = parse::<Login>(json.as_bytes()).unwrap_err();
+        let field = problem.details.map(|details| details["field"].as_str().unwrap().to_owned());
+        (problem.message.into_owned(), field)
+    }
+
+    #[test]
+    fn the_field_that_is_wrong_is_named() {
+        for (json, message, field) in [
+            (r"{}", "`username` is missing", Some("username")),
+            (r#"{"username":1}"#, "`username` must be a string", Some("username")),
+            (
+                r#"{"username":"secret-a","username":"b"}"#,
+                "`username` is given twice",
+                Some("username"),
+            ),
+            (
+                r#"{"username":"a","device_proof":{}}"#,
+                "`device_proof.nonce` is missing",
+                Some("device_proof.nonce"),
+            ),
+            (r"[]", "the body must be a JSON object", None),
+            (r#"{"username":"a"} x"#, "there is more after the JSON value", None),
+            (r#"{"username":"a"#, "the body is not valid JSON", None),
+            ("null", "the body must be a JSON object", None),
+        ] {
+            assert_eq!(refusal(json), (message.to_owned(), field.map(str::to_owned)), "{json}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use std::future::{Ready, ready};
+use std::net::{IpAddr, Ipv6Addr};
+
+use actix_web::dev::Payload;
+use actix_web::{Error, FromRequest, HttpRequest, web};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// Networks whose `X-Forwarded-For` is believed.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(pub Vec<IpNet>);
+
+impl TrustedProxies {
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The nearest address that is not one of our proxies; forged entries lie further out.
+    fn client_of(&self, peer: IpAddr, forwarded: &[&str]) -> IpAddr {
+        let mut client = peer;
+        let hops = forwarded.iter().flat_map(|header| header.split(',')).map(str::trim);
+        for hop in hops.rev().map(str::parse::<IpAddr>) {
+            if !self.trusts(client) {
+                break;
+            }
+            let Ok(hop) = hop else { break };
+            client = hop.to_canonical();
+        }
+        client
+    }
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// What limits count by: the address, or an IPv6 customer's whole /64.
+    #[must_use]
+    pub fn limit_key(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6(network_of(address, 64)),
+        }
+    }
+
+    /// What people and logs are shown: the /24 or /48, never the whole address.
+    #[must_use]
+    pub fn range(self) -> String {
+        match self.0 {
+            IpAddr::V4(address) => Ipv4Net::new_assert(address, 24).trunc().to_string(),
+            IpAddr::V6(address) => Ipv6Net::new_assert(address, 48).trunc().to_string(),
+        }
+    }
+}
+
+fn network_of(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
+    Ipv6Net::new_assert(address, prefix).network()
+}
+
+impl FromRequest for ClientAddress {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let peer = request
+            .peer_addr()
+            .map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |address| address.ip().to_canonical());
+        let forwarded: Vec<&str> = request
+            .headers()
+            .get_all("x-forwarded-for")
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let client = request
+            .app_data::<web::Data<TrustedProxies>>()
+            .map_or(peer, |proxies| proxies.client_of(peer, &forwarded));
+        ready(Ok(Self(client)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, forwarded: &[&str]) -> String {
+        let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]);
+        proxies.client_of(peer.parse().unwrap(), forwarded).to_string()
+    }
+
+    #[test]
+    fn forwarded_addresses_are_believed_only_from_our_proxies() {
+        assert_eq!(client("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["1.1.1.1, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["garbage"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn an_ipv6_customer_counts_as_one() {
+        let address = |text: &str| ClientAddress(text.parse().unwrap());
+        assert_eq!(address("2001:db8::1").limit_key(), address("2001:db8::ffff").limit_key());
+        assert_eq!(address("192.0.2.77").range(), "192.0.2.0/24");
+    }
+}

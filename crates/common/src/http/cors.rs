@@ -1,0 +1,135 @@
+use std::collections::HashSet;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, web};
+use serde::Deserialize;
+
+use crate::settings::List;
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+const REQUEST_HEADERS: HeaderValue =
+    HeaderValue::from_static("authorization, content-type, x-request-id");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("etag, retry-after, www-authenticate, x-request-id");
+const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// Section `cors`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorsSettings {
+    /// Exact origins that browsers may call from.
+    pub allowed_origins: List<Origin>,
+}
+
+/// A serialised origin (RFC 6454, section 6.2): scheme, host, optional port, nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin(String);
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not an exact origin such as https://app.example.com");
+        let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+        let plain = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte)
+        };
+        if matches!(scheme, "http" | "https") && !rest.is_empty() && rest.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(wrong())
+        }
+    }
+}
+
+/// Who may call from a browser.
+#[derive(Clone)]
+pub struct Cors {
+    allowed: Arc<HashSet<String>>,
+    public_paths: &'static [&'static str],
+}
+
+impl Cors {
+    /// `public_paths` are open to all origins, without credentials (keys and metadata).
+    #[must_use]
+    pub fn new(settings: &CorsSettings, public_paths: &'static [&'static str]) -> Self {
+        let allowed = settings.allowed_origins.0.iter().map(|origin| origin.0.clone()).collect();
+        Self { allowed: Arc::new(allowed), public_paths }
+    }
+
+    /// The headers for an answer to `origin` on `path`; none for anyone not allowed.
+    fn grant(&self, path: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) -> bool {
+        if self.public_paths.contains(&path) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+            return true;
+        }
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        let Some(origin) = origin else { return false };
+        if !origin.to_str().is_ok_and(|origin| self.allowed.contains(origin)) {
+            return false;
+        }
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        true
+    }
+}
+
+/// Answers preflights (Fetch standard, section 3.2.2) and marks every other answer, errors too.
+pub(crate) async fn with_cors(
+    cors: web::Data<Cors>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let path = request.path().to_owned();
+    let preflight = request.method() == Method::OPTIONS
+        && origin.is_some()
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if preflight {
+        request.into_response(HttpResponse::NoContent().finish())
+    } else {
+        let kept = request.request().clone();
+        match next.call(request).await {
+            Ok(response) => response.map_into_boxed_body(),
+            Err(error) => ServiceResponse::new(kept, error.error_response()),
+        }
+    };
+    let headers = response.headers_mut();
+    if cors.grant(&path, origin.as_ref(), headers) && preflight {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exact_origins_are_accepted() {
+        for good in ["https://app.example.com", "http://localhost:3000", "http://[::1]:8080"] {
+            assert!(good.parse::<Origin>().is_ok(), "{good}");
+        }
+        for bad in [
+            "*",
+            "https://*",
+            "app.example.com",
+            "https://a.example/",
+            "https://A.example",
+            "null",
+            "",
+        ] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! HTTP as all services speak it: one error body, request ids, strict JSON, CORS, documentation.
+
+mod body;
+mod client_address;
+mod context;
+mod cors;
+mod documentation;
+mod operations;
+mod probes;
+mod problem;
+
+pub use body::{Body, Query, SegmentPath};
+pub use client_address::{ClientAddress, TrustedProxies};
+pub use context::RequestId;
+pub(crate) use context::{Context, with_context};
+pub(crate) use cors::with_cors;
+pub use cors::{Cors, CorsSettings, Origin};
+pub(crate) use documentation::pages;
+pub use operations::Operations;
+pub use probes::{Health, Ready};
+pub(crate) use probes::{health, ready};
+pub use problem::{ErrorBody, Problem};

@@ -1,0 +1,17 @@
+//! What all Latchkey services share: settings, the error body, request ids, logs, metrics, the
+//! admin listener, health, the OpenAPI pages, the database pool, and draining on SIGTERM.
+//!
+//! A service is its own rooms and a `main.rs` that hands [`service::run`] its settings schema and
+//! a function that builds a [`service::Blueprint`].
+
+pub mod claims;
+pub mod clock;
+pub mod database;
+pub mod device_key;
+pub mod http;
+pub mod metrics;
+pub mod paging;
+pub mod readiness;
+pub mod service;
+pub mod settings;
+pub mod telemetry;

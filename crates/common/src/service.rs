@@ -1,0 +1,184 @@
+//! A service from its settings to its end: build, listen, run, drain.
+
+mod admin;
+mod run;
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpRequest, HttpServer, web};
+use ipnet::IpNet;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::AppExt as _;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub use run::{ServiceSettings, run};
+
+use crate::http::{Context, Cors, Operations, TrustedProxies, health, pages, ready};
+use crate::http::{with_context, with_cors};
+use crate::metrics::{HttpMetrics, Metrics};
+use crate::readiness::Readiness;
+use crate::settings::{List, Period};
+
+/// Section `http`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port; 0 takes a free one.
+    pub port: u16,
+    /// Worker threads; 0 is one a core.
+    pub workers: usize,
+    /// How long requests in flight may take after SIGTERM.
+    pub drain_timeout: Period,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: List<IpNet>,
+}
+
+/// Section `admin`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminSettings {
+    /// Address of the admin listener.
+    pub host: IpAddr,
+    /// Its port; 0 takes a free one.
+    pub port: u16,
+}
+
+type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+
+/// Everything that [`Blueprint::listen`] makes a running service of.
+pub struct Blueprint {
+    /// The OpenAPI document's title, version and security schemes; paths come from `routes`.
+    pub document: OpenApi,
+    /// The service's state and its route table.
+    pub routes: Routes,
+    /// The registry that `/metrics` renders.
+    pub metrics: Metrics,
+    /// What `/ready` asks.
+    pub readiness: Readiness,
+    /// Who may call from a browser.
+    pub cors: Cors,
+    /// Cancelled when the service begins to drain; live connections end themselves then.
+    pub draining: CancellationToken,
+}
+
+/// A service that listens.
+pub struct Running {
+    /// Where the public listener is.
+    pub address: SocketAddr,
+    /// Where the admin listener is.
+    pub admin_address: SocketAddr,
+    public: actix_web::dev::Server,
+    admin: actix_web::dev::Server,
+    draining: CancellationToken,
+}
+
+impl Blueprint {
+    /// The document with every documented route in it.
+    #[must_use]
+    pub fn openapi(&self) -> OpenApi {
+        let routes = Arc::clone(&self.routes);
+        App::new()
+            .into_utoipa_app()
+            .openapi(self.document.clone())
+            .configure(move |config| all_routes(config, &routes))
+            .split_for_parts()
+            .1
+    }
+
+    /// Opens both ports and starts to serve.
+    pub fn listen(self, http: &HttpSettings, admin: &AdminSettings) -> std::io::Result<Running> {
+        let public_socket = bind(http.host, http.port)?;
+        let admin_socket = bind(admin.host, admin.port)?;
+        let (address, admin_address) = (public_socket.local_addr()?, admin_socket.local_addr()?);
+        let admin_server =
+            admin::serve(admin_socket, self.metrics.clone(), self.readiness.clone())?;
+        let draining = self.draining.clone();
+        let public = self.serve(public_socket, http)?;
+        Ok(Running { address, admin_address, public, admin: admin_server, draining })
+    }
+
+    fn serve(
+        self,
+        socket: TcpListener,
+        http: &HttpSettings,
+    ) -> std::io::Result<actix_web::dev::Server> {
+        let document = self.openapi();
+        let operations = Operations::of(&document);
+        let metrics = HttpMetrics::register(&self.metrics);
+        let context = web::Data::new(Context { operations: operations.clone(), metrics });
+        let cors = web::Data::new(self.cors);
+        let readiness = web::Data::new(self.readiness);
+        let proxies = web::Data::new(TrustedProxies(http.trusted_proxies.0.clone()));
+        let routes = self.routes;
+        let mut server = HttpServer::new(move || {
+            let (document, routes) = (document.clone(), Arc::clone(&routes));
+            let operations = operations.clone();
+            let (app, _) = App::new()
+                .into_utoipa_app()
+                .app_data(context.clone())
+                .app_data(cors.clone())
+                .app_data(readiness.clone())
+                .app_data(proxies.clone())
+                .configure(move |config| all_routes(config, &routes))
+                .split_for_parts();
+            app.configure(move |config| pages(config, document))
+                .default_service(web::to(move |request: HttpRequest| {
+                    let response = operations.refuse(&request);
+                    async move { response }
+                }))
+                .wrap(from_fn(with_cors))
+                .wrap(from_fn(with_context))
+        })
+        .disable_signals()
+        .shutdown_timeout(http.drain_timeout.0.as_secs());
+        if http.workers > 0 {
+            server = server.workers(http.workers);
+        }
+        Ok(server.listen(socket)?.run())
+    }
+}
+
+fn all_routes(config: &mut ServiceConfig, routes: &Routes) {
+    config.service(health).service(ready);
+    routes(config);
+}
+
+fn bind(host: IpAddr, port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind((host, port)).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("{host}:{port} can't be opened: {error}"))
+    })
+}
+
+impl Running {
+    /// Serves until `stop` is cancelled, then drains: the listener closes, live connections are
+    /// told, requests in flight end.
+    pub async fn run_until(self, stop: CancellationToken) -> std::io::Result<()> {
+        let (public, admin) = (self.public.handle(), self.admin.handle());
+        let (draining, span) = (self.draining, tracing::Span::current());
+        let drain = async move {
+            stop.cancelled().await;
+            span.in_scope(|| tracing::info!("draining"));
+            draining.cancel();
+            stop_all(&public, &admin).await;
+        };
+        let servers = async { tokio::try_join!(self.public, self.admin) };
+        let (result, ()) = tokio::join!(servers, drain);
+        result.map(|_| ())
+    }
+}
+
+async fn stop_all(public: &ServerHandle, admin: &ServerHandle) {
+    // The public listener first, so that the admin one can still be scraped while it drains.
+    public.stop(true).await;
+    admin.stop(false).await;
+    // Workers report their end just before their threads are gone.
+    tokio::time::sleep(Duration::ZERO).await;
+}

@@ -1,0 +1,44 @@
+//! The admin listener: `/metrics`, `/live`, `/ready`.
+
+use std::net::TcpListener;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use serde_json::json;
+
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+
+pub(super) fn serve(
+    socket: TcpListener,
+    metrics: Metrics,
+    readiness: Readiness,
+) -> std::io::Result<Server> {
+    let (metrics, readiness) = (web::Data::new(metrics), web::Data::new(readiness));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(metrics.clone())
+            .app_data(readiness.clone())
+            .route("/metrics", web::get().to(render))
+            .route("/live", web::get().to(live))
+            .route("/ready", web::get().to(ready))
+    });
+    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(socket)?.run())
+}
+
+async fn render(metrics: web::Data<Metrics>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(metrics.render())
+}
+
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "live" }))
+}
+
+/// Each dependency with its state and how long it took to say so.
+async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
+    let findings = readiness.check().await;
+    let all = findings.iter().all(|finding| finding.reason.is_none());
+    let mut response = if all { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let status = if all { "ready" } else { "not_ready" };
+    response.json(json!({ "status": status, "dependencies": findings }))
+}

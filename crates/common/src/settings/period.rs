@@ -1,0 +1,46 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Deserializer};
+
+/// A span of time: `10s`, `15m`, `2h`, `30d`, or a bare number of seconds as older deployments
+/// wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(pub Duration);
+
+impl Period {
+    /// For arithmetic with times; spans beyond some millions of years are cut there.
+    #[must_use]
+    pub fn as_delta(self) -> TimeDelta {
+        TimeDelta::from_std(self.0).unwrap_or(TimeDelta::MAX)
+    }
+
+    /// Whole seconds.
+    #[must_use]
+    pub fn as_secs(self) -> i64 {
+        i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Seconds(u64),
+            Text(String),
+        }
+        let duration = match Given::deserialize(deserializer)? {
+            Given::Seconds(seconds) => Duration::from_secs(seconds),
+            Given::Text(text) => match text.trim().parse() {
+                Ok(seconds) => Duration::from_secs(seconds),
+                Err(_) => humantime::parse_duration(&text).map_err(|_| {
+                    serde::de::Error::custom(format!(
+                        "`{text}` is not a span of time such as 10s, 15m or 30d"
+                    ))
+                })?,
+            },
+        };
+        Ok(Self(duration))
+    }
+}

@@ -1,0 +1,61 @@
+//! The sections that every service has.
+
+use serde::Deserialize;
+
+use super::Setting;
+
+/// Where a service runs; decides which secrets are acceptable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeploymentEnvironment {
+    /// On somebody's machine, with secrets that everybody knows.
+    Development,
+    /// Everywhere else.
+    Production,
+}
+
+/// `environment` and `log`.
+pub const GENERAL: &[Setting] = &[
+    Setting::new(
+        "environment",
+        "`production` or `development`; the latter accepts development secrets",
+    )
+    .default("production"),
+    Setting::new("log.level", "Log level, or levels by target: `info,user_service=debug`")
+        .default("info")
+        .alias("LOG_LEVEL"),
+];
+
+/// `http`, but for the port, which differs by service.
+pub const HTTP: &[Setting] = &[
+    Setting::new("http.host", "Address to listen on").default("127.0.0.1"),
+    Setting::new("http.workers", "Worker threads; 0 is one a core").default("0"),
+    Setting::new("http.drain_timeout", "How long requests in flight may take after SIGTERM")
+        .default("20s"),
+    Setting::new("http.trusted_proxies", "Networks (CIDR) whose `X-Forwarded-For` is believed")
+        .default(""),
+];
+
+/// `admin.host`; the port differs by service.
+pub const ADMIN: &[Setting] =
+    &[Setting::new("admin.host", "Address of the admin listener (metrics, readiness)")
+        .default("127.0.0.1")];
+
+/// `cors`.
+pub const CORS: &[Setting] = &[Setting::new(
+    "cors.allowed_origins",
+    "Exact origins (`https://app.example.com`) that browsers may call from",
+)
+.default("")
+.alias("FRONTEND_ORIGINS")];
+
+/// `database`, but for the URL, whose development value differs by service.
+pub const DATABASE: &[Setting] = &[
+    Setting::new("database.max_connections", "Connections in the pool").default("16"),
+    Setting::new(
+        "database.connect_timeout",
+        "How long a request waits for a connection before 503",
+    )
+    .default("3s"),
+    Setting::new("database.statement_timeout", "How long one statement may run").default("10s"),
+];

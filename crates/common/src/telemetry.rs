@@ -1,0 +1,40 @@
+//! Logs: one JSON object a line on standard output.
+
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+/// Section `log`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// A level (`info`) or directives by target (`info,user_service=debug`).
+    pub level: LogLevel,
+}
+
+/// A filter that parses.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct LogLevel(String);
+
+impl TryFrom<String> for LogLevel {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        // Older deployments wrote INFO, and `tracing` is content with either case.
+        match EnvFilter::try_new(&text) {
+            Ok(_) => Ok(Self(text)),
+            Err(error) => Err(format!("not a log level or filter: {error}")),
+        }
+    }
+}
+
+/// Starts logging; a second call in one process (tests) changes nothing.
+pub fn init(settings: &LogSettings) {
+    let _already_started = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_env_filter(EnvFilter::new(&settings.level.0))
+        .try_init();
+}

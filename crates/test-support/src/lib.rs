@@ -1,0 +1,1 @@
+//! Real databases, services and clients for Latchkey's tests.

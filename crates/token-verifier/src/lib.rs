@@ -1,0 +1,1 @@
+//! Verifies Latchkey access tokens against cached keys and a feed of revocations.

@@ -1,0 +1,1 @@
+//! AES-256-CBC with HMAC-SHA-256, bound to an identity, under a versioned keyring.

@@ -1,0 +1,3 @@
+//! Runs, tests and measures Latchkey.
+
+fn main() {}

@@ -1,0 +1,29 @@
+# Thin names for what cargo does; `just` alone lists them.
+default:
+    @just --list
+
+# Postgres, migrations and every service, until Ctrl-C
+up *args:
+    cargo xtask up {{args}}
+
+# Formatting, clippy, tests and documentation
+test *args:
+    cargo xtask test {{args}}
+
+# The main story, played against running services
+demo *args:
+    cargo xtask demo {{args}}
+
+# Measurements, as a Markdown table
+bench *args:
+    cargo xtask bench {{args}}
+
+# Pending migrations of every service
+migrate:
+    cargo run --package latchkey -- migrate run
+
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo clippy --workspace --all-targets -- --deny warnings

@@ -1,0 +1,1 @@
+//! Rooms, messages and live delivery behind Latchkey access tokens.

@@ -1,0 +1,1 @@
+//! Issuer: accounts, devices, sessions, access tokens and keys.
