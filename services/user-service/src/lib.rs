@@ -1,1 +1,22 @@
-//! Issuer: accounts, devices, sessions, access tokens and keys.
+//! Issuer of a chat system's sign-in: accounts, devices, sessions, access tokens with a key id
+//! per device, rotating refresh tokens, JWKS and the change feed.
+
+pub mod app;
+pub mod config;
+mod devices;
+mod error;
+mod feed;
+mod handlers;
+mod limits;
+mod metrics;
+pub mod models;
+mod passwords;
+mod schema;
+mod sessions;
+mod signing;
+
+pub use error::Error;
+
+/// The steps that build the service's tables.
+pub const MIGRATIONS: diesel_migrations::EmbeddedMigrations =
+    diesel_migrations::embed_migrations!("../../migrations/user-service");

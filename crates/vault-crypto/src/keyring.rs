@@ -1,0 +1,170 @@
+use std::fmt;
+use std::sync::Arc;
+
+use hmac::Mac as _;
+use rand::RngExt as _;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::Identity;
+use crate::cipher::{self, IV_BYTES, Key};
+use crate::sealed::{self, Sealed, VERSION};
+
+const ENCRYPTION_INFO: &str = "latchkey vault encryption v1";
+const MAC_INFO: &str = "latchkey vault mac v1";
+const KEY_ID_INFO: &str = "latchkey vault key id v1";
+const MAX_KEY_ID: usize = 32;
+const NOT_HEX: &str = "is not 64 hex characters";
+
+/// A keyring that can't be used; one line, and never any key material.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("keyring: key {position} {what}")]
+pub struct KeyringError {
+    position: usize,
+    what: &'static str,
+}
+
+impl KeyringError {
+    pub(crate) fn not_hex() -> Self {
+        Self { position: 1, what: NOT_HEX }
+    }
+}
+
+/// A sealed value that does not open: damaged, another's, or under a key that the ring lacks.
+/// All look the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a sealed value can't be opened")]
+pub struct OpenError;
+
+/// Keys by id; the first writes, all read. Clones share them.
+#[derive(Clone)]
+pub struct Keyring(Arc<Vec<RingKey>>);
+
+struct RingKey {
+    id: String,
+    encryption: Key,
+    mac: Key,
+}
+
+impl Keyring {
+    /// From `id:<64 hex>`, comma separated. Ids are 1 to 32 of `[a-z0-9_-]`; a key without an id
+    /// gets one derived from it.
+    pub fn parse(text: &str) -> Result<Self, KeyringError> {
+        let mut keys: Vec<RingKey> = Vec::new();
+        for (index, part) in text.split(',').enumerate() {
+            let wrong = |what| KeyringError { position: index + 1, what };
+            let key = RingKey::parse(part.trim()).map_err(wrong)?;
+            if keys.iter().any(|other| other.id == key.id) {
+                return Err(wrong("repeats an id"));
+            }
+            keys.push(key);
+        }
+        Ok(Self(Arc::new(keys)))
+    }
+
+    /// The key that writes.
+    #[must_use]
+    pub fn writing_key_id(&self) -> &str {
+        &self.0[0].id
+    }
+
+    /// All ids, the writing key's first.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| key.id.as_str())
+    }
+
+    /// Whether the ring can read what `key_id` sealed.
+    #[must_use]
+    pub fn contains(&self, key_id: &str) -> bool {
+        self.find(key_id).is_some()
+    }
+
+    /// Seals `plaintext` for the place that `identity` names, under a random IV.
+    #[must_use]
+    pub fn seal(&self, identity: &Identity, plaintext: &[u8]) -> Sealed {
+        let key = &self.0[0];
+        let mut iv = [0; IV_BYTES];
+        rand::rng().fill(&mut iv);
+        let ciphertext = cipher::encrypt(&key.encryption, &iv, plaintext);
+        let mut bytes = vec![VERSION, key.id_length()];
+        bytes.extend_from_slice(key.id.as_bytes());
+        let tag = key.tag(&bytes, identity, &iv, &ciphertext).finalize().into_bytes();
+        bytes.extend_from_slice(&iv);
+        bytes.extend_from_slice(&ciphertext);
+        bytes.extend_from_slice(&tag);
+        Sealed { key_id: key.id.clone(), bytes }
+    }
+
+    /// Opens what was sealed for `identity`; every kind of damage is the one [`OpenError`].
+    pub fn open(
+        &self,
+        identity: &Identity,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let parts = sealed::split(sealed).ok_or(OpenError)?;
+        let key = self.find(parts.key_id).ok_or(OpenError)?;
+        key.tag(parts.header, identity, parts.iv, parts.ciphertext)
+            .verify_slice(parts.tag)
+            .map_err(|_| OpenError)?;
+        cipher::decrypt(&key.encryption, parts.iv, parts.ciphertext)
+            .map(Zeroizing::new)
+            .ok_or(OpenError)
+    }
+
+    fn find(&self, key_id: &str) -> Option<&RingKey> {
+        self.0.iter().find(|key| key.id == key_id)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.key_ids()).finish()
+    }
+}
+
+impl RingKey {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let (id, hex) = text.split_once(':').map_or((None, text), |(id, hex)| (Some(id), hex));
+        let key = cipher::parse_key(hex).ok_or(NOT_HEX)?;
+        let id = match id {
+            None => {
+                // Of a derived key, so that the id tells nothing of the key itself.
+                let digest = Sha256::digest(*cipher::derive(&key, KEY_ID_INFO));
+                hex::encode(&digest[..4])
+            }
+            Some(id) if is_key_id(id) => id.to_owned(),
+            Some(_) => return Err("has an id that is not 1 to 32 of a-z, 0-9, _ and -"),
+        };
+        let encryption = cipher::derive(&key, ENCRYPTION_INFO);
+        Ok(Self { id, encryption, mac: cipher::derive(&key, MAC_INFO) })
+    }
+
+    fn id_length(&self) -> u8 {
+        // Ids have at most 32 bytes.
+        u8::try_from(self.id.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The header says its own length, the identity's length precedes it, the IV's is fixed.
+    fn tag(
+        &self,
+        header: &[u8],
+        identity: &Identity,
+        iv: &[u8; IV_BYTES],
+        ciphertext: &[u8],
+    ) -> hmac::Hmac<Sha256> {
+        let identity = identity.as_bytes();
+        let length = (identity.len() as u64).to_be_bytes();
+        cipher::mac(self.mac.as_ref(), &[header, &length, identity, iv, ciphertext])
+    }
+}
+
+fn is_key_id(id: &str) -> bool {
+    let allowed = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
+    };
+    (1..=MAX_KEY_ID).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+#[cfg(test)]
+#[path = "keyring_tests.rs"]
+mod tests;

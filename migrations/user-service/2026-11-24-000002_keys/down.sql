@@ -1,0 +1,4 @@
+DROP TABLE key_changes;
+DROP FUNCTION wake_key_change_readers;
+DROP TABLE published_keys;
+DROP TABLE user_keysets;

@@ -1,0 +1,157 @@
+//! What can go wrong in user-service, and what callers are told of it.
+//!
+//! Handlers parse into [`common::http::Problem`]s of their own (400, 413, 415); rooms and models
+//! return this. Database errors become 503 where the database is away and 500 where we are
+//! wrong, and are logged there, once.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use common::database::PoolError;
+use common::http::Problem;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A request that does not parse or a condition that has its own words.
+    #[error("{0}")]
+    Request(Problem),
+    /// Registration: the name is taken by another user.
+    #[error("username taken")]
+    UsernameTaken,
+    /// Registration is switched off.
+    #[error("registration closed")]
+    RegistrationClosed,
+    /// Login: any wrong part of it.
+    #[error("invalid credentials")]
+    InvalidCredentials,
+    /// Refresh: any token that buys nothing.
+    #[error("invalid refresh token")]
+    InvalidRefreshToken,
+    /// Refresh: others hold the family.
+    #[error("refresh in progress")]
+    RefreshInProgress,
+    /// A limit; how long until it gives way.
+    #[error("rate limited")]
+    RateLimited(Duration),
+    /// The password queue or another bounded room is full.
+    #[error("busy")]
+    Busy(Duration),
+    /// No access token, or none that is good.
+    #[error("unauthorized")]
+    Unauthorized {
+        /// Whether one was sent.
+        token_sent: bool,
+    },
+    /// A sensitive change needs the password or a fresh sign-in (RFC 9470's error name).
+    #[error("insufficient user authentication")]
+    InsufficientUserAuthentication,
+    /// No such session of the caller.
+    #[error("session not found")]
+    SessionNotFound,
+    /// No such device of the caller.
+    #[error("device not found")]
+    DeviceNotFound,
+    /// No such published key.
+    #[error("no such key")]
+    NoSuchKey,
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+    /// The pool.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// What should not happen.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Request(problem)
+    }
+}
+
+impl From<vault_crypto::OpenError> for Error {
+    fn from(error: vault_crypto::OpenError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl Error {
+    /// The answer's parts; every variant is named, so that a new one can't be forgotten.
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Request(problem) => problem.clone(),
+            Self::UsernameTaken => Problem::new(
+                StatusCode::CONFLICT,
+                "username_taken",
+                "that username is taken; choose another",
+            ),
+            Self::RegistrationClosed => Problem::new(
+                StatusCode::FORBIDDEN,
+                "registration_closed",
+                "registration is closed; ask the operator for an account",
+            ),
+            Self::InvalidCredentials => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_credentials",
+                "username, password or device proof is wrong",
+            ),
+            Self::InvalidRefreshToken => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_refresh_token",
+                "the refresh token is invalid, expired or revoked; log in again",
+            ),
+            Self::RefreshInProgress => Problem::new(
+                StatusCode::CONFLICT,
+                "refresh_in_progress",
+                "this session is being refreshed by another request; try again",
+            )
+            .with_retry_after(Duration::from_secs(1)),
+            Self::RateLimited(after) => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "too many requests; wait as long as Retry-After says",
+            )
+            .with_retry_after(*after),
+            Self::Busy(after) => {
+                Problem::unavailable("busy", "too much at once; try again shortly", *after)
+            }
+            Self::Unauthorized { token_sent } => Problem::unauthorized(*token_sent),
+            Self::InsufficientUserAuthentication => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "insufficient_user_authentication",
+                "send `current_password`, or log in again first",
+            ),
+            Self::SessionNotFound => Problem::new(
+                StatusCode::NOT_FOUND,
+                "session_not_found",
+                "you have no such session",
+            ),
+            Self::DeviceNotFound => {
+                Problem::new(StatusCode::NOT_FOUND, "device_not_found", "you have no such device")
+            }
+            Self::NoSuchKey => {
+                Problem::new(StatusCode::NOT_FOUND, "no_such_key", "no such key is published")
+            }
+            Self::Database(error) if common::database::is_unavailable(error) => {
+                Problem::database_unavailable(error)
+            }
+            Self::Database(error) => Problem::internal(error),
+            Self::Pool(error) => Problem::database_unavailable(error),
+            Self::Internal(reason) => Problem::internal(reason),
+        }
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        self.problem().status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.problem().error_response()
+    }
+}

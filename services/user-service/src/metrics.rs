@@ -1,0 +1,80 @@
+//! What user-service counts.
+
+use common::metrics::Metrics;
+use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec};
+
+/// The service's metrics; every label has a bounded set of values.
+#[derive(Clone)]
+pub struct ServiceMetrics {
+    /// Logins by `outcome` (`success`, `failure`, `refused`) and `reason`.
+    pub logins: IntCounterVec,
+    /// Duration of logins that succeeded.
+    pub login_duration: Histogram,
+    /// Refreshes by `outcome`.
+    pub refreshes: IntCounterVec,
+    /// Sessions ended by `reason`.
+    pub sessions_ended: IntCounterVec,
+    /// Published keys by `state`.
+    pub keys: IntGaugeVec,
+    /// Waiting keys older than the pool's age.
+    pub pool_ready: IntGauge,
+    /// Keys handed out by `source`: `aged`, `fresh` (younger than the pool's age), `dry` (made on
+    /// the spot).
+    pub keys_taken: IntCounterVec,
+    /// Whether the whole JWKS holds every live key (1) or had to be cut (0).
+    pub jwks_complete: IntGauge,
+    /// Streams of the change feed now open.
+    pub feed_streams: IntGauge,
+    /// Seconds between a revocation's commit and its sending, at the 99th percentile and others.
+    pub feed_lag: Histogram,
+    /// Connections of the database pool by `state`.
+    pub database_connections: IntGaugeVec,
+    /// Password hashes waiting or being made.
+    pub password_queue: IntGauge,
+}
+
+impl ServiceMetrics {
+    /// Registers them all.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        Self {
+            logins: metrics.counter(
+                "login_attempts_total",
+                "Logins by outcome and reason",
+                &["outcome", "reason"],
+            ),
+            login_duration: metrics
+                .histogram("login_duration_seconds", "Duration of logins that succeeded"),
+            refreshes: metrics.counter(
+                "refreshes_total",
+                "Refreshes by outcome: rotated, grace, replay, expired, revoked, forged, limited",
+                &["outcome"],
+            ),
+            sessions_ended: metrics.counter(
+                "sessions_ended_total",
+                "Sessions ended by reason",
+                &["reason"],
+            ),
+            keys: metrics.gauges("keys", "Published keys by state", &["state"]),
+            pool_ready: metrics
+                .gauge("key_pool_ready", "Waiting keys published for longer than the pool's age"),
+            keys_taken: metrics.counter(
+                "keys_taken_total",
+                "Keys handed out: aged, fresh (younger than wanted), dry (made on the spot)",
+                &["source"],
+            ),
+            jwks_complete: metrics
+                .gauge("jwks_complete", "1 while the whole JWKS holds every live key"),
+            feed_streams: metrics.gauge("feed_streams", "Open streams of the change feed"),
+            feed_lag: metrics
+                .histogram("feed_lag_seconds", "Time from wake-up to sending a change"),
+            database_connections: metrics.gauges(
+                "database_connections",
+                "Connections of the pool by state",
+                &["state"],
+            ),
+            password_queue: metrics
+                .gauge("password_hashes_pending", "Password hashes waiting or being made"),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! `auth_sessions`: one row per refresh token family.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::schema::{auth_sessions, devices};
+
+/// A session, live or ended.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = auth_sessions)]
+pub struct AuthSession {
+    /// The family, and the tokens' `sid`.
+    pub id: Uuid,
+    /// Who signed in.
+    pub user_id: Uuid,
+    /// On which device.
+    pub device_id: Uuid,
+    /// Through which API it was opened.
+    pub api: String,
+    /// The device key that signs; none in service mode.
+    pub kid: Option<String>,
+    /// Number of the newest refresh token.
+    pub counter: i64,
+    /// Version of the MAC key of its refresh tokens.
+    pub mac_version: i16,
+    /// The family's sealed secret.
+    pub sealed_secret: Vec<u8>,
+    /// Which key of the ring sealed it.
+    pub sealing_key_id: String,
+    /// When the person last proved who they are.
+    pub auth_time: DateTime<Utc>,
+    /// How they did.
+    pub amr: Vec<String>,
+    /// The client that tokens are issued to.
+    pub client_id: String,
+    /// Granted scope.
+    pub scope: String,
+    /// User agent of the last login or rotation.
+    pub user_agent: Option<String>,
+    /// Address range of the last login or rotation.
+    pub address_range: String,
+    /// Login.
+    pub created_at: DateTime<Utc>,
+    /// Last login or refresh.
+    pub last_seen_at: DateTime<Utc>,
+    /// When the newest refresh token was made.
+    pub rotated_at: DateTime<Utc>,
+    /// Rotations within the limit's hour.
+    pub recent_rotations: Vec<DateTime<Utc>>,
+    /// Latest expiry of any access token signed.
+    pub last_access_expires_at: DateTime<Utc>,
+    /// End of its absolute life.
+    pub expires_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub end_reason: Option<String>,
+}
+
+/// Which live sessions of a user are meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// One.
+    Family(Uuid),
+    /// Those on a device.
+    Device(Uuid),
+    /// All.
+    All,
+    /// All but one.
+    AllBut(Uuid),
+}
+
+/// Opens a session.
+pub async fn insert(
+    connection: &mut AsyncPgConnection,
+    session: &AuthSession,
+) -> QueryResult<usize> {
+    diesel::insert_into(auth_sessions::table).values(session).execute(connection).await
+}
+
+/// A session, live or ended.
+pub async fn find(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+) -> QueryResult<Option<AuthSession>> {
+    auth_sessions::table
+        .find(id)
+        .select(AuthSession::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// A session, locked until the transaction ends.
+pub async fn lock(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+) -> QueryResult<Option<AuthSession>> {
+    auth_sessions::table
+        .find(id)
+        .select(AuthSession::as_select())
+        .for_update()
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Live sessions of `user`, locked in the order of their ids.
+pub async fn lock_live(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    which: Which,
+) -> QueryResult<Vec<AuthSession>> {
+    use auth_sessions::dsl;
+    let live = dsl::auth_sessions
+        .select(AuthSession::as_select())
+        .filter(dsl::user_id.eq(user))
+        .filter(dsl::ended_at.is_null());
+    match which {
+        Which::Family(id) => live.filter(dsl::id.eq(id)).for_update().load(connection).await,
+        Which::Device(device) => {
+            live.filter(dsl::device_id.eq(device)).order(dsl::id).for_update().load(connection).await
+        }
+        Which::All => live.order(dsl::id).for_update().load(connection).await,
+        Which::AllBut(id) => {
+            live.filter(dsl::id.ne(id)).order(dsl::id).for_update().load(connection).await
+        }
+    }
+}
+
+/// Marks sessions as ended.
+pub async fn end(
+    connection: &mut AsyncPgConnection,
+    ids: &[Uuid],
+    reason: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    use auth_sessions::dsl;
+    diesel::update(dsl::auth_sessions.filter(dsl::id.eq_any(ids)).filter(dsl::ended_at.is_null()))
+        .set((dsl::ended_at.eq(now), dsl::end_reason.eq(reason)))
+        .execute(connection)
+        .await
+}
+
+/// What a rotation writes.
+#[derive(Debug, AsChangeset)]
+#[diesel(table_name = auth_sessions)]
+pub struct Rotation {
+    /// The next counter.
+    pub counter: i64,
+    /// Who asked.
+    pub user_agent: Option<String>,
+    /// From where.
+    pub address_range: String,
+    /// Now.
+    pub last_seen_at: DateTime<Utc>,
+    /// Now.
+    pub rotated_at: DateTime<Utc>,
+    /// Rotations within the limit's hour, this one included.
+    pub recent_rotations: Vec<DateTime<Utc>>,
+    /// Version of the MAC key of the new token.
+    pub mac_version: i16,
+    /// Latest expiry of any access token signed, the coming one included.
+    pub last_access_expires_at: DateTime<Utc>,
+}
+
+/// Moves the counter on from the one before, in one compare-and-set; false where somebody else
+/// did, or the session has ended.
+pub async fn rotate(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    rotation: &Rotation,
+) -> QueryResult<bool> {
+    use auth_sessions::dsl;
+    let head = dsl::auth_sessions
+        .find(id)
+        .filter(dsl::counter.eq(rotation.counter - 1))
+        .filter(dsl::ended_at.is_null());
+    Ok(diesel::update(head).set(rotation).execute(connection).await? == 1)
+}
+
+/// Records the expiry of one more access token before it is signed; false where the session has
+/// ended or its counter has moved.
+pub async fn extend_access(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    counter: i64,
+    access_expires_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    use auth_sessions::dsl;
+    let head = dsl::auth_sessions
+        .find(id)
+        .filter(dsl::counter.eq(counter))
+        .filter(dsl::ended_at.is_null());
+    let updated = diesel::update(head)
+        .set((
+            dsl::last_access_expires_at
+                .eq(greatest(dsl::last_access_expires_at, access_expires_at)),
+            dsl::last_seen_at.eq(now),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(updated == 1)
+}
+
+diesel::define_sql_function! {
+    fn greatest(a: diesel::sql_types::Timestamptz, b: diesel::sql_types::Timestamptz)
+        -> diesel::sql_types::Timestamptz;
+}
+
+/// Rotations of the device's latest session, so that the limit outlives a login.
+pub async fn find_recent_rotations(
+    connection: &mut AsyncPgConnection,
+    device: Uuid,
+) -> QueryResult<Vec<DateTime<Utc>>> {
+    use auth_sessions::dsl;
+    dsl::auth_sessions
+        .select(dsl::recent_rotations)
+        .filter(dsl::device_id.eq(device))
+        .order(dsl::created_at.desc())
+        .first(connection)
+        .await
+        .optional()
+        .map(Option::unwrap_or_default)
+}
+
+/// Live sessions of `user` with their devices' names, newest first, those opened before `before`.
+pub async fn list_live(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> QueryResult<Vec<(AuthSession, Option<String>)>> {
+    use auth_sessions::dsl;
+    let mut live = dsl::auth_sessions
+        .inner_join(devices::table)
+        .select((AuthSession::as_select(), devices::device_name))
+        .filter(dsl::user_id.eq(user))
+        .filter(dsl::ended_at.is_null())
+        .filter(dsl::expires_at.gt(now))
+        .order((dsl::created_at.desc(), dsl::id.desc()))
+        .limit(limit)
+        .into_boxed();
+    if let Some((time, id)) = before {
+        live = live.filter(
+            dsl::created_at.lt(time).or(dsl::created_at.eq(time).and(dsl::id.lt(id))),
+        );
+    }
+    live.load(connection).await
+}

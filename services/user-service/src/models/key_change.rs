@@ -1,0 +1,130 @@
+//! `key_changes`: the change feed.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::schema::key_changes;
+
+/// What a change names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// A key id.
+    Kid,
+    /// A session id.
+    Sid,
+    /// A token id.
+    Jti,
+}
+
+impl ChangeKind {
+    /// As stored, and as the event's member is called.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kid => "kid",
+            Self::Sid => "sid",
+            Self::Jti => "jti",
+        }
+    }
+}
+
+/// A revocation to be announced.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = key_changes)]
+pub struct NewKeyChange {
+    kind: &'static str,
+    value: String,
+    until: DateTime<Utc>,
+}
+
+impl NewKeyChange {
+    /// `until`: when the last token that this could concern is past.
+    #[must_use]
+    pub fn new(kind: ChangeKind, value: impl ToString, until: DateTime<Utc>) -> Self {
+        Self { kind: kind.as_str(), value: value.to_string(), until }
+    }
+}
+
+/// A revocation as stored.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = key_changes)]
+pub struct KeyChange {
+    /// Order within its transaction.
+    pub id: i64,
+    /// The transaction that wrote it.
+    pub transaction_id: i64,
+    /// `kid`, `sid` or `jti`.
+    pub kind: String,
+    /// What is revoked.
+    pub value: String,
+    /// When that no longer matters.
+    pub until: DateTime<Utc>,
+}
+
+/// Announces revocations; to be called in the transaction that revokes.
+pub async fn insert(
+    connection: &mut AsyncPgConnection,
+    changes: &[NewKeyChange],
+) -> QueryResult<usize> {
+    diesel::insert_into(key_changes::table).values(changes).execute(connection).await
+}
+
+/// Where the feed stands.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct FeedState {
+    /// Names this database in its present life; positions of another mean nothing here.
+    #[diesel(sql_type = Text)]
+    pub epoch: String,
+    /// The oldest transaction that may still be running: below it nothing can appear any more.
+    #[diesel(sql_type = BigInt)]
+    pub horizon: i64,
+    /// The first transaction not yet begun.
+    #[diesel(sql_type = BigInt)]
+    pub next: i64,
+}
+
+/// Reads where the feed stands. Read it before the changes: what commits in between then counts
+/// as unsettled, never as sent.
+pub async fn state(connection: &mut AsyncPgConnection) -> QueryResult<FeedState> {
+    diesel::sql_query(
+        "SELECT substr(md5(concat_ws('/', system_identifier, timeline_id, d.oid)), 1, 8) AS epoch,
+                pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,
+                pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next
+         FROM pg_control_system(), pg_control_checkpoint(), pg_database d
+         WHERE d.datname = current_database()",
+    )
+    .get_result(connection)
+    .await
+}
+
+/// Changes after `(transaction, id)` in order, those that still matter at `now`, `limit` at most.
+pub async fn list_after(
+    connection: &mut AsyncPgConnection,
+    (transaction, id): (i64, i64),
+    now: DateTime<Utc>,
+    limit: i64,
+) -> QueryResult<Vec<KeyChange>> {
+    use key_changes::dsl;
+    dsl::key_changes
+        .select(KeyChange::as_select())
+        .filter(dsl::transaction_id.ge(transaction))
+        .filter(dsl::transaction_id.gt(transaction).or(dsl::id.gt(id)))
+        .filter(dsl::until.gt(now))
+        .order((dsl::transaction_id, dsl::id))
+        .limit(limit)
+        .load(connection)
+        .await
+}
+
+/// Removes up to `batch` changes that no longer matter.
+pub async fn delete_expired(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    use key_changes::dsl;
+    let expired = dsl::key_changes.select(dsl::id).filter(dsl::until.le(now)).limit(batch);
+    diesel::delete(dsl::key_changes.filter(dsl::id.eq_any(expired))).execute(connection).await
+}

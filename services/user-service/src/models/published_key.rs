@@ -1,0 +1,216 @@
+//! `published_keys`: what the JWKS serves, and the pool of keys that wait.
+
+use chrono::{DateTime, Utc};
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+use diesel::sql_types::{Bytea, Jsonb, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::schema::published_keys;
+
+const WAITING: &str = "waiting";
+const ACTIVE: &str = "active";
+const REVOKED: &str = "revoked";
+
+/// A key to be born into the pool.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = published_keys)]
+pub struct NewPublishedKey {
+    /// Random key id.
+    pub kid: String,
+    /// What the JWKS shows.
+    pub public_jwk: Value,
+    /// `waiting` or `active`.
+    pub state: &'static str,
+    /// Whose; none while it waits.
+    pub user_id: Option<Uuid>,
+    /// The sealed private key, while it waits.
+    pub sealed_key: Option<Vec<u8>>,
+    /// Which key of the ring sealed it.
+    pub sealing_key_id: String,
+    /// Now.
+    pub published_at: DateTime<Utc>,
+}
+
+/// A key pair on its way into a keyset.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct TakenKey {
+    /// Key id.
+    #[diesel(sql_type = Text)]
+    pub kid: String,
+    /// What the JWKS shows.
+    #[diesel(sql_type = Jsonb)]
+    pub public_jwk: Value,
+    /// The sealed private key, PKCS#8.
+    #[diesel(sql_type = Bytea)]
+    pub sealed_key: Vec<u8>,
+    /// Since when it is published.
+    #[diesel(sql_type = Timestamptz)]
+    pub published_at: DateTime<Utc>,
+}
+
+/// Puts a key into the pool.
+pub async fn insert_waiting(
+    connection: &mut AsyncPgConnection,
+    key: &TakenKey,
+    sealing_key_id: &str,
+) -> QueryResult<usize> {
+    insert(connection, key, sealing_key_id, None).await
+}
+
+/// Publishes a key that was made on the spot for `user`.
+pub async fn insert_active(
+    connection: &mut AsyncPgConnection,
+    key: &TakenKey,
+    sealing_key_id: &str,
+    user: Uuid,
+) -> QueryResult<usize> {
+    insert(connection, key, sealing_key_id, Some(user)).await
+}
+
+async fn insert(
+    connection: &mut AsyncPgConnection,
+    key: &TakenKey,
+    sealing_key_id: &str,
+    user_id: Option<Uuid>,
+) -> QueryResult<usize> {
+    let row = NewPublishedKey {
+        kid: key.kid.clone(),
+        public_jwk: key.public_jwk.clone(),
+        state: if user_id.is_some() { ACTIVE } else { WAITING },
+        user_id,
+        sealed_key: user_id.is_none().then(|| key.sealed_key.clone()),
+        sealing_key_id: sealing_key_id.to_owned(),
+        published_at: key.published_at,
+    };
+    diesel::insert_into(published_keys::table).values(row).execute(connection).await
+}
+
+/// Hands out the oldest waiting key to `user`, never the same to two replicas; `None` when the
+/// pool is dry.
+pub async fn take_waiting(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+) -> QueryResult<Option<TakenKey>> {
+    diesel::sql_query(
+        "WITH taken AS (
+             SELECT kid, sealed_key FROM published_keys WHERE state = 'waiting'
+             ORDER BY published_at LIMIT 1 FOR UPDATE SKIP LOCKED
+         )
+         UPDATE published_keys AS p SET state = 'active', user_id = $1, sealed_key = NULL
+         FROM taken WHERE p.kid = taken.kid
+         RETURNING p.kid, p.public_jwk, taken.sealed_key, p.published_at",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(user)
+    .get_result(connection)
+    .await
+    .optional()
+}
+
+/// Takes keys out of the JWKS; `until` is when their last tokens are past.
+pub async fn revoke(
+    connection: &mut AsyncPgConnection,
+    kids: &[(String, DateTime<Utc>)],
+) -> QueryResult<usize> {
+    let (kids, untils): (Vec<&str>, Vec<DateTime<Utc>>) =
+        kids.iter().map(|(kid, until)| (kid.as_str(), *until)).unzip();
+    diesel::sql_query(
+        "UPDATE published_keys AS p SET state = $3, until = r.until
+         FROM unnest($1, $2) AS r (kid, until) WHERE p.kid = r.kid",
+    )
+    .bind::<diesel::sql_types::Array<Text>, _>(kids)
+    .bind::<diesel::sql_types::Array<Timestamptz>, _>(untils)
+    .bind::<Text, _>(REVOKED)
+    .execute(connection)
+    .await
+}
+
+/// The public JWK of a key that is served, waiting or active.
+pub async fn find_public(
+    connection: &mut AsyncPgConnection,
+    kid: &str,
+) -> QueryResult<Option<Value>> {
+    use published_keys::dsl;
+    dsl::published_keys
+        .select(dsl::public_jwk)
+        .filter(dsl::kid.eq(kid))
+        .filter(dsl::state.ne(REVOKED))
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Public JWKs of the keys that are served, newest first, `limit` at most.
+pub async fn list_public(
+    connection: &mut AsyncPgConnection,
+    limit: i64,
+) -> QueryResult<Vec<Value>> {
+    use published_keys::dsl;
+    dsl::published_keys
+        .select(dsl::public_jwk)
+        .filter(dsl::state.ne(REVOKED))
+        .order(dsl::published_at.desc())
+        .limit(limit)
+        .load(connection)
+        .await
+}
+
+/// Key ids of `user` that are in use.
+pub async fn list_live_kids(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+) -> QueryResult<Vec<String>> {
+    use published_keys::dsl;
+    dsl::published_keys
+        .select(dsl::kid)
+        .filter(dsl::user_id.eq(user))
+        .filter(dsl::state.eq(ACTIVE))
+        .order(dsl::kid)
+        .load(connection)
+        .await
+}
+
+/// Whose key it is, if it is in use.
+pub async fn find_user(connection: &mut AsyncPgConnection, kid: &str) -> QueryResult<Option<Uuid>> {
+    use published_keys::dsl;
+    dsl::published_keys
+        .select(dsl::user_id.assume_not_null())
+        .filter(dsl::kid.eq(kid))
+        .filter(dsl::state.eq(ACTIVE))
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Counts waiting keys, all and those published before `aged_before`.
+pub async fn count_waiting(
+    connection: &mut AsyncPgConnection,
+    aged_before: DateTime<Utc>,
+) -> QueryResult<(i64, i64)> {
+    use published_keys::dsl;
+    let waiting = || dsl::published_keys.filter(dsl::state.eq(WAITING));
+    let all = waiting().select(count_star()).first(connection).await?;
+    let ready = waiting()
+        .filter(dsl::published_at.lt(aged_before))
+        .select(count_star())
+        .first(connection)
+        .await?;
+    Ok((all, ready))
+}
+
+/// Removes up to `batch` revoked keys whose last tokens are past.
+pub async fn delete_expired(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    use published_keys::dsl;
+    let expired = dsl::published_keys
+        .select(dsl::kid)
+        .filter(dsl::state.eq(REVOKED))
+        .filter(dsl::until.le(now))
+        .limit(batch);
+    diesel::delete(dsl::published_keys.filter(dsl::kid.eq_any(expired))).execute(connection).await
+}

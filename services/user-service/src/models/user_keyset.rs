@@ -1,0 +1,203 @@
+//! `user_keysets`: the signing keys of a user's devices.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::published_key;
+use crate::schema::user_keysets;
+
+/// A JWK set whose members name their device.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Keyset {
+    /// One key for each device that has a session.
+    pub keys: Vec<DeviceJwk>,
+}
+
+/// A member of a keyset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceJwk {
+    /// Key id.
+    pub kid: String,
+    /// The device that it signs for.
+    pub device_id: Uuid,
+    /// The sealed private key, PKCS#8, in hex.
+    #[serde(with = "hex")]
+    pub sealed: Vec<u8>,
+    /// The public JWK's other members.
+    #[serde(flatten)]
+    pub public: Map<String, Value>,
+}
+
+impl Keyset {
+    /// Puts `key` in the place of its device's former one, whose kid it answers.
+    pub fn set_device_key(&mut self, key: DeviceJwk) -> Option<String> {
+        let former = self.remove_device(key.device_id);
+        self.keys.push(key);
+        former
+    }
+
+    /// Removes a device's key and answers its kid.
+    pub fn remove_device(&mut self, device: Uuid) -> Option<String> {
+        let index = self.keys.iter().position(|key| key.device_id == device)?;
+        Some(self.keys.remove(index).kid)
+    }
+
+    /// The key with this id.
+    #[must_use]
+    pub fn find(&self, kid: &str) -> Option<&DeviceJwk> {
+        self.keys.iter().find(|key| key.kid == kid)
+    }
+}
+
+fn parse(keyset: Value) -> QueryResult<Keyset> {
+    serde_json::from_value(keyset)
+        .map_err(|error| diesel::result::Error::DeserializationError(Box::new(error)))
+}
+
+fn render(keyset: &Keyset) -> QueryResult<Value> {
+    serde_json::to_value(keyset)
+        .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
+}
+
+/// A user's keyset.
+pub async fn find(connection: &mut AsyncPgConnection, user: Uuid) -> QueryResult<Option<Keyset>> {
+    use user_keysets::dsl;
+    let keyset = dsl::user_keysets.find(user).select(dsl::keyset).first(connection).await;
+    keyset.optional()?.map(parse).transpose()
+}
+
+/// A user's keyset, made where there is none and locked until the transaction ends. First in the
+/// order of locks.
+pub async fn lock(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<Keyset> {
+    use user_keysets::dsl;
+    loop {
+        let locked = dsl::user_keysets
+            .find(user)
+            .select(dsl::keyset)
+            .for_update()
+            .first(connection)
+            .await
+            .optional()?;
+        if let Some(keyset) = locked {
+            return parse(keyset);
+        }
+        save_if_absent(connection, user, now).await?;
+    }
+}
+
+async fn save_if_absent(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    use user_keysets::dsl;
+    diesel::insert_into(dsl::user_keysets)
+        .values((
+            dsl::user_id.eq(user),
+            dsl::keyset.eq(render(&Keyset::default())?),
+            dsl::created_at.eq(now),
+            dsl::updated_at.eq(now),
+        ))
+        .on_conflict_do_nothing()
+        .execute(connection)
+        .await
+}
+
+/// Saves a keyset; an empty one's row goes.
+pub async fn save(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    keyset: &Keyset,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    use user_keysets::dsl;
+    if keyset.keys.is_empty() {
+        return delete(connection, user).await;
+    }
+    let rendered = render(keyset)?;
+    diesel::insert_into(dsl::user_keysets)
+        .values((
+            dsl::user_id.eq(user),
+            dsl::keyset.eq(&rendered),
+            dsl::created_at.eq(now),
+            dsl::updated_at.eq(now),
+        ))
+        .on_conflict(dsl::user_id)
+        .do_update()
+        .set((dsl::keyset.eq(&rendered), dsl::updated_at.eq(now)))
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Removes a keyset.
+pub async fn delete(connection: &mut AsyncPgConnection, user: Uuid) -> QueryResult<()> {
+    diesel::delete(user_keysets::table.find(user)).execute(connection).await.map(|_| ())
+}
+
+/// Keysets by user id, those after `after`, `limit` at most.
+pub async fn list(
+    connection: &mut AsyncPgConnection,
+    after: Option<Uuid>,
+    limit: i64,
+) -> QueryResult<Vec<(Uuid, Keyset)>> {
+    use user_keysets::dsl;
+    let rows: Vec<(Uuid, Value)> = dsl::user_keysets
+        .select((dsl::user_id, dsl::keyset))
+        .filter(dsl::user_id.gt(after.unwrap_or_default()))
+        .order(dsl::user_id)
+        .limit(limit)
+        .load(connection)
+        .await?;
+    rows.into_iter().map(|(user, keyset)| Ok((user, parse(keyset)?))).collect()
+}
+
+/// The key in use under this id and its user, found without scanning keysets.
+pub async fn find_by_kid(
+    connection: &mut AsyncPgConnection,
+    kid: &str,
+) -> QueryResult<Option<(Uuid, DeviceJwk)>> {
+    let Some(user) = published_key::find_user(connection, kid).await? else { return Ok(None) };
+    let keyset = find(connection, user).await?.unwrap_or_default();
+    Ok(keyset.find(kid).cloned().map(|key| (user, key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kid: &str, device: u128) -> DeviceJwk {
+        DeviceJwk {
+            kid: kid.to_owned(),
+            device_id: Uuid::from_u128(device),
+            sealed: vec![1, 2],
+            public: Map::new(),
+        }
+    }
+
+    #[test]
+    fn a_device_has_one_key() {
+        let mut keyset = Keyset::default();
+        assert_eq!(keyset.set_device_key(key("a", 1)), None);
+        assert_eq!(keyset.set_device_key(key("b", 2)), None);
+        assert_eq!(keyset.set_device_key(key("c", 1)), Some("a".to_owned()));
+        assert_eq!(keyset.keys.len(), 2);
+        assert!(keyset.find("a").is_none());
+        assert_eq!(keyset.remove_device(Uuid::from_u128(2)), Some("b".to_owned()));
+    }
+
+    #[test]
+    fn a_keyset_comes_back_from_its_json() {
+        let mut keyset = Keyset::default();
+        keyset.set_device_key(key("a", 1));
+        assert_eq!(parse(render(&keyset).unwrap()).unwrap(), keyset);
+    }
+}

@@ -1,0 +1,118 @@
+// Generated from the migrations by `diesel print-schema`.
+
+diesel::table! {
+    /// Sessions: one row per refresh token family.
+    auth_sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        device_id -> Uuid,
+        api -> Text,
+        kid -> Nullable<Text>,
+        counter -> BigInt,
+        mac_version -> SmallInt,
+        sealed_secret -> Bytea,
+        sealing_key_id -> Text,
+        auth_time -> Timestamptz,
+        amr -> Array<Text>,
+        client_id -> Text,
+        scope -> Text,
+        user_agent -> Nullable<Text>,
+        address_range -> Text,
+        created_at -> Timestamptz,
+        last_seen_at -> Timestamptz,
+        rotated_at -> Timestamptz,
+        recent_rotations -> Array<Timestamptz>,
+        last_access_expires_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        end_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    /// Nonces burned by logins.
+    device_nonces (device_id, nonce) {
+        device_id -> Uuid,
+        nonce -> Text,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Registered devices and the keys agreed with them.
+    devices (id) {
+        id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        device_name -> Nullable<Text>,
+        device_info -> Nullable<Text>,
+        sealed_key -> Bytea,
+        sealing_key_id -> Text,
+        created_at -> Timestamptz,
+        bound_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// The change feed.
+    key_changes (id) {
+        id -> BigInt,
+        transaction_id -> BigInt,
+        kind -> Text,
+        value -> Text,
+        until -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Every set of hash parameters that a stored password may use.
+    password_parameters (parameters) {
+        parameters -> Text,
+        first_used_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Every key that the JWKS serves.
+    published_keys (kid) {
+        kid -> Text,
+        public_jwk -> Jsonb,
+        state -> Text,
+        user_id -> Nullable<Uuid>,
+        sealed_key -> Nullable<Bytea>,
+        sealing_key_id -> Text,
+        published_at -> Timestamptz,
+        until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// The signing keys of a user's devices.
+    user_keysets (user_id) {
+        user_id -> Uuid,
+        keyset -> Jsonb,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Local accounts.
+    users (id) {
+        id -> Uuid,
+        username -> Text,
+        username_key -> Text,
+        password_hash -> Text,
+        display_name -> Nullable<Text>,
+        phone_number -> Nullable<Text>,
+        email -> Nullable<Text>,
+        avatar_url -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        last_login_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::joinable!(auth_sessions -> devices (device_id));
+diesel::joinable!(auth_sessions -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(auth_sessions, devices, user_keysets, users);

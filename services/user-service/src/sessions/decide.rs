@@ -1,0 +1,168 @@
+//! What a presented refresh token is worth, decided without server or database.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::models::auth_session::AuthSession;
+
+/// The rules of rotation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// How long the last token may be presented again; zero is strict.
+    pub(super) grace: TimeDelta,
+    /// Rotations an hour per device; zero is no limit.
+    pub(super) rotations_per_hour: usize,
+}
+
+/// What to do with a refresh.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The newest token: move the counter on; the rotations of the last hour so far.
+    Rotate(Vec<DateTime<Utc>>),
+    /// The one before, again, from the same device, in time: the same successor.
+    Grace,
+    /// Too many rotations; when the next is free.
+    Limited(TimeDelta),
+    /// An old token in the wrong hands or too late: end the family.
+    Replay,
+    /// The session has ended.
+    Revoked,
+    /// Its absolute life is over.
+    Expired,
+    /// A counter that we have not reached: refuse, and end nothing.
+    Ahead,
+}
+
+/// Decides on an authentic token with `counter`, presented at `now` by `user_agent`.
+pub(super) fn decide(
+    session: &AuthSession,
+    counter: i64,
+    user_agent: Option<&str>,
+    now: DateTime<Utc>,
+    rules: Rules,
+) -> Decision {
+    if session.ended_at.is_some() {
+        return Decision::Revoked;
+    }
+    if now >= session.expires_at {
+        return Decision::Expired;
+    }
+    if counter > session.counter {
+        return Decision::Ahead;
+    }
+    if counter == session.counter {
+        return rotate_or_limit(session, now, rules.rotations_per_hour);
+    }
+    let last = counter == session.counter - 1;
+    // A clock stepped back must not stretch the window for ever.
+    let age = (now - session.rotated_at).abs();
+    let same_device = session.user_agent.as_deref() == user_agent;
+    if last && same_device && age < rules.grace { Decision::Grace } else { Decision::Replay }
+}
+
+fn rotate_or_limit(session: &AuthSession, now: DateTime<Utc>, limit: usize) -> Decision {
+    let hour_ago = now - TimeDelta::hours(1);
+    let mut recent: Vec<DateTime<Utc>> =
+        session.recent_rotations.iter().copied().filter(|time| *time > hour_ago).collect();
+    if limit == 0 {
+        return Decision::Rotate(Vec::new());
+    }
+    if recent.len() >= limit {
+        // Free again when the oldest of the last `limit` rotations is an hour old.
+        let oldest = recent[recent.len() - limit];
+        return Decision::Limited(oldest - hour_ago);
+    }
+    recent.shrink_to_fit();
+    Decision::Rotate(recent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const RULES: Rules = Rules { grace: TimeDelta::seconds(10), rotations_per_hour: 3 };
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+    }
+
+    fn session() -> AuthSession {
+        AuthSession {
+            id: Uuid::nil(),
+            user_id: Uuid::nil(),
+            device_id: Uuid::nil(),
+            api: "bearer".into(),
+            kid: None,
+            counter: 5,
+            mac_version: 1,
+            sealed_secret: Vec::new(),
+            sealing_key_id: String::new(),
+            auth_time: now(),
+            amr: Vec::new(),
+            client_id: String::new(),
+            scope: String::new(),
+            user_agent: Some("app".into()),
+            address_range: String::new(),
+            created_at: now(),
+            last_seen_at: now(),
+            rotated_at: now() - TimeDelta::seconds(5),
+            recent_rotations: Vec::new(),
+            last_access_expires_at: now(),
+            expires_at: now() + TimeDelta::days(30),
+            ended_at: None,
+            end_reason: None,
+        }
+    }
+
+    fn decided(session: &AuthSession, counter: i64, user_agent: &str) -> Decision {
+        decide(session, counter, Some(user_agent), now(), RULES)
+    }
+
+    #[test]
+    fn the_newest_token_rotates_and_one_ahead_is_refused() {
+        assert_eq!(decided(&session(), 5, "any"), Decision::Rotate(Vec::new()));
+        assert_eq!(decided(&session(), 6, "app"), Decision::Ahead);
+    }
+
+    #[test]
+    fn the_last_token_has_grace_in_time_and_from_the_same_device() {
+        assert_eq!(decided(&session(), 4, "app"), Decision::Grace);
+        assert_eq!(decided(&session(), 4, "another"), Decision::Replay);
+        let late = AuthSession { rotated_at: now() - TimeDelta::seconds(10), ..session() };
+        assert_eq!(decided(&late, 4, "app"), Decision::Replay);
+        let stepped_back = AuthSession { rotated_at: now() + TimeDelta::hours(1), ..session() };
+        assert_eq!(decided(&stepped_back, 4, "app"), Decision::Replay);
+        let strict = Rules { grace: TimeDelta::zero(), ..RULES };
+        assert_eq!(decide(&session(), 4, Some("app"), now(), strict), Decision::Replay);
+    }
+
+    #[test]
+    fn anything_older_is_a_replay() {
+        assert_eq!(decided(&session(), 3, "app"), Decision::Replay);
+        assert_eq!(decided(&session(), -1, "app"), Decision::Replay);
+    }
+
+    #[test]
+    fn ended_and_expired_sessions_refuse_every_token() {
+        let ended = AuthSession { ended_at: Some(now()), ..session() };
+        assert_eq!(decided(&ended, 5, "app"), Decision::Revoked);
+        let expired = AuthSession { expires_at: now(), ..session() };
+        assert_eq!(decided(&expired, 5, "app"), Decision::Expired);
+    }
+
+    #[test]
+    fn rotations_are_limited_over_a_sliding_hour() {
+        let minutes_ago = |minutes| now() - TimeDelta::minutes(minutes);
+        let recent = vec![minutes_ago(61), minutes_ago(50), minutes_ago(20)];
+        let busy = AuthSession { recent_rotations: recent, ..session() };
+        assert_eq!(
+            decided(&busy, 5, "app"),
+            Decision::Rotate(vec![minutes_ago(50), minutes_ago(20)])
+        );
+        let recent = vec![minutes_ago(50), minutes_ago(20), minutes_ago(1)];
+        let full = AuthSession { recent_rotations: recent, ..session() };
+        assert_eq!(decided(&full, 5, "app"), Decision::Limited(TimeDelta::minutes(10)));
+        let unlimited = Rules { rotations_per_hour: 0, ..RULES };
+        assert_eq!(decide(&full, 5, None, now(), unlimited), Decision::Rotate(Vec::new()));
+    }
+}

@@ -1,0 +1,107 @@
+//! The end of sessions: row, key, JWKS and change feed in one transaction.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel_async::AsyncPgConnection;
+use uuid::Uuid;
+
+use crate::models::auth_session::{self, AuthSession, Which};
+use crate::models::key_change::{self, ChangeKind, NewKeyChange};
+use crate::models::user_keyset::{self, Keyset};
+use crate::models::published_key;
+use crate::signing::LARGEST_LEEWAY;
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The person logged out.
+    Logout,
+    /// Everywhere.
+    LogoutAll,
+    /// Another login on the same device.
+    Login,
+    /// Another session changed the password.
+    PasswordChanged,
+    /// The person ended it from another one.
+    SessionRemoved,
+    /// The person removed its device.
+    DeviceRemoved,
+    /// An old refresh token was presented.
+    Replay,
+}
+
+impl EndReason {
+    /// As stored and counted.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
+            Self::Login => "login",
+            Self::PasswordChanged => "password_changed",
+            Self::SessionRemoved => "session_removed",
+            Self::DeviceRemoved => "device_removed",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// Ends live sessions of `user` within the caller's transaction, which must hold no lock behind
+/// the keyset's in the order of locks. Answers what ended.
+pub async fn end(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    which: Which,
+    reason: EndReason,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<AuthSession>> {
+    let mut keyset = user_keyset::lock(connection, user, now).await?;
+    let ended = end_under_lock(connection, user, which, reason, &mut keyset, now).await?;
+    user_keyset::save(connection, user, &keyset, now).await?;
+    Ok(ended)
+}
+
+/// The same for a caller that holds the keyset's lock and saves it afterwards.
+pub(super) async fn end_under_lock(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    which: Which,
+    reason: EndReason,
+    keyset: &mut Keyset,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<AuthSession>> {
+    let ended = auth_session::lock_live(connection, user, which).await?;
+    if ended.is_empty() {
+        return Ok(ended);
+    }
+    let ids: Vec<Uuid> = ended.iter().map(|session| session.id).collect();
+    auth_session::end(connection, &ids, reason.as_str(), now).await?;
+    let kids = revoked_kids(&ended);
+    keyset.keys.retain(|key| !kids.iter().any(|(kid, _)| *kid == key.kid));
+    published_key::revoke(connection, &kids).await?;
+    key_change::insert(connection, &changes(&ended)).await?;
+    Ok(ended)
+}
+
+/// Until when a token of `session` could still be accepted somewhere.
+fn until(session: &AuthSession) -> DateTime<Utc> {
+    session.last_access_expires_at + LARGEST_LEEWAY
+}
+
+fn revoked_kids(ended: &[AuthSession]) -> Vec<(String, DateTime<Utc>)> {
+    ended
+        .iter()
+        .filter_map(|session| Some((session.kid.clone()?, until(session))))
+        .collect()
+}
+
+fn changes(ended: &[AuthSession]) -> Vec<NewKeyChange> {
+    ended
+        .iter()
+        .flat_map(|session| {
+            let until = until(session);
+            let kid = session.kid.as_ref().map(|kid| NewKeyChange::new(ChangeKind::Kid, kid, until));
+            kid.into_iter().chain([NewKeyChange::new(ChangeKind::Sid, session.id, until)])
+        })
+        .collect()
+}

@@ -1,0 +1,64 @@
+//! Refresh token families: opened by a login, moved on by refreshes, ended for many reasons.
+//!
+//! Decisions are plain functions ([`decide`]); the transactions around them take their locks in
+//! one order everywhere: keyset, device, families by id, pool.
+
+mod authenticated;
+mod decide;
+mod end;
+mod open;
+mod refresh;
+mod token;
+
+use common::http::ClientAddress;
+use rand::RngExt as _;
+use vault_crypto::{Identity, Keyring};
+use zeroize::Zeroizing;
+
+pub use authenticated::Authenticated;
+pub use end::{EndReason, end};
+pub use open::{Login, open};
+pub use refresh::{Refreshed, log_out, refresh};
+pub use token::MacKeys;
+use token::RefreshToken;
+
+use crate::error::Error;
+use crate::models::auth_session::AuthSession;
+
+/// What an access and a refresh token come to.
+#[derive(Debug)]
+pub struct TokenPair {
+    /// Compact JWS.
+    pub access_token: String,
+    /// Opaque, `lkr_…`.
+    pub refresh_token: String,
+    /// Seconds that the access token lives.
+    pub expires_in: i64,
+}
+
+/// Who is asking, as far as a session remembers it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// User agent, cut to 256 characters.
+    pub user_agent: Option<String>,
+    /// Where from.
+    pub address: ClientAddress,
+}
+
+const SECRET_BYTES: usize = 32;
+
+/// A fresh family secret, sealed for the row of `family`.
+fn new_secret(keyring: &Keyring, family: uuid::Uuid) -> (Zeroizing<Vec<u8>>, vault_crypto::Sealed) {
+    let mut secret = Zeroizing::new(vec![0; SECRET_BYTES]);
+    rand::rng().fill(secret.as_mut_slice());
+    let sealed = keyring.seal(&secret_identity(family), &secret);
+    (secret, sealed)
+}
+
+fn open_secret(keyring: &Keyring, session: &AuthSession) -> Result<Zeroizing<Vec<u8>>, Error> {
+    Ok(keyring.open(&secret_identity(session.id), &session.sealed_secret)?)
+}
+
+fn secret_identity(family: uuid::Uuid) -> Identity {
+    Identity::new("auth_sessions.secret").field(family.to_string())
+}

@@ -1,0 +1,218 @@
+//! A login's transaction: binds the device, ends its earlier session, gives it a key, opens the
+//! family.
+
+use chrono::{DateTime, Utc};
+use common::database::Connection;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use uuid::Uuid;
+
+use super::end::{EndReason, end_under_lock};
+use super::{Caller, RefreshToken, TokenPair, new_secret};
+use crate::app::State;
+use crate::error::Error;
+use crate::models::auth_session::{self, AuthSession, Which};
+use crate::models::user_keyset::{DeviceJwk, Keyset};
+use crate::models::published_key::{self, TakenKey};
+use crate::models::{device, user, user_keyset};
+
+/// A login whose proof and password hold.
+#[derive(Debug)]
+pub struct Login<'a> {
+    /// Who.
+    pub user_id: Uuid,
+    /// On which device.
+    pub device_id: Uuid,
+    /// What the device says of itself now.
+    pub device_info: Option<&'a str>,
+    /// From where.
+    pub caller: Caller,
+}
+
+/// What the transaction comes to.
+struct Opened {
+    session: AuthSession,
+    key: Option<TakenKey>,
+    ended: Vec<AuthSession>,
+}
+
+/// Opens a session and answers its first tokens.
+pub async fn open(state: &State, login: &Login<'_>) -> Result<(AuthSession, TokenPair), Error> {
+    let now = state.clock.now();
+    let family = Uuid::new_v4();
+    let (secret, sealed_secret) = new_secret(&state.keyring, family);
+    let mut session = new_session(state, login, family, now);
+    session.sealing_key_id = sealed_secret.key_id().to_owned();
+    session.sealed_secret = sealed_secret.into_bytes();
+    let mut connection = state.pool.get().await?;
+    let opened = with_a_key(state, &mut connection, login, session, now).await?;
+    drop(connection);
+    if let Some(key) = &opened.key {
+        state.signing.remember_signer(&key.kid, &key.sealed_key)?;
+    }
+    state.forget_sessions(&opened.ended, EndReason::Login);
+    let session = opened.session;
+    let version = state.mac_keys.writing_version();
+    let refresh_token = RefreshToken::render(&state.mac_keys, version, family, 0, &secret)
+        .ok_or_else(|| Error::Internal("the writing MAC key is missing".to_owned()))?;
+    let access_token = state.signing.sign(&state.pool, &session, now).await?;
+    Ok((session, TokenPair { access_token, refresh_token, expires_in: state.signing.life_seconds() }))
+}
+
+fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -> AuthSession {
+    let settings = &state.settings;
+    AuthSession {
+        id,
+        user_id: login.user_id,
+        device_id: login.device_id,
+        api: "bearer".to_owned(),
+        kid: None,
+        counter: 0,
+        mac_version: state.mac_keys.writing_version().into(),
+        sealed_secret: Vec::new(),
+        sealing_key_id: String::new(),
+        auth_time: now,
+        amr: vec!["pwd".to_owned(), "hwk".to_owned()],
+        client_id: settings.token.client_id.clone(),
+        scope: settings.token.scope.clone(),
+        user_agent: login.caller.user_agent.clone(),
+        address_range: login.caller.address.range(),
+        created_at: now,
+        last_seen_at: now,
+        rotated_at: now,
+        recent_rotations: Vec::new(),
+        last_access_expires_at: state.signing.access_expiry(now),
+        expires_at: now + settings.refresh.life.as_delta(),
+        ended_at: None,
+        end_reason: None,
+    }
+}
+
+/// Runs the transaction; where the pool is dry, once more with a key made in between, so that no
+/// lock is held while it is made.
+async fn with_a_key(
+    state: &State,
+    connection: &mut Connection<'_>,
+    login: &Login<'_>,
+    session: AuthSession,
+    now: DateTime<Utc>,
+) -> Result<Opened, Error> {
+    let mut dry = false;
+    let mut opened = transact(state, connection, login, session.clone(), None, now).await?;
+    if opened.is_none() {
+        dry = true;
+        let made = state.signing.pool.make().await?;
+        opened = transact(state, connection, login, session, Some(made), now).await?;
+    }
+    let opened = opened.ok_or_else(|| Error::Internal("a key at hand was not used".to_owned()))?;
+    if let Some(key) = &opened.key {
+        state.signing.pool.count_taken(key, dry);
+    }
+    Ok(opened)
+}
+
+/// Why the transaction was rolled back.
+enum Abort {
+    PoolDry,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Abort {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// `None` where the pool is dry and no key is at hand; nothing was written then.
+async fn transact(
+    state: &State,
+    connection: &mut AsyncPgConnection,
+    login: &Login<'_>,
+    session: AuthSession,
+    made: Option<(TakenKey, String)>,
+    now: DateTime<Utc>,
+) -> Result<Option<Opened>, Error> {
+    let outcome = connection
+        .transaction(async |connection| {
+            write(state, connection, login, session, made, now).await
+        })
+        .await;
+    match outcome {
+        Ok(opened) => Ok(Some(opened)),
+        Err(Abort::PoolDry) => Ok(None),
+        Err(Abort::Failed(error)) => Err(error),
+    }
+}
+
+async fn write(
+    state: &State,
+    connection: &mut AsyncPgConnection,
+    login: &Login<'_>,
+    mut session: AuthSession,
+    made: Option<(TakenKey, String)>,
+    now: DateTime<Utc>,
+) -> Result<Opened, Abort> {
+    let user = login.user_id;
+    let mut keyset = user_keyset::lock(connection, user, now).await?;
+    bind_device(connection, login, now).await?;
+    session.recent_rotations =
+        auth_session::find_recent_rotations(connection, login.device_id).await?;
+    let which = Which::Device(login.device_id);
+    let ended =
+        end_under_lock(connection, user, which, EndReason::Login, &mut keyset, now).await?;
+    let key = if state.signing.uses_device_keys() {
+        let key = take_key(state, connection, user, made).await?.ok_or(Abort::PoolDry)?;
+        session.kid = Some(key.kid.clone());
+        add_key(&mut keyset, &key, login.device_id);
+        Some(key)
+    } else {
+        None
+    };
+    user_keyset::save(connection, user, &keyset, now).await?;
+    auth_session::insert(connection, &session).await?;
+    user::touch_login(connection, user, now).await?;
+    Ok(Opened { session, key, ended })
+}
+
+/// The device belongs to the first user who signs in on it.
+async fn bind_device(
+    connection: &mut AsyncPgConnection,
+    login: &Login<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let device = device::lock(connection, login.device_id).await?;
+    let device = device.ok_or(Error::InvalidCredentials)?;
+    match device.user_id {
+        Some(owner) if owner == login.user_id => {}
+        Some(_) => return Err(Error::InvalidCredentials),
+        None => device::bind(connection, device.id, login.user_id, now).await.map(|_| ())?,
+    }
+    device::touch(connection, device.id, login.device_info, now).await?;
+    Ok(())
+}
+
+async fn take_key(
+    state: &State,
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    made: Option<(TakenKey, String)>,
+) -> Result<Option<TakenKey>, Error> {
+    match made {
+        Some((key, sealing_key_id)) => {
+            published_key::insert_active(connection, &key, &sealing_key_id, user).await?;
+            Ok(Some(key))
+        }
+        None => state.signing.pool.take(connection, user).await,
+    }
+}
+
+fn add_key(keyset: &mut Keyset, key: &TakenKey, device_id: Uuid) {
+    let mut public = key.public_jwk.as_object().cloned().unwrap_or_default();
+    // Members of the keyset's own carry these.
+    public.remove("kid");
+    keyset.set_device_key(DeviceJwk {
+        kid: key.kid.clone(),
+        device_id,
+        sealed: key.sealed_key.clone(),
+        public,
+    });
+}

@@ -1,0 +1,213 @@
+//! Refresh and logout: what a refresh token can do.
+
+use chrono::{DateTime, Utc};
+use diesel_async::AsyncConnection as _;
+
+use super::decide::{Decision, Rules, decide};
+use super::end::{EndReason, end};
+use super::{Caller, RefreshToken, TokenPair, open_secret};
+use crate::app::State;
+use crate::error::Error;
+use crate::models::auth_session::{self, AuthSession, Rotation, Which};
+
+/// How often a refresh that lost a race looks again before it answers 409.
+const ATTEMPTS: usize = 3;
+
+/// What a refresh came to, as counted.
+#[derive(Debug)]
+pub struct Refreshed {
+    /// The tokens.
+    pub tokens: TokenPair,
+    /// `rotated` or `grace`.
+    pub outcome: &'static str,
+}
+
+/// Exchanges a refresh token for its successor and a fresh access token.
+pub async fn refresh(state: &State, text: &str, caller: &Caller) -> Result<Refreshed, Error> {
+    let Some(token) = RefreshToken::parse(&state.mac_keys, text) else {
+        return Err(refused(state, "forged"));
+    };
+    for _ in 0..ATTEMPTS {
+        let now = state.clock.now();
+        let session = load(state, &token).await?;
+        let decision = judge(state, &session, &token, caller, now);
+        match decision {
+            Decision::Rotate(recent) => {
+                if let Some(refreshed) = rotate(state, session, recent, caller, now).await? {
+                    return Ok(refreshed);
+                }
+            }
+            Decision::Grace => {
+                if let Some(refreshed) = repeat(state, session, now).await? {
+                    return Ok(refreshed);
+                }
+            }
+            Decision::Replay => return replayed(state, &session, &token, caller).await,
+            Decision::Limited(after) => {
+                count(state, "limited");
+                return Err(Error::RateLimited(after.to_std().unwrap_or_default()));
+            }
+            Decision::Revoked => return Err(refused(state, "revoked")),
+            Decision::Expired => return Err(refused(state, "expired")),
+            Decision::Ahead => return Err(refused(state, "forged")),
+        }
+    }
+    Err(Error::RefreshInProgress)
+}
+
+/// The token's family, once the family's own secret has confirmed it.
+async fn load(state: &State, token: &RefreshToken) -> Result<AuthSession, Error> {
+    let mut connection = state.pool.get().await?;
+    let session = auth_session::find(&mut connection, token.family).await?;
+    drop(connection);
+    // The family's device or user may be gone, and the family with it.
+    let session = session.ok_or_else(|| refused(state, "revoked"))?;
+    if token.is_of(&open_secret(&state.keyring, &session)?) {
+        Ok(session)
+    } else {
+        Err(refused(state, "forged"))
+    }
+}
+
+fn judge(
+    state: &State,
+    session: &AuthSession,
+    token: &RefreshToken,
+    caller: &Caller,
+    now: DateTime<Utc>,
+) -> Decision {
+    let rules = Rules {
+        grace: state.settings.refresh.grace.as_delta(),
+        rotations_per_hour: state.settings.refresh.rotations_per_hour,
+    };
+    decide(session, token.counter, caller.user_agent.as_deref(), now, rules)
+}
+
+/// Moves the counter on; `None` where another refresh did so first or the session has ended.
+async fn rotate(
+    state: &State,
+    mut session: AuthSession,
+    mut recent: Vec<DateTime<Utc>>,
+    caller: &Caller,
+    now: DateTime<Utc>,
+) -> Result<Option<Refreshed>, Error> {
+    if state.settings.refresh.rotations_per_hour > 0 {
+        recent.push(now);
+    }
+    let access_expires_at = state.signing.access_expiry(now);
+    let rotation = Rotation {
+        counter: session.counter + 1,
+        user_agent: caller.user_agent.clone(),
+        address_range: caller.address.range(),
+        last_seen_at: now,
+        rotated_at: now,
+        recent_rotations: recent,
+        mac_version: state.mac_keys.writing_version().into(),
+        last_access_expires_at: session.last_access_expires_at.max(access_expires_at),
+    };
+    let mut connection = state.pool.get().await?;
+    if !auth_session::rotate(&mut connection, session.id, &rotation).await? {
+        return Ok(None);
+    }
+    drop(connection);
+    session.counter = rotation.counter;
+    session.mac_version = rotation.mac_version;
+    answer(state, &session, now, "rotated").await.map(Some)
+}
+
+/// The same successor again, with a fresh access token.
+async fn repeat(
+    state: &State,
+    session: AuthSession,
+    now: DateTime<Utc>,
+) -> Result<Option<Refreshed>, Error> {
+    let expiry = state.signing.access_expiry(now);
+    let mut connection = state.pool.get().await?;
+    let (id, counter) = (session.id, session.counter);
+    if !auth_session::extend_access(&mut connection, id, counter, expiry, now).await? {
+        return Ok(None);
+    }
+    drop(connection);
+    answer(state, &session, now, "grace").await.map(Some)
+}
+
+async fn answer(
+    state: &State,
+    session: &AuthSession,
+    now: DateTime<Utc>,
+    outcome: &'static str,
+) -> Result<Refreshed, Error> {
+    let secret = open_secret(&state.keyring, session)?;
+    let version = u8::try_from(session.mac_version).unwrap_or_default();
+    let refresh_token =
+        RefreshToken::render(&state.mac_keys, version, session.id, session.counter, &secret)
+            .ok_or_else(|| Error::Internal(format!("MAC key {version} is not in the ring")))?;
+    let access_token = state.signing.sign(&state.pool, session, now).await?;
+    count(state, outcome);
+    let expires_in = state.signing.life_seconds();
+    Ok(Refreshed { tokens: TokenPair { access_token, refresh_token, expires_in }, outcome })
+}
+
+/// Looks once more in the order of locks and ends the family if it is a replay still.
+async fn replayed(
+    state: &State,
+    session: &AuthSession,
+    token: &RefreshToken,
+    caller: &Caller,
+) -> Result<Refreshed, Error> {
+    let now = state.clock.now();
+    let which = Which::Family(session.id);
+    let mut connection = state.pool.get().await?;
+    let ended = connection
+        .transaction(async |connection| {
+            end(connection, session.user_id, which, EndReason::Replay, now).await
+        })
+        .await?;
+    drop(connection);
+    state.forget_sessions(&ended, EndReason::Replay);
+    if !ended.is_empty() {
+        tracing::warn!(
+            session_id = %session.id,
+            user_id = %session.user_id,
+            device_id = %session.device_id,
+            address_range = caller.address.range(),
+            user_agent = caller.user_agent,
+            counter = token.counter,
+            newest = session.counter,
+            "refresh_token_replayed"
+        );
+    }
+    Err(refused(state, "replay"))
+}
+
+/// Ends the family of any authentic token, superseded ones included; silent about the rest.
+pub async fn log_out(state: &State, text: &str) -> Result<(), Error> {
+    let Some(token) = RefreshToken::parse(&state.mac_keys, text) else { return Ok(()) };
+    let mut connection = state.pool.get().await?;
+    let Some(session) = auth_session::find(&mut connection, token.family).await? else {
+        return Ok(());
+    };
+    let authentic = token.is_of(&open_secret(&state.keyring, &session)?);
+    if !authentic || token.counter > session.counter || session.ended_at.is_some() {
+        return Ok(());
+    }
+    let (now, which) = (state.clock.now(), Which::Family(session.id));
+    let ended = connection
+        .transaction(async |connection| {
+            end(connection, session.user_id, which, EndReason::Logout, now).await
+        })
+        .await?;
+    drop(connection);
+    state.forget_sessions(&ended, EndReason::Logout);
+    Ok(())
+}
+
+fn refused(state: &State, outcome: &'static str) -> Error {
+    count(state, outcome);
+    tracing::info!(outcome, "refresh_refused");
+    Error::InvalidRefreshToken
+}
+
+fn count(state: &State, outcome: &'static str) {
+    state.metrics.refreshes.with_label_values(&[outcome]).inc();
+}

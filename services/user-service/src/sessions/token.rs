@@ -1,0 +1,156 @@
+//! The refresh token: `lkr_` and base64url of `version | family | counter | r | MAC`.
+//!
+//! The MAC under a server key refuses forged tokens without the database. `r` is an HMAC of the
+//! counter under the family's own secret, so that the server key alone forges nothing.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const PREFIX: &str = "lkr_";
+/// Version, family, counter, `r`.
+const SIGNED: usize = 1 + 16 + 8 + 32;
+const LENGTH: usize = SIGNED + 32;
+
+/// Versioned server keys: the first writes, all read.
+#[derive(Clone)]
+pub struct MacKeys(Vec<(u8, Zeroizing<[u8; 32]>)>);
+
+impl MacKeys {
+    /// From `version:<64 hex>[,…]`, versions 1 to 255, each once.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut keys: Vec<(u8, Zeroizing<[u8; 32]>)> = Vec::new();
+        for (index, part) in text.split(',').map(str::trim).enumerate() {
+            let wrong = |what: &str| format!("`refresh.mac_keys`: key {} {what}", index + 1);
+            let (version, hex) = part.split_once(':').ok_or_else(|| wrong("is not `version:<64 hex>`"))?;
+            let version = version.parse().ok().filter(|version| *version > 0);
+            let version: u8 = version.ok_or_else(|| wrong("has no version from 1 to 255"))?;
+            let mut key = Zeroizing::new([0; 32]);
+            hex::decode_to_slice(hex, key.as_mut()).map_err(|_| wrong("has no 64 hex characters"))?;
+            if keys.iter().any(|(other, _)| *other == version) {
+                return Err(wrong("repeats a version"));
+            }
+            keys.push((version, key));
+        }
+        Ok(Self(keys))
+    }
+
+    /// The version that new tokens carry.
+    #[must_use]
+    pub fn writing_version(&self) -> u8 {
+        self.0[0].0
+    }
+
+    fn find(&self, version: u8) -> Option<&[u8; 32]> {
+        self.0.iter().find(|(other, _)| *other == version).map(|(_, key)| &**key)
+    }
+}
+
+/// A refresh token whose MAC holds: one of ours, though perhaps not of today.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RefreshToken {
+    pub(super) family: Uuid,
+    pub(super) counter: i64,
+    r: [u8; 32],
+}
+
+impl RefreshToken {
+    /// The token of `family` at `counter`, the same whenever it is asked for.
+    pub(super) fn render(
+        keys: &MacKeys,
+        version: u8,
+        family: Uuid,
+        counter: i64,
+        secret: &[u8],
+    ) -> Option<String> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LENGTH));
+        bytes.push(version);
+        bytes.extend_from_slice(family.as_bytes());
+        bytes.extend_from_slice(&counter.to_be_bytes());
+        bytes.extend_from_slice(&counter_mac(secret, counter));
+        let tag = mac(keys.find(version)?, &bytes).finalize().into_bytes();
+        bytes.extend_from_slice(&tag);
+        Some(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&*bytes)))
+    }
+
+    /// Parses a token and checks its MAC; `None` for anything that is not one of ours.
+    pub(super) fn parse(keys: &MacKeys, text: &str) -> Option<Self> {
+        let encoded = text.strip_prefix(PREFIX)?;
+        // Four characters carry three bytes; anything longer is not worth decoding.
+        if encoded.len() > LENGTH.div_ceil(3) * 4 {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        let (signed, tag) = bytes.split_at_checked(SIGNED)?;
+        mac(keys.find(*signed.first()?)?, signed).verify_slice(tag).ok()?;
+        Some(Self {
+            family: Uuid::from_slice(&signed[1..17]).ok()?,
+            counter: i64::from_be_bytes(signed[17..25].try_into().ok()?),
+            r: signed[25..].try_into().ok()?,
+        })
+    }
+
+    /// Whether `secret` is the one that it was made with.
+    pub(super) fn is_of(&self, secret: &[u8]) -> bool {
+        counter_mac(secret, self.counter).ct_eq(&self.r).into()
+    }
+}
+
+fn counter_mac(secret: &[u8], counter: i64) -> [u8; 32] {
+    mac(secret, &counter.to_be_bytes()).finalize().into_bytes().into()
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
+    mac.update(message);
+    mac
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys() -> MacKeys {
+        MacKeys::parse(&format!("2:{},1:{}", "ab".repeat(32), "cd".repeat(32))).unwrap()
+    }
+
+    #[test]
+    fn a_token_comes_back_and_is_the_same_each_time() {
+        let family = Uuid::new_v4();
+        let render = || RefreshToken::render(&keys(), 1, family, 7, b"secret").unwrap();
+        assert_eq!(render(), render());
+        let token = RefreshToken::parse(&keys(), &render()).unwrap();
+        assert_eq!((token.family, token.counter), (family, 7));
+        assert!(token.is_of(b"secret"));
+        assert!(!token.is_of(b"another"));
+    }
+
+    #[test]
+    fn any_changed_character_is_refused() {
+        let token = RefreshToken::render(&keys(), 2, Uuid::new_v4(), 1, b"secret").unwrap();
+        for index in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(RefreshToken::parse(&keys(), &changed), None, "{index}");
+        }
+        assert_eq!(RefreshToken::parse(&keys(), &token[..token.len() - 4]), None);
+        assert_eq!(RefreshToken::parse(&keys(), &format!("{token}AAAA")), None);
+        assert_eq!(RefreshToken::parse(&keys(), ""), None);
+    }
+
+    #[test]
+    fn key_errors_name_the_key_and_show_nothing_of_it() {
+        for bad in ["", "1", "0:00", "x:00", "1:zz", "256:00"] {
+            let error = MacKeys::parse(bad).map(|_| ()).unwrap_err();
+            assert!(error.starts_with("`refresh.mac_keys`: key 1"), "{error}");
+        }
+        let key = "00".repeat(32);
+        assert!(MacKeys::parse(&format!("1:{key},1:{key}")).is_err());
+    }
+}

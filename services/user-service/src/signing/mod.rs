@@ -1,0 +1,210 @@
+//! Which key signs, and what the world sees of it.
+//!
+//! Both modes are one port: [`Signing::sign`] takes a session and answers a token. In device mode
+//! the session names its device's key, which came from the pool of keys born published; in
+//! service mode the ring of service keys signs for all. Verifiers can't tell.
+
+mod access_token;
+mod jwks;
+mod key_pair;
+pub mod pem;
+mod pool;
+mod public_key;
+mod service_keys;
+mod signer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::database::Pool;
+use common::clock::Clock;
+use moka::sync::Cache;
+use serde_json::Value;
+use token_verifier::{Key, Policy};
+use uuid::Uuid;
+use vault_crypto::Keyring;
+
+pub use jwks::{Jwks, JwksDocument};
+pub use key_pair::generate;
+pub use pool::KeyPool;
+pub use public_key::to_pem;
+use service_keys::ServiceKeys;
+use signer::Signer;
+
+use crate::config::{Settings, SigningMode};
+use crate::error::Error;
+use crate::metrics::ServiceMetrics;
+use crate::models::auth_session::AuthSession;
+use crate::models::{published_key, user_keyset};
+
+/// Parsed private keys kept in memory.
+const SIGNERS: u64 = 10_000;
+const SIGNERS_IDLE: Duration = Duration::from_secs(600);
+
+/// Clock leeway that a verifier may be configured with at most; a revocation matters until the
+/// last token's expiry and this.
+pub const LARGEST_LEEWAY: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
+
+/// Signs access tokens and publishes keys.
+#[derive(Clone)]
+pub struct Signing {
+    mode: SigningMode,
+    life: chrono::TimeDelta,
+    issuer: String,
+    audience: String,
+    keyring: Keyring,
+    service: Arc<ServiceKeys>,
+    signers: Cache<String, Arc<Signer>>,
+    /// The keys that wait.
+    pub pool: KeyPool,
+    /// The whole set, as served.
+    pub jwks: Jwks,
+}
+
+impl Signing {
+    /// Reads the service keys and starts to fill the pool.
+    pub fn start(
+        settings: &Settings,
+        database: Pool,
+        keyring: Keyring,
+        clock: Clock,
+        metrics: &ServiceMetrics,
+    ) -> Result<Self, String> {
+        let service = Arc::new(ServiceKeys::read(&settings.signing)?);
+        if settings.signing.mode == SigningMode::Service && service.current().is_none() {
+            return Err("`signing.private_key_path` is required in service mode; \
+                        `latchkey keygen` makes a key"
+                .to_owned());
+        }
+        let pool = KeyPool::start(
+            &settings.signing,
+            database.clone(),
+            keyring.clone(),
+            clock.clone(),
+            metrics.clone(),
+        );
+        let jwks = Jwks::new(&settings.signing, &service, database, metrics.clone());
+        Ok(Self {
+            mode: settings.signing.mode,
+            life: settings.token.life.as_delta(),
+            issuer: settings.issuer().to_owned(),
+            audience: settings.token.audience.clone(),
+            keyring,
+            service,
+            signers: Cache::builder().max_capacity(SIGNERS).time_to_idle(SIGNERS_IDLE).build(),
+            pool,
+            jwks,
+        })
+    }
+
+    /// Whether sessions get a key of their device.
+    #[must_use]
+    pub fn uses_device_keys(&self) -> bool {
+        self.mode == SigningMode::Device
+    }
+
+    /// When a token signed at `now` expires, in whole seconds.
+    #[must_use]
+    pub fn access_expiry(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let expiry = now + self.life;
+        DateTime::from_timestamp(expiry.timestamp(), 0).unwrap_or(expiry)
+    }
+
+    /// Seconds that an access token lives, for `expires_in`.
+    #[must_use]
+    pub fn life_seconds(&self) -> i64 {
+        self.life.num_seconds()
+    }
+
+    /// Signs an access token for `session`. Its expiry, [`Signing::access_expiry`] of `now`, must
+    /// have been recorded in the session's row before.
+    pub async fn sign(
+        &self,
+        database: &Pool,
+        session: &AuthSession,
+        now: DateTime<Utc>,
+    ) -> Result<String, Error> {
+        let signer = match &session.kid {
+            Some(kid) => self.device_signer(database, session.user_id, kid).await?,
+            None => self.service.current().ok_or_else(|| {
+                Error::Internal("a session without a device key, and no service key".to_owned())
+            })?,
+        };
+        let claims = access_token::claims(
+            session,
+            &self.issuer,
+            &self.audience,
+            now,
+            self.access_expiry(now),
+        );
+        signer.sign(&claims).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    async fn device_signer(
+        &self,
+        database: &Pool,
+        user: Uuid,
+        kid: &str,
+    ) -> Result<Arc<Signer>, Error> {
+        if let Some(signer) = self.signers.get(kid) {
+            return Ok(signer);
+        }
+        let mut connection = database.get().await?;
+        let keyset = user_keyset::find(&mut connection, user).await?.unwrap_or_default();
+        drop(connection);
+        // Revoked between the session's reading and now.
+        let key = keyset.find(kid).ok_or(Error::InvalidRefreshToken)?;
+        self.remember_signer(kid, &key.sealed)
+    }
+
+    /// Opens a sealed private key and keeps it parsed, so that a login's first token and the
+    /// refreshes after it need no further look at the keyset.
+    pub fn remember_signer(&self, kid: &str, sealed: &[u8]) -> Result<Arc<Signer>, Error> {
+        let private = self.keyring.open(&key_pair::identity(kid), sealed)?;
+        let signer =
+            Signer::from_pkcs8(kid, &private).map_err(|error| Error::Internal(error.to_string()))?;
+        let signer = Arc::new(signer);
+        self.signers.insert(kid.to_owned(), Arc::clone(&signer));
+        Ok(signer)
+    }
+
+    /// Forgets the private keys of ended sessions.
+    pub fn forget<'a>(&self, kids: impl IntoIterator<Item = &'a str>) {
+        for kid in kids {
+            self.signers.invalidate(kid);
+        }
+        self.jwks.expire();
+    }
+
+    /// The public JWK served under `kid`.
+    pub async fn find_public(&self, database: &Pool, kid: &str) -> Result<Option<Value>, Error> {
+        if let Some(jwk) = self.service.find_public(kid) {
+            return Ok(Some(jwk.clone()));
+        }
+        let mut connection = database.get().await?;
+        Ok(published_key::find_public(&mut connection, kid).await?)
+    }
+
+    /// The public JWK of the current service key.
+    #[must_use]
+    pub fn service_public(&self) -> Option<&Value> {
+        self.service.current_public()
+    }
+
+    /// The key to check one of our own tokens with.
+    pub async fn verification_key(&self, database: &Pool, kid: &str) -> Result<Option<Key>, Error> {
+        let jwk = self.find_public(database, kid).await?;
+        Ok(jwk.and_then(|jwk| Key::from_jwk(&jwk).ok()))
+    }
+
+    /// What our own tokens must say.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            leeway: chrono::TimeDelta::zero(),
+        }
+    }
+}
