@@ -1,1 +1,55 @@
 //! Verifies Latchkey access tokens against cached keys and a feed of revocations.
+//!
+//! [`Verifier::start`] keeps the issuer's keys and follows its change feed; [`AuthenticatedUser`]
+//! in a handler's signature is the guard. Every acceptance, cached or not, ends by asking the
+//! tombstones: what the feed revoked stays refused whatever a key server answers later. A
+//! verifier that can't judge (before the first replay, after a reset, past the stale limit)
+//! answers 503, never 401.
+//!
+//! The pure part, [`Unverified`] and [`Policy`], needs no server and serves the issuer as well.
+//!
+//! ```no_run
+//! use actix_web::{App, HttpServer, get, web};
+//! use common::{clock::Clock, metrics::Metrics};
+//! use token_verifier::{AuthenticatedUser, Verifier, VerifierSettings};
+//!
+//! #[get("/me")]
+//! async fn me(user: AuthenticatedUser) -> String {
+//!     user.user_id().to_string()
+//! }
+//!
+//! # async fn run(settings: VerifierSettings) -> Result<(), Box<dyn std::error::Error>> {
+//! let verifier = Verifier::start(&settings, Clock::default(), &Metrics::new("my-service"))?;
+//! let verifier = web::Data::new(verifier);
+//! HttpServer::new(move || App::new().app_data(verifier.clone()).service(me))
+//!     .bind("127.0.0.1:3000")?
+//!     .run()
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod bearer;
+mod check;
+mod claims;
+mod extractor;
+mod feed;
+mod key;
+mod key_cache;
+mod key_source;
+mod metrics;
+mod reason;
+mod settings;
+mod sse;
+mod strict_json;
+mod tombstones;
+mod verifier;
+
+pub use bearer::{NoToken, bearer_token};
+pub use check::{Policy, Unverified};
+pub use extractor::AuthenticatedUser;
+pub use key::{Algorithm, Key, KeyError, public_jwk};
+pub use reason::{Reason, Refusal};
+pub use settings::{SETTINGS, VerifierSettings};
+pub use tombstones::Ended;
+pub use verifier::{Verified, Verifier};
