@@ -2,8 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use crate::http::Problem;
 
@@ -66,6 +68,26 @@ pub struct Page<T> {
 #[must_use]
 pub fn cursor(key: &impl ToString) -> String {
     URL_SAFE_NO_PAD.encode(key.to_string())
+}
+
+/// A page's last key where rows are ordered by time and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeAndId(pub DateTime<Utc>, pub Uuid);
+
+impl std::fmt::Display for TimeAndId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.0.timestamp_micros(), self.1)
+    }
+}
+
+impl std::str::FromStr for TimeAndId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (time, id) = text.split_once('/').ok_or(())?;
+        let time = time.parse().ok().and_then(DateTime::from_timestamp_micros).ok_or(())?;
+        Ok(Self(time, id.parse().map_err(|_| ())?))
+    }
 }
 
 impl<T> Page<T> {

@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::{claims, strict_json};
 
 /// Tokens above this are refused before any work.
-const MAX_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_BYTES: usize = 8 * 1024;
 const MAX_KID: usize = 128;
 /// Header members that would change what is verified, or with what (RFC 8725, sections 3.9, 3.10
 /// and RFC 7797).

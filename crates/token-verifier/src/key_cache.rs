@@ -1,57 +1,80 @@
 //! Keys by id: bounded, fetched once however many ask, and unknown ids remembered for a while.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
-use tokio::sync::Semaphore;
+use moka::policy::EvictionPolicy;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::backoff::{Backoff, jittered};
+use crate::fetch_limit::FetchLimit;
 use crate::key::Key;
-use crate::key_source::KeySource;
+use crate::key_source::{KeySource, Listing};
 use crate::metrics::VerifierMetrics;
-use crate::settings::VerifierSettings;
+use crate::reason::{Reason, Refusal};
 
 /// Unknown ids are asked for again after this.
 const UNKNOWN_KEPT: Duration = Duration::from_secs(5);
 /// Unknown ids kept, so that inventing them fills nothing.
 const UNKNOWN_MAX: u64 = 10_000;
-/// Fetches under way at once; the next wait their turn in order.
-const FETCHES: usize = 16;
-
-/// Why there is no key.
-#[derive(Clone, Debug)]
-pub(crate) enum Missing {
-    /// The issuer has none by this id.
-    Unknown,
-    /// The issuer can't be asked.
-    Unreachable,
-}
+const UNKNOWN: Refusal = Refusal::Invalid(Reason::UnknownKey);
+/// The whole set is read this often: half the time that keys are published before their first use.
+const REFRESH: Duration = Duration::from_mins(5);
+/// And at most this often when ids can't be asked for one by one.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
+/// Keys parsed before others get their turn on the thread.
+const PARSED_AT_ONCE: usize = 64;
 
 pub(crate) struct KeyCache {
     known: Cache<String, Key>,
     unknown: Cache<String, ()>,
-    source: Option<KeySource>,
-    fetches: Semaphore,
+    max_keys: u64,
+    source: Source,
+    limit: FetchLimit,
+    whole: Mutex<WholeSet>,
+    loaded: AtomicBool,
     metrics: VerifierMetrics,
 }
 
+/// Where keys come from.
+pub(crate) enum Source {
+    Files(HashMap<String, Key>),
+    Issuer(KeySource),
+}
+
+/// The last reading of the whole set.
+#[derive(Default)]
+struct WholeSet {
+    begun: Option<Instant>,
+    etag: Option<String>,
+    count: u64,
+}
+
 impl KeyCache {
-    /// Without a source it holds what it is given and fetches nothing.
-    pub(crate) fn new(
-        settings: &VerifierSettings,
-        source: Option<KeySource>,
-        metrics: VerifierMetrics,
-    ) -> Self {
+    pub(crate) fn new(max_keys: u64, source: Source, metrics: VerifierMetrics) -> Self {
+        let known = Cache::builder().max_capacity(max_keys).eviction_policy(EvictionPolicy::lru());
         Self {
-            known: Cache::new(settings.max_keys),
+            known: known.build(),
             unknown: Cache::builder().max_capacity(UNKNOWN_MAX).time_to_live(UNKNOWN_KEPT).build(),
+            max_keys,
+            loaded: AtomicBool::new(matches!(source, Source::Files(_))),
             source,
-            fetches: Semaphore::new(FETCHES),
+            limit: FetchLimit::default(),
+            whole: Mutex::default(),
             metrics,
         }
     }
 
-    pub(crate) async fn add(&self, key: Key) {
+    /// Whether the whole set has been read once.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    async fn add(&self, key: Key) {
         self.known.insert(key.kid().to_owned(), key).await;
     }
 
@@ -59,23 +82,24 @@ impl KeyCache {
         self.known.invalidate(kid).await;
     }
 
-    pub(crate) async fn get(&self, kid: &str) -> Result<Key, Missing> {
+    pub(crate) async fn get(&self, kid: &str) -> Result<Key, Refusal> {
         if let Some(key) = self.known.get(kid).await {
             return Ok(key);
         }
         if self.unknown.contains_key(kid) {
-            return Err(Missing::Unknown);
+            return Err(UNKNOWN);
         }
-        let fetched = self.known.try_get_with_by_ref(kid, self.fetch(kid)).await;
-        match fetched {
-            Ok(key) => Ok(key),
-            Err(missing) => Err(Arc::unwrap_or_clone(missing)),
-        }
+        self.known.try_get_with_by_ref(kid, self.find(kid)).await.map_err(|refusal| *refusal)
     }
 
-    async fn fetch(&self, kid: &str) -> Result<Key, Missing> {
-        let Some(source) = &self.source else { return Err(Missing::Unknown) };
-        let _turn = self.fetches.acquire().await.map_err(|_| Missing::Unreachable)?;
+    async fn find(&self, kid: &str) -> Result<Key, Refusal> {
+        let source = match &self.source {
+            Source::Files(keys) => return keys.get(kid).cloned().ok_or(UNKNOWN),
+            Source::Issuer(source) => source,
+        };
+        let Some(_permit) = self.limit.permit().await else {
+            return self.find_in_whole_set(source, kid).await;
+        };
         match source.find(kid).await {
             Ok(Some(key)) => {
                 self.count("found");
@@ -84,26 +108,96 @@ impl KeyCache {
             Ok(None) => {
                 self.count("unknown");
                 self.unknown.insert(kid.to_owned(), ()).await;
-                Err(Missing::Unknown)
+                Err(UNKNOWN)
             }
             Err(reason) => {
                 self.count("failed");
                 tracing::warn!(reason, "key_fetch_failed");
-                Err(Missing::Unreachable)
+                Err(Refusal::CannotJudge)
             }
         }
     }
 
-    /// Fetches the whole set ahead of the first token.
-    pub(crate) async fn prefetch(&self) -> Result<usize, String> {
-        let Some(source) = &self.source else { return Ok(0) };
-        let keys = source.list().await.inspect_err(|_| self.count("failed"))?;
-        let count = keys.len();
-        for key in keys {
-            self.add(key).await;
+    /// One reading serves all that wait, so that bogus ids, however many, starve no good one. An
+    /// id that is not in it may still be good: the issuer bounds the set.
+    async fn find_in_whole_set(&self, source: &KeySource, kid: &str) -> Result<Key, Refusal> {
+        self.count("limited");
+        // What came of it shows in the cache.
+        let _ = timeout(source.timeout(), self.refresh(source)).await;
+        self.known.get(kid).await.ok_or(Refusal::CannotJudge)
+    }
+
+    /// Reads the whole set, unless a reading that began after this call did so already.
+    async fn refresh(&self, source: &KeySource) -> Result<(), String> {
+        let asked = Instant::now();
+        let mut whole = self.whole.lock().await;
+        if let Some(begun) = whole.begun {
+            if begun >= asked {
+                return Ok(());
+            }
+            sleep_until(begun + REFRESH_PAUSE).await;
         }
-        self.count("found");
-        Ok(count)
+        whole.begun = Some(Instant::now());
+        // Where keys were crowded out, "not modified" would not bring them back.
+        let etag = whole.etag.as_deref().filter(|_| self.known.entry_count() >= whole.count);
+        let listing = source.list(etag).await.inspect_err(|_| self.count("failed"))?;
+        if let Listing::Set { keys, etag } = listing {
+            whole.etag = etag;
+            whole.count = self.add_new(&keys).await;
+        }
+        self.count("listed");
+        self.loaded.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes up the keys that are not known yet; answers how many of the set are known then. One
+    /// broken key never costs its siblings.
+    async fn add_new(&self, jwks: &[Value]) -> u64 {
+        let max_keys = usize::try_from(self.max_keys).unwrap_or(usize::MAX);
+        let mut count = 0;
+        for chunk in jwks[..jwks.len().min(max_keys)].chunks(PARSED_AT_ONCE) {
+            for jwk in chunk {
+                count += u64::from(self.add_jwk(jwk).await);
+            }
+            tokio::task::yield_now().await;
+        }
+        self.known.run_pending_tasks().await;
+        count
+    }
+
+    async fn add_jwk(&self, jwk: &Value) -> bool {
+        if jwk["kid"].as_str().is_some_and(|kid| self.known.contains_key(kid)) {
+            return true;
+        }
+        match Key::from_jwk(jwk) {
+            Ok(key) => {
+                self.add(key).await;
+                true
+            }
+            Err(error) => {
+                self.count("broken_key");
+                tracing::warn!(kid = jwk["kid"].as_str(), %error, "key_skipped");
+                false
+            }
+        }
+    }
+
+    /// Reads the whole set ahead of the first token and again every few minutes, for ever.
+    pub(crate) async fn keep_fresh(&self) {
+        let mut backoff = Backoff::default();
+        while let Source::Issuer(source) = &self.source {
+            let pause = match self.refresh(source).await {
+                Ok(()) => {
+                    backoff.reset();
+                    jittered(REFRESH)
+                }
+                Err(reason) => {
+                    tracing::warn!(reason, "key_set_fetch_failed");
+                    backoff.pause()
+                }
+            };
+            sleep(pause).await;
+        }
     }
 
     fn count(&self, outcome: &str) {

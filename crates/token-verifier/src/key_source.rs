@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::key::Key;
 use crate::settings::VerifierSettings;
 
 /// A whole set above this is refused; 16 MiB hold some 35,000 RSA keys.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_SET_BYTES: usize = 16 * 1024 * 1024;
+const MAX_KEY_BYTES: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 
@@ -22,6 +24,12 @@ pub(crate) struct KeySource {
     retries: u32,
 }
 
+/// The whole set.
+pub(crate) enum Listing {
+    Unchanged,
+    Set { keys: Vec<Value>, etag: Option<String> },
+}
+
 impl KeySource {
     pub(crate) fn new(settings: &VerifierSettings) -> Result<Self, String> {
         let url = format!("{}/.well-known/jwks.json", settings.base_url());
@@ -31,82 +39,105 @@ impl KeySource {
         Ok(Self { client: client()?, url, timeout, retries: settings.fetch_retries })
     }
 
-    /// One key; `None` where the issuer has none by this id.
+    /// How long a fetch may take, retries included.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// One key; `None` where the issuer has none by this id, or none that is any use.
     pub(crate) async fn find(&self, kid: &str) -> Result<Option<Key>, String> {
-        let mut url = self.url.clone();
-        url.query_pairs_mut().append_pair("kid", kid);
-        let keys = self.fetch(&url).await?;
-        Ok(keys.into_iter().find(|key| key.kid() == kid))
+        let request = || {
+            let mut url = self.url.clone();
+            url.query_pairs_mut().append_pair("kid", kid);
+            self.client.get(url).header(CACHE_CONTROL, "no-cache")
+        };
+        match self.fetch(request, MAX_KEY_BYTES).await? {
+            Listing::Unchanged => Err("not modified since never".to_owned()),
+            Listing::Set { keys, .. } => Ok(keys
+                .iter()
+                .filter(|jwk| jwk["kid"] == kid)
+                .find_map(|jwk| Key::from_jwk(jwk).ok())),
+        }
     }
 
-    /// The whole set, without the keys in it that are no use.
-    pub(crate) async fn list(&self) -> Result<Vec<Key>, String> {
-        self.fetch(&self.url).await
-    }
-
-    async fn fetch(&self, url: &Url) -> Result<Vec<Key>, String> {
-        let mut pause = FIRST_RETRY;
-        let mut tries = 0;
-        loop {
-            match tokio::time::timeout(self.timeout, self.fetch_once(url)).await {
-                Ok(Ok(keys)) => return Ok(keys),
-                Ok(Err(error)) if tries >= self.retries => return Err(error),
-                Err(_) => return Err(format!("no answer within {:?}", self.timeout)),
-                Ok(Err(_)) => {}
+    /// The whole set, unless it is still the one that `etag` names.
+    pub(crate) async fn list(&self, etag: Option<&str>) -> Result<Listing, String> {
+        let request = || {
+            let request = self.client.get(self.url.clone());
+            match etag {
+                Some(etag) => request.header(IF_NONE_MATCH, etag),
+                None => request,
             }
-            tries += 1;
-            sleep(pause).await;
-            pause *= 2;
-        }
+        };
+        self.fetch(request, MAX_SET_BYTES).await
     }
 
-    async fn fetch_once(&self, url: &Url) -> Result<Vec<Key>, String> {
-        // reqwest's errors name the URL, which here holds nothing secret.
-        let response = self.client.get(url.clone()).send().await.map_err(|e| e.to_string())?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("the key server answered {}", response.status()));
-        }
-        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-        let json = kind.is_some_and(|kind| {
-            kind.starts_with("application/jwk-set+json") || kind.starts_with("application/json")
-        });
-        if !json {
-            return Err("the key server's answer is not JSON".to_owned());
-        }
-        parse(&read(response).await?)
+    async fn fetch(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        max_bytes: usize,
+    ) -> Result<Listing, String> {
+        let tries = async {
+            let mut pause = FIRST_RETRY;
+            for _ in 0..self.retries {
+                if let Ok(listing) = fetch_once(request(), max_bytes).await {
+                    return Ok(listing);
+                }
+                sleep(pause).await;
+                pause *= 2;
+            }
+            fetch_once(request(), max_bytes).await
+        };
+        timeout(self.timeout, tries)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)))
     }
 }
 
-/// A client without redirects, for key fetches and the feed.
+/// A client without redirects and proxies, for key fetches and the feed.
 pub(crate) fn client() -> Result<Client, String> {
     Client::builder()
         .redirect(redirect::Policy::none())
+        .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .build()
         .map_err(|error| error.to_string())
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, String> {
+async fn fetch_once(request: RequestBuilder, max_bytes: usize) -> Result<Listing, String> {
+    // reqwest's errors name the URL, which here holds nothing secret.
+    let response = request.send().await.map_err(|error| error.to_string())?;
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_MODIFIED => return Ok(Listing::Unchanged),
+        status => return Err(format!("the key server answered {status}")),
+    }
+    if !is_json(&response) {
+        return Err("the key server's answer is not JSON".to_owned());
+    }
+    let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+    let body = read(response, max_bytes).await?;
+    let mut set: Value = serde_json::from_slice(&body).map_err(|_| "the key set is not JSON")?;
+    match set["keys"].take() {
+        Value::Array(keys) => Ok(Listing::Set { keys, etag }),
+        _ => Err("the key set has no `keys`".to_owned()),
+    }
+}
+
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| {
+        kind.starts_with("application/jwk-set+json") || kind.starts_with("application/json")
+    })
+}
+
+async fn read(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| error.to_string())? {
         body.extend_from_slice(&chunk);
-        if body.len() > MAX_BYTES {
+        if body.len() > max_bytes {
             return Err("the key set is too large".to_owned());
         }
     }
     Ok(body)
-}
-
-/// One broken key never costs its siblings.
-fn parse(body: &[u8]) -> Result<Vec<Key>, String> {
-    let set: Value = serde_json::from_slice(body).map_err(|_| "the key set is not JSON")?;
-    let keys = set["keys"].as_array().ok_or("the key set has no `keys`")?;
-    let parsed = keys.iter().filter_map(|jwk| match Key::from_jwk(jwk) {
-        Ok(key) => Some(key),
-        Err(error) => {
-            tracing::warn!(kid = jwk["kid"].as_str(), %error, "key_skipped");
-            None
-        }
-    });
-    Ok(parsed.collect())
 }

@@ -10,7 +10,7 @@
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, get, web};
-//! use common::{clock::Clock, metrics::Metrics};
+//! use common::{clock::Clock, metrics::Metrics, settings::Secret};
 //! use token_verifier::{AuthenticatedUser, Verifier, VerifierSettings};
 //!
 //! #[get("/me")]
@@ -18,7 +18,9 @@
 //!     user.user_id().to_string()
 //! }
 //!
-//! # async fn run(settings: VerifierSettings) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let secret = Secret::from(std::env::var("FEED_SECRET")?);
+//! let settings = VerifierSettings::new("https://id.example.com", "my-service", secret);
 //! let verifier = Verifier::start(&settings, Clock::default(), &Metrics::new("my-service"))?;
 //! let verifier = web::Data::new(verifier);
 //! HttpServer::new(move || App::new().app_data(verifier.clone()).service(me))
@@ -29,11 +31,15 @@
 //! # }
 //! ```
 
+mod backoff;
 mod bearer;
+mod change;
 mod check;
 mod claims;
 mod extractor;
 mod feed;
+mod fetch_limit;
+mod judge;
 mod key;
 mod key_cache;
 mod key_source;
@@ -41,6 +47,7 @@ mod metrics;
 mod reason;
 mod settings;
 mod sse;
+mod standing;
 mod strict_json;
 mod tombstones;
 mod verifier;
@@ -51,5 +58,4 @@ pub use extractor::AuthenticatedUser;
 pub use key::{Algorithm, Key, KeyError, public_jwk};
 pub use reason::{Reason, Refusal};
 pub use settings::{SETTINGS, VerifierSettings};
-pub use tombstones::Ended;
-pub use verifier::{Verified, Verifier};
+pub use verifier::{Ended, Verified, Verifier};

@@ -1,11 +1,14 @@
 use common::metrics::Metrics;
-use prometheus::{IntCounterVec, IntGauge};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 /// What a verifier counts.
 #[derive(Clone)]
 pub(crate) struct VerifierMetrics {
     pub(crate) verifications: IntCounterVec,
-    pub(crate) token_cache: IntCounterVec,
+    /// Of `verifications`, for the path that must be quick.
+    pub(crate) accepted: IntCounter,
+    pub(crate) token_cache_hits: IntCounter,
+    pub(crate) token_cache_misses: IntCounter,
     pub(crate) key_fetches: IntCounterVec,
     pub(crate) feed_connected: IntGauge,
     pub(crate) feed_last_heard: IntGauge,
@@ -14,20 +17,25 @@ pub(crate) struct VerifierMetrics {
 
 impl VerifierMetrics {
     pub(crate) fn register(metrics: &Metrics) -> Self {
+        let verifications = metrics.counter(
+            "token_verifications_total",
+            "Tokens checked, by outcome (accepted, refused, cannot_judge) and reason",
+            &["outcome", "reason"],
+        );
+        let token_cache = metrics.counter(
+            "token_cache_lookups_total",
+            "Look-ups of already verified tokens: hit, miss",
+            &["result"],
+        );
         Self {
-            verifications: metrics.counter(
-                "token_verifications_total",
-                "Tokens checked, by outcome (accepted, refused, cannot_judge) and reason",
-                &["outcome", "reason"],
-            ),
-            token_cache: metrics.counter(
-                "token_cache_lookups_total",
-                "Look-ups of already verified tokens: hit, miss",
-                &["result"],
-            ),
+            accepted: verifications.with_label_values(&["accepted", ""]),
+            verifications,
+            token_cache_hits: token_cache.with_label_values(&["hit"]),
+            token_cache_misses: token_cache.with_label_values(&["miss"]),
             key_fetches: metrics.counter(
                 "key_fetches_total",
-                "Key fetches by outcome: found, unknown, failed",
+                "Key fetches by outcome: found, unknown, failed, limited (too many at once), \
+                 listed (the whole set), broken_key",
                 &["outcome"],
             ),
             feed_connected: metrics

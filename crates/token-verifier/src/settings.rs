@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use common::settings::{List, Period, Secret, Setting};
 use serde::Deserialize;
 
@@ -23,10 +25,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("verifier.fetch_retries", "Further tries of a failed key fetch")
         .default("3")
         .alias("JWT_PUBLIC_KEY_FETCH_RETRY"),
-    Setting::new("verifier.fetch_timeout", "How long a key fetch may take")
+    Setting::new("verifier.fetch_timeout", "How long a key fetch may take, retries included")
         .default("10s")
         .alias("JWT_PUBLIC_KEY_FETCH_TIMEOUT"),
-    Setting::new("verifier.max_keys", "Keys kept in memory").default("100000"),
+    Setting::new("verifier.max_keys", "Keys kept in memory").default("10000"),
     Setting::new("verifier.max_tokens", "Verified tokens kept in memory").default("100000"),
 ];
 
@@ -42,8 +44,8 @@ pub struct VerifierSettings {
     pub audience: String,
     /// Who we are to the change feed.
     pub client_id: String,
-    /// Our secret there.
-    pub client_secret: Secret,
+    /// Our secret there; without one we ask unauthenticated.
+    pub client_secret: Option<Secret>,
     /// PEM public keys instead of a URL.
     pub public_key_files: List<String>,
     /// Clock leeway.
@@ -60,12 +62,86 @@ pub struct VerifierSettings {
     pub max_tokens: u64,
 }
 
+/// Leeways above this are refused: the issuer keeps revocations for `exp` and this.
+const LARGEST_LEEWAY: Duration = Duration::from_mins(5);
+
 impl VerifierSettings {
+    /// The defaults of [`SETTINGS`], for a service that has settings of its own kind.
+    #[must_use]
+    pub fn new(user_service_url: &str, client_id: &str, client_secret: Secret) -> Self {
+        Self {
+            user_service_url: user_service_url.to_owned(),
+            issuer: None,
+            audience: "latchkey".to_owned(),
+            client_id: client_id.to_owned(),
+            client_secret: Some(client_secret),
+            public_key_files: List::default(),
+            leeway: Period(Duration::from_mins(1)),
+            stale_limit: Period(Duration::from_secs(30)),
+            fetch_retries: 3,
+            fetch_timeout: Period(Duration::from_secs(10)),
+            max_keys: 10_000,
+            max_tokens: 100_000,
+        }
+    }
+
     pub(crate) fn issuer(&self) -> &str {
-        self.issuer.as_deref().unwrap_or(&self.user_service_url)
+        self.issuer.as_deref().unwrap_or(self.base_url())
     }
 
     pub(crate) fn base_url(&self) -> &str {
         self.user_service_url.trim_end_matches('/')
+    }
+
+    /// What is wrong, in one line that names the key.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.leeway.0 > LARGEST_LEEWAY {
+            return Err("`verifier.leeway` may be 5 minutes at most");
+        }
+        if self.stale_limit.0.is_zero() {
+            return Err("`verifier.stale_limit` must be above zero");
+        }
+        if self.fetch_timeout.0.is_zero() {
+            return Err("`verifier.fetch_timeout` must be above zero");
+        }
+        if self.max_keys == 0 {
+            return Err("`verifier.max_keys` must be above zero");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::settings::{Environment, Schema};
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Settings {
+        verifier: VerifierSettings,
+    }
+
+    #[test]
+    fn both_ways_to_the_defaults_agree() {
+        const SCHEMA: Schema = Schema { service: "a-service", sections: &[SETTINGS] };
+        let secret = ("A_SERVICE__VERIFIER__CLIENT_SECRET", "s");
+        let loaded: Settings = SCHEMA.load(&Environment::from_iter([secret])).unwrap();
+        let built = VerifierSettings::new(
+            "http://127.0.0.1:8080",
+            "chat-service",
+            Secret::from("s".to_owned()),
+        );
+        assert_eq!(format!("{:?}", loaded.verifier), format!("{built:?}"));
+        assert_eq!(built.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_leeway_that_outlives_revocations_is_refused() {
+        let mut settings =
+            VerifierSettings::new("http://issuer.example/", "me", Secret::from(String::new()));
+        assert_eq!(settings.issuer(), "http://issuer.example");
+        settings.leeway = Period(Duration::from_secs(301));
+        assert!(settings.check().is_err());
     }
 }

@@ -4,25 +4,17 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{PoisonError, RwLock};
 
-use common::claims::AccessClaims;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::sse::Revocation;
-
-/// Why a live connection's token is no longer good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Its key, session or id was revoked.
-    Revoked,
-    /// It expired.
-    Expired,
-}
+use crate::change::{Revocation, Whose};
+use crate::verifier::Verified;
 
 /// Revoked key ids, session ids and token ids with the Unix second until which each matters.
+#[derive(Default)]
 pub(crate) struct Tombstones {
     sets: RwLock<Sets>,
-    changed: watch::Sender<()>,
+    added: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -32,48 +24,69 @@ struct Sets {
     jtis: HashMap<String, i64>,
 }
 
-impl Default for Tombstones {
-    fn default() -> Self {
-        Self { sets: RwLock::default(), changed: watch::channel(()).0 }
-    }
-}
-
 impl Tombstones {
     /// Adds a revocation and tells live connections; a repeated one may only lengthen its life.
-    pub(crate) fn add(&self, revocation: Revocation) {
+    pub(crate) fn add(&self, Revocation { whose, until }: Revocation) {
         let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
-        match revocation {
-            Revocation::Kid { kid, until } => lengthen(&mut sets.kids, kid, until),
-            Revocation::Sid { sid, until } => lengthen(&mut sets.sids, sid, until),
-            Revocation::Jti { jti, until } => lengthen(&mut sets.jtis, jti, until),
+        match whose {
+            Whose::Kid(kid) => lengthen(&mut sets.kids, kid, until),
+            Whose::Sid(sid) => lengthen(&mut sets.sids, sid, until),
+            Whose::Jti(jti) => lengthen(&mut sets.jtis, jti, until),
         }
         drop(sets);
-        self.changed.send_replace(());
+        self.added.send_replace(());
     }
 
-    pub(crate) fn contains(&self, kid: &str, claims: &AccessClaims) -> bool {
+    pub(crate) fn contain(&self, verified: &Verified) -> bool {
         let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
-        sets.kids.contains_key(kid)
-            || sets.sids.contains_key(&claims.sid)
-            || sets.jtis.contains_key(&claims.jti)
+        sets.kids.contains_key(&verified.kid)
+            || sets.sids.contains_key(&verified.claims.sid)
+            || sets.jtis.contains_key(&verified.claims.jti)
+    }
+
+    pub(crate) fn contain_kid(&self, kid: &str) -> bool {
+        self.sets.read().unwrap_or_else(PoisonError::into_inner).kids.contains_key(kid)
     }
 
     /// Is told of every addition from now on.
     pub(crate) fn watch(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+        self.added.subscribe()
     }
 
-    /// Drops what no longer matters; answers how many are left.
-    pub(crate) fn sweep(&self, now: i64) -> usize {
+    /// How many there are.
+    pub(crate) fn count(&self) -> i64 {
+        let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
+        let count = sets.kids.len() + sets.sids.len() + sets.jtis.len();
+        i64::try_from(count).unwrap_or(i64::MAX)
+    }
+
+    /// Drops what no longer matters.
+    pub(crate) fn sweep(&self, now: i64) {
         let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
         sets.kids.retain(|_, until| *until > now);
         sets.sids.retain(|_, until| *until > now);
         sets.jtis.retain(|_, until| *until > now);
-        sets.kids.len() + sets.sids.len() + sets.jtis.len()
     }
 }
 
 fn lengthen<K: Eq + Hash>(set: &mut HashMap<K, i64>, key: K, until: i64) {
     let entry = set.entry(key).or_insert(until);
     *entry = until.max(*entry);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tombstone_lasts_to_the_latest_time_it_was_given() {
+        let tombstones = Tombstones::default();
+        for until in [20, 10] {
+            tombstones.add(Revocation { whose: Whose::Kid("k".into()), until });
+        }
+        tombstones.sweep(19);
+        assert!(tombstones.contain_kid("k"));
+        tombstones.sweep(20);
+        assert_eq!(tombstones.count(), 0);
+    }
 }

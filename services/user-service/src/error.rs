@@ -125,11 +125,9 @@ impl Error {
                 "insufficient_user_authentication",
                 "send `current_password`, or log in again first",
             ),
-            Self::SessionNotFound => Problem::new(
-                StatusCode::NOT_FOUND,
-                "session_not_found",
-                "you have no such session",
-            ),
+            Self::SessionNotFound => {
+                Problem::new(StatusCode::NOT_FOUND, "session_not_found", "you have no such session")
+            }
             Self::DeviceNotFound => {
                 Problem::new(StatusCode::NOT_FOUND, "device_not_found", "you have no such device")
             }

@@ -7,6 +7,7 @@ mod devices;
 mod error;
 mod feed;
 mod handlers;
+mod housekeeping;
 mod limits;
 mod metrics;
 pub mod models;
@@ -16,6 +17,7 @@ mod sessions;
 mod signing;
 
 pub use error::Error;
+pub use signing::pem;
 
 /// The steps that build the service's tables.
 pub const MIGRATIONS: diesel_migrations::EmbeddedMigrations =

@@ -93,6 +93,8 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
         (join(&path, quoted), "is given twice".to_owned())
     } else if path == "." {
         return not_json("the body must be a JSON object");
+    } else if text.contains("UUID parsing failed") {
+        (path, "must be a UUID".to_owned())
     } else {
         let expected =
             text.split("expected ").nth(1).and_then(|rest| rest.split(" at line").next());

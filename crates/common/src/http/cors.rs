@@ -63,6 +63,13 @@ impl Cors {
         Self { allowed: Arc::new(allowed), public_paths }
     }
 
+    /// Whether pages of `origin` may call; WebSocket handshakes ask this, which browsers send to
+    /// anywhere without a preflight.
+    #[must_use]
+    pub fn allows(&self, origin: &str) -> bool {
+        self.allowed.contains(origin)
+    }
+
     /// The headers for an answer to `origin` on `path`; none for anyone not allowed.
     fn grant(&self, path: &str, origin: Option<&HeaderValue>, headers: &mut HeaderMap) -> bool {
         if self.public_paths.contains(&path) {
@@ -72,7 +79,7 @@ impl Cors {
         }
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
         let Some(origin) = origin else { return false };
-        if !origin.to_str().is_ok_and(|origin| self.allowed.contains(origin)) {
+        if !origin.to_str().is_ok_and(|origin| self.allows(origin)) {
             return false;
         }
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

@@ -121,7 +121,11 @@ pub async fn lock_live(
     match which {
         Which::Family(id) => live.filter(dsl::id.eq(id)).for_update().load(connection).await,
         Which::Device(device) => {
-            live.filter(dsl::device_id.eq(device)).order(dsl::id).for_update().load(connection).await
+            live.filter(dsl::device_id.eq(device))
+                .order(dsl::id)
+                .for_update()
+                .load(connection)
+                .await
         }
         Which::All => live.order(dsl::id).for_update().load(connection).await,
         Which::AllBut(id) => {
@@ -207,6 +211,7 @@ pub async fn extend_access(
 }
 
 diesel::define_sql_function! {
+    /// The later of two times.
     fn greatest(a: diesel::sql_types::Timestamptz, b: diesel::sql_types::Timestamptz)
         -> diesel::sql_types::Timestamptz;
 }
@@ -246,9 +251,8 @@ pub async fn list_live(
         .limit(limit)
         .into_boxed();
     if let Some((time, id)) = before {
-        live = live.filter(
-            dsl::created_at.lt(time).or(dsl::created_at.eq(time).and(dsl::id.lt(id))),
-        );
+        live =
+            live.filter(dsl::created_at.lt(time).or(dsl::created_at.eq(time).and(dsl::id.lt(id))));
     }
     live.load(connection).await
 }

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::delete_batch;
 use crate::schema::key_changes;
 
 /// What a change names.
@@ -42,7 +43,7 @@ pub struct NewKeyChange {
 impl NewKeyChange {
     /// `until`: when the last token that this could concern is past.
     #[must_use]
-    pub fn new(kind: ChangeKind, value: impl ToString, until: DateTime<Utc>) -> Self {
+    pub fn new(kind: ChangeKind, value: &impl ToString, until: DateTime<Utc>) -> Self {
         Self { kind: kind.as_str(), value: value.to_string(), until }
     }
 }
@@ -124,7 +125,5 @@ pub async fn delete_expired(
     now: DateTime<Utc>,
     batch: i64,
 ) -> QueryResult<usize> {
-    use key_changes::dsl;
-    let expired = dsl::key_changes.select(dsl::id).filter(dsl::until.le(now)).limit(batch);
-    diesel::delete(dsl::key_changes.filter(dsl::id.eq_any(expired))).execute(connection).await
+    delete_batch(connection, "key_changes", "until <= $1", now, batch).await
 }

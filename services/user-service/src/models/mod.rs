@@ -8,3 +8,27 @@ pub mod password_parameters;
 pub mod published_key;
 pub mod user;
 pub mod user_keyset;
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+
+/// Deletes up to `batch` rows that meet `condition`, in which `$1` is `time`. Table and condition
+/// are literals of the models.
+async fn delete_batch(
+    connection: &mut AsyncPgConnection,
+    table: &'static str,
+    condition: &'static str,
+    time: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    let statement = format!(
+        "DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM {table} WHERE {condition} LIMIT $2)) AND {condition}"
+    );
+    diesel::sql_query(statement)
+        .bind::<diesel::sql_types::Timestamptz, _>(time)
+        .bind::<diesel::sql_types::BigInt, _>(batch)
+        .execute(connection)
+        .await
+}

@@ -8,6 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::delete_batch;
 use crate::schema::published_keys;
 
 const WAITING: &str = "waiting";
@@ -206,11 +207,6 @@ pub async fn delete_expired(
     now: DateTime<Utc>,
     batch: i64,
 ) -> QueryResult<usize> {
-    use published_keys::dsl;
-    let expired = dsl::published_keys
-        .select(dsl::kid)
-        .filter(dsl::state.eq(REVOKED))
-        .filter(dsl::until.le(now))
-        .limit(batch);
-    diesel::delete(dsl::published_keys.filter(dsl::kid.eq_any(expired))).execute(connection).await
+    let expired = "state = 'revoked' AND until <= $1";
+    delete_batch(connection, "published_keys", expired, now, batch).await
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::models::auth_session::{self, AuthSession, Which};
 use crate::models::key_change::{self, ChangeKind, NewKeyChange};
-use crate::models::user_keyset::{self, Keyset};
 use crate::models::published_key;
+use crate::models::user_keyset::{self, Keyset};
 use crate::signing::LARGEST_LEEWAY;
 
 /// Why a session ended.
@@ -89,10 +89,7 @@ fn until(session: &AuthSession) -> DateTime<Utc> {
 }
 
 fn revoked_kids(ended: &[AuthSession]) -> Vec<(String, DateTime<Utc>)> {
-    ended
-        .iter()
-        .filter_map(|session| Some((session.kid.clone()?, until(session))))
-        .collect()
+    ended.iter().filter_map(|session| Some((session.kid.clone()?, until(session)))).collect()
 }
 
 fn changes(ended: &[AuthSession]) -> Vec<NewKeyChange> {
@@ -100,8 +97,9 @@ fn changes(ended: &[AuthSession]) -> Vec<NewKeyChange> {
         .iter()
         .flat_map(|session| {
             let until = until(session);
-            let kid = session.kid.as_ref().map(|kid| NewKeyChange::new(ChangeKind::Kid, kid, until));
-            kid.into_iter().chain([NewKeyChange::new(ChangeKind::Sid, session.id, until)])
+            let kid =
+                session.kid.as_ref().map(|kid| NewKeyChange::new(ChangeKind::Kid, kid, until));
+            kid.into_iter().chain([NewKeyChange::new(ChangeKind::Sid, &session.id, until)])
         })
         .collect()
 }

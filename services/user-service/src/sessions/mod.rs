@@ -8,6 +8,7 @@ mod decide;
 mod end;
 mod open;
 mod refresh;
+mod sensitive;
 mod token;
 
 use common::http::ClientAddress;
@@ -16,9 +17,10 @@ use vault_crypto::{Identity, Keyring};
 use zeroize::Zeroizing;
 
 pub use authenticated::Authenticated;
-pub use end::{EndReason, end};
+pub use end::EndReason;
 pub use open::{Login, open};
-pub use refresh::{Refreshed, log_out, refresh};
+pub use refresh::{log_out, refresh};
+pub use sensitive::{change_password, end_now, remove_device, require_recent_sign_in};
 pub use token::MacKeys;
 use token::RefreshToken;
 

@@ -11,8 +11,8 @@ use super::{Caller, RefreshToken, TokenPair, new_secret};
 use crate::app::State;
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession, Which};
-use crate::models::user_keyset::{DeviceJwk, Keyset};
 use crate::models::published_key::{self, TakenKey};
+use crate::models::user_keyset::{DeviceJwk, Keyset};
 use crate::models::{device, user, user_keyset};
 
 /// A login whose proof and password hold.
@@ -55,7 +55,10 @@ pub async fn open(state: &State, login: &Login<'_>) -> Result<(AuthSession, Toke
     let refresh_token = RefreshToken::render(&state.mac_keys, version, family, 0, &secret)
         .ok_or_else(|| Error::Internal("the writing MAC key is missing".to_owned()))?;
     let access_token = state.signing.sign(&state.pool, &session, now).await?;
-    Ok((session, TokenPair { access_token, refresh_token, expires_in: state.signing.life_seconds() }))
+    Ok((
+        session,
+        TokenPair { access_token, refresh_token, expires_in: state.signing.life_seconds() },
+    ))
 }
 
 fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -> AuthSession {
@@ -132,9 +135,7 @@ async fn transact(
     now: DateTime<Utc>,
 ) -> Result<Option<Opened>, Error> {
     let outcome = connection
-        .transaction(async |connection| {
-            write(state, connection, login, session, made, now).await
-        })
+        .transaction(async |connection| write(state, connection, login, session, made, now).await)
         .await;
     match outcome {
         Ok(opened) => Ok(Some(opened)),
@@ -157,8 +158,7 @@ async fn write(
     session.recent_rotations =
         auth_session::find_recent_rotations(connection, login.device_id).await?;
     let which = Which::Device(login.device_id);
-    let ended =
-        end_under_lock(connection, user, which, EndReason::Login, &mut keyset, now).await?;
+    let ended = end_under_lock(connection, user, which, EndReason::Login, &mut keyset, now).await?;
     let key = if state.signing.uses_device_keys() {
         let key = take_key(state, connection, user, made).await?.ok_or(Abort::PoolDry)?;
         session.kid = Some(key.kid.clone());

@@ -1,10 +1,10 @@
 //! Refresh and logout: what a refresh token can do.
 
 use chrono::{DateTime, Utc};
-use diesel_async::AsyncConnection as _;
 
 use super::decide::{Decision, Rules, decide};
-use super::end::{EndReason, end};
+use super::end::EndReason;
+use super::sensitive::end_now;
 use super::{Caller, RefreshToken, TokenPair, open_secret};
 use crate::app::State;
 use crate::error::Error;
@@ -13,17 +13,8 @@ use crate::models::auth_session::{self, AuthSession, Rotation, Which};
 /// How often a refresh that lost a race looks again before it answers 409.
 const ATTEMPTS: usize = 3;
 
-/// What a refresh came to, as counted.
-#[derive(Debug)]
-pub struct Refreshed {
-    /// The tokens.
-    pub tokens: TokenPair,
-    /// `rotated` or `grace`.
-    pub outcome: &'static str,
-}
-
 /// Exchanges a refresh token for its successor and a fresh access token.
-pub async fn refresh(state: &State, text: &str, caller: &Caller) -> Result<Refreshed, Error> {
+pub async fn refresh(state: &State, text: &str, caller: &Caller) -> Result<TokenPair, Error> {
     let Some(token) = RefreshToken::parse(&state.mac_keys, text) else {
         return Err(refused(state, "forged"));
     };
@@ -33,13 +24,13 @@ pub async fn refresh(state: &State, text: &str, caller: &Caller) -> Result<Refre
         let decision = judge(state, &session, &token, caller, now);
         match decision {
             Decision::Rotate(recent) => {
-                if let Some(refreshed) = rotate(state, session, recent, caller, now).await? {
-                    return Ok(refreshed);
+                if let Some(tokens) = rotate(state, session, recent, caller, now).await? {
+                    return Ok(tokens);
                 }
             }
             Decision::Grace => {
-                if let Some(refreshed) = repeat(state, session, now).await? {
-                    return Ok(refreshed);
+                if let Some(tokens) = repeat(state, session, now).await? {
+                    return Ok(tokens);
                 }
             }
             Decision::Replay => return replayed(state, &session, &token, caller).await,
@@ -90,7 +81,7 @@ async fn rotate(
     mut recent: Vec<DateTime<Utc>>,
     caller: &Caller,
     now: DateTime<Utc>,
-) -> Result<Option<Refreshed>, Error> {
+) -> Result<Option<TokenPair>, Error> {
     if state.settings.refresh.rotations_per_hour > 0 {
         recent.push(now);
     }
@@ -120,7 +111,7 @@ async fn repeat(
     state: &State,
     session: AuthSession,
     now: DateTime<Utc>,
-) -> Result<Option<Refreshed>, Error> {
+) -> Result<Option<TokenPair>, Error> {
     let expiry = state.signing.access_expiry(now);
     let mut connection = state.pool.get().await?;
     let (id, counter) = (session.id, session.counter);
@@ -136,7 +127,7 @@ async fn answer(
     session: &AuthSession,
     now: DateTime<Utc>,
     outcome: &'static str,
-) -> Result<Refreshed, Error> {
+) -> Result<TokenPair, Error> {
     let secret = open_secret(&state.keyring, session)?;
     let version = u8::try_from(session.mac_version).unwrap_or_default();
     let refresh_token =
@@ -145,27 +136,18 @@ async fn answer(
     let access_token = state.signing.sign(&state.pool, session, now).await?;
     count(state, outcome);
     let expires_in = state.signing.life_seconds();
-    Ok(Refreshed { tokens: TokenPair { access_token, refresh_token, expires_in }, outcome })
+    Ok(TokenPair { access_token, refresh_token, expires_in })
 }
 
-/// Looks once more in the order of locks and ends the family if it is a replay still.
+/// Ends the family, under locks taken in their order.
 async fn replayed(
     state: &State,
     session: &AuthSession,
     token: &RefreshToken,
     caller: &Caller,
-) -> Result<Refreshed, Error> {
-    let now = state.clock.now();
+) -> Result<TokenPair, Error> {
     let which = Which::Family(session.id);
-    let mut connection = state.pool.get().await?;
-    let ended = connection
-        .transaction(async |connection| {
-            end(connection, session.user_id, which, EndReason::Replay, now).await
-        })
-        .await?;
-    drop(connection);
-    state.forget_sessions(&ended, EndReason::Replay);
-    if !ended.is_empty() {
+    if end_now(state, session.user_id, which, EndReason::Replay).await? > 0 {
         tracing::warn!(
             session_id = %session.id,
             user_id = %session.user_id,
@@ -191,14 +173,8 @@ pub async fn log_out(state: &State, text: &str) -> Result<(), Error> {
     if !authentic || token.counter > session.counter || session.ended_at.is_some() {
         return Ok(());
     }
-    let (now, which) = (state.clock.now(), Which::Family(session.id));
-    let ended = connection
-        .transaction(async |connection| {
-            end(connection, session.user_id, which, EndReason::Logout, now).await
-        })
-        .await?;
     drop(connection);
-    state.forget_sessions(&ended, EndReason::Logout);
+    end_now(state, session.user_id, Which::Family(session.id), EndReason::Logout).await?;
     Ok(())
 }
 

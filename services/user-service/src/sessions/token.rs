@@ -26,11 +26,13 @@ impl MacKeys {
         let mut keys: Vec<(u8, Zeroizing<[u8; 32]>)> = Vec::new();
         for (index, part) in text.split(',').map(str::trim).enumerate() {
             let wrong = |what: &str| format!("`refresh.mac_keys`: key {} {what}", index + 1);
-            let (version, hex) = part.split_once(':').ok_or_else(|| wrong("is not `version:<64 hex>`"))?;
+            let (version, hex) =
+                part.split_once(':').ok_or_else(|| wrong("is not `version:<64 hex>`"))?;
             let version = version.parse().ok().filter(|version| *version > 0);
             let version: u8 = version.ok_or_else(|| wrong("has no version from 1 to 255"))?;
             let mut key = Zeroizing::new([0; 32]);
-            hex::decode_to_slice(hex, key.as_mut()).map_err(|_| wrong("has no 64 hex characters"))?;
+            hex::decode_to_slice(hex, key.as_mut())
+                .map_err(|_| wrong("has no 64 hex characters"))?;
             if keys.iter().any(|(other, _)| *other == version) {
                 return Err(wrong("repeats a version"));
             }

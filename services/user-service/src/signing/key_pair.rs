@@ -1,6 +1,6 @@
 //! New key pairs. Made by aws-lc, two to three times as fast as OpenSSL.
 
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{self, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -61,8 +61,7 @@ fn rsa(kid: &str, bits: u32) -> Result<(Value, Zeroizing<Vec<u8>>), String> {
 
 fn ec(kid: &str) -> Result<(Value, Zeroizing<Vec<u8>>), String> {
     let failed = |_| "an EC key could not be made".to_owned();
-    let pair =
-        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?;
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failed)?;
     let private = pair.to_pkcs8v1().map_err(failed)?;
     // An uncompressed point: 0x04, then x and y of 32 bytes each (SEC 1, section 2.3.3).
     let point = pair.public_key().as_ref();

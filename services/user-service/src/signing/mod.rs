@@ -17,16 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use common::database::Pool;
 use common::clock::Clock;
+use common::database::Pool;
 use moka::sync::Cache;
 use serde_json::Value;
 use token_verifier::{Key, Policy};
 use uuid::Uuid;
 use vault_crypto::Keyring;
 
-pub use jwks::{Jwks, JwksDocument};
-pub use key_pair::generate;
+pub use jwks::Jwks;
 pub use pool::KeyPool;
 pub use public_key::to_pem;
 use service_keys::ServiceKeys;
@@ -40,7 +39,7 @@ use crate::models::{published_key, user_keyset};
 
 /// Parsed private keys kept in memory.
 const SIGNERS: u64 = 10_000;
-const SIGNERS_IDLE: Duration = Duration::from_secs(600);
+const SIGNERS_IDLE: Duration = Duration::from_mins(10);
 
 /// Clock leeway that a verifier may be configured with at most; a revocation matters until the
 /// last token's expiry and this.
@@ -68,7 +67,7 @@ impl Signing {
         settings: &Settings,
         database: Pool,
         keyring: Keyring,
-        clock: Clock,
+        clock: &Clock,
         metrics: &ServiceMetrics,
     ) -> Result<Self, String> {
         let service = Arc::new(ServiceKeys::read(&settings.signing)?);
@@ -162,8 +161,8 @@ impl Signing {
     /// refreshes after it need no further look at the keyset.
     pub fn remember_signer(&self, kid: &str, sealed: &[u8]) -> Result<Arc<Signer>, Error> {
         let private = self.keyring.open(&key_pair::identity(kid), sealed)?;
-        let signer =
-            Signer::from_pkcs8(kid, &private).map_err(|error| Error::Internal(error.to_string()))?;
+        let signer = Signer::from_pkcs8(kid, &private)
+            .map_err(|error| Error::Internal(error.to_string()))?;
         let signer = Arc::new(signer);
         self.signers.insert(kid.to_owned(), Arc::clone(&signer));
         Ok(signer)

@@ -27,7 +27,8 @@ impl Signer {
 
     /// The claims as a compact JWS (RFC 7515, section 3.1).
     pub(super) fn sign(&self, claims: &AccessClaims) -> Result<String, JoseError> {
-        let payload = serde_json::to_vec(claims).map_err(|error| JoseError::InvalidJson(error.into()))?;
+        let payload =
+            serde_json::to_vec(claims).map_err(|error| JoseError::InvalidJson(error.into()))?;
         serialize_compact(&payload, &self.header, self.signer.as_ref())
     }
 }

@@ -1,0 +1,133 @@
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use common::clock::Clock;
+use common::metrics::Metrics;
+use common::settings::{List, Period, Secret};
+use futures_util::future::join_all;
+use serde_json::json;
+use token_verifier::{Key, Reason, Refusal, Verifier, VerifierSettings};
+
+use crate::issuer::{Issuer, Manner};
+use crate::tokens::{PAIR, Subject, UNTIL, jwk, token, until};
+
+const UNKNOWN: Refusal = Refusal::Invalid(Reason::UnknownKey);
+
+#[actix_web::test]
+async fn one_broken_key_never_costs_its_siblings() {
+    let mut broken = jwk("broken");
+    broken["n"] = "AQAB".into();
+    let issuer = Issuer::started(&[json!(7), broken, json!({ "kid": "odd" }), jwk("good")]);
+    let subject = Subject::of(&issuer).ready().await;
+    subject.verify_new("good").await.unwrap();
+    assert_eq!(issuer.state.asked_for_one.load(Ordering::SeqCst), 0);
+    assert_eq!(subject.verify_new("broken").await.unwrap_err(), UNKNOWN);
+    assert_eq!(subject.metric("key_fetches_total{outcome=\"broken_key\"}"), Some(3));
+}
+
+#[actix_web::test]
+async fn a_kid_is_asked_for_once_however_many_ask() {
+    let issuer = Issuer::started(&[jwk("old")]);
+    let subject = Subject::of(&issuer).ready().await;
+    issuer.publish(jwk("new"));
+    let asked = || issuer.state.asked_for_one.load(Ordering::SeqCst);
+    let verdicts = join_all((0..50).map(|_| subject.verify_new("new"))).await;
+    assert!(verdicts.iter().all(Result::is_ok));
+    assert_eq!(asked(), 1);
+    for _ in 0..2 {
+        let verdicts = join_all((0..50).map(|_| subject.verify_new("bogus"))).await;
+        assert!(verdicts.iter().all(|verdict| verdict.as_ref().is_err_and(|r| *r == UNKNOWN)));
+        assert_eq!(asked(), 2);
+    }
+}
+
+#[actix_web::test]
+async fn bogus_kids_do_not_starve_a_good_one() {
+    let issuer = Issuer::started(&[jwk("old")]);
+    let subject = Subject::of(&issuer).ready().await;
+    issuer.publish(jwk("new"));
+    for wave in 0..2 {
+        let bogus: Vec<String> = (0..1000).map(|n| format!("bogus-{wave}-{n}")).collect();
+        let flood = join_all(bogus.iter().map(|kid| subject.verify_new(kid)));
+        let (flood, good) = tokio::join!(flood, subject.verify_new("new"));
+        assert!(flood.iter().all(Result::is_err));
+        good.unwrap();
+    }
+    assert!(issuer.state.asked_for_one.load(Ordering::SeqCst) < 1000);
+    assert!(issuer.state.asked_for_all.load(Ordering::SeqCst) < 20);
+    assert!(issuer.state.unmodified.load(Ordering::SeqCst) > 0);
+}
+
+#[actix_web::test]
+async fn a_misbehaving_key_server_neither_hangs_nor_empties_the_cache() {
+    let issuer = Issuer::started(&[jwk("k1")]);
+    let subject = Subject::with(&issuer, |settings| {
+        settings.fetch_retries = 1;
+        settings.fetch_timeout = Period(Duration::from_millis(500));
+    });
+    let subject = subject.ready().await;
+    for manner in [
+        Manner::Redirecting,
+        Manner::Html,
+        Manner::Huge,
+        Manner::CutShort,
+        Manner::Failing,
+        Manner::Silent,
+    ] {
+        issuer.behave(manner);
+        let started = Instant::now();
+        let refusal = subject.verify_new(&format!("{manner:?}")).await.unwrap_err();
+        assert_eq!(refusal, Refusal::CannotJudge, "{manner:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{manner:?}");
+        subject.verify_new("k1").await.unwrap();
+    }
+    issuer.behave(Manner::Proper);
+    assert_eq!(subject.verify_new("Silent").await.unwrap_err(), UNKNOWN);
+}
+
+#[actix_web::test]
+async fn a_failed_fetch_is_tried_again() {
+    let mut issuer = Issuer::started(&[jwk("k1")]);
+    let subject = Subject::of(&issuer).ready().await;
+    issuer.publish(jwk("new"));
+    issuer.stop().await;
+    let (verdict, ()) = tokio::join!(subject.verify_new("new"), async { issuer.start() });
+    verdict.unwrap();
+}
+
+#[actix_web::test]
+async fn a_key_that_arrives_after_its_revocation_is_refused() {
+    let issuer = Issuer::started(&[]);
+    let subject = Subject::of(&issuer).ready().await;
+    issuer.publish(jwk("k1"));
+    let held = issuer.state.held.lock().await;
+    let (verdict, ()) = tokio::join!(subject.verify_new("k1"), async {
+        until("the key is asked for", || issuer.state.asked_for_one.load(Ordering::SeqCst) == 1)
+            .await;
+        issuer.announce("key_revoked", &json!({ "kid": "k1", "until": UNTIL }));
+        until("it is heard", || subject.metric("tombstones") == Some(1)).await;
+        drop(held);
+    });
+    assert_eq!(verdict.unwrap_err(), Refusal::Invalid(Reason::Revoked));
+    assert_eq!(subject.verify_new("k1").await.unwrap_err(), Refusal::Invalid(Reason::Revoked));
+}
+
+#[actix_web::test]
+async fn pem_files_serve_without_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.pem");
+    std::fs::write(&path, PAIR.to_pem_public_key()).unwrap();
+    let mut settings =
+        VerifierSettings::new("http://issuer.example", "c", Secret::from(String::new()));
+    settings.public_key_files = List(vec![path.display().to_string()]);
+    let verifier = Verifier::start(&settings, Clock::default(), &Metrics::new("test")).unwrap();
+    assert_eq!(verifier.readiness(), Ok(()));
+    let key = Key::from_pem(&PAIR.to_pem_public_key()).unwrap();
+    let good = token("http://issuer.example", key.kid(), "j");
+    assert_eq!(verifier.verify(&good).await.unwrap().kid, key.kid());
+    let other = token("http://issuer.example", "other", "j");
+    assert_eq!(verifier.verify(&other).await.unwrap_err(), UNKNOWN);
+    settings.public_key_files = List(vec!["/no/such/file".to_owned()]);
+    let error = Verifier::start(&settings, Clock::default(), &Metrics::new("test")).err().unwrap();
+    assert!(error.contains("verifier.public_key_files"), "{error}");
+}

@@ -1,0 +1,8 @@
+//! The verifier against an issuer over real HTTP.
+#![expect(clippy::unwrap_used, reason = "these are tests, fixtures included")]
+
+mod extractor;
+mod feed;
+mod issuer;
+mod keys;
+mod tokens;

@@ -1,0 +1,17 @@
+//! Live delivery: every replica hears of every change, reads it once for all its subscribers, and
+//! each WebSocket keeps count of what it has sent, so that nothing is missed or sent twice.
+
+mod change;
+mod close;
+mod connection;
+mod frame;
+mod hub;
+mod mailbox;
+mod reading;
+
+pub(crate) use change::Change;
+pub(crate) use connection::Connection;
+pub(crate) use hub::Hub;
+
+/// Messages read at once from the database.
+const PAGE: i64 = 100;

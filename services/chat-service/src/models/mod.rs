@@ -1,0 +1,6 @@
+//! Rows and their queries, one table a file.
+
+pub mod message;
+pub mod room;
+pub mod room_invitation;
+pub mod room_member;

@@ -1,0 +1,51 @@
+// Generated from the migrations by `diesel print-schema`.
+
+diesel::table! {
+    /// Everything said, by room and number.
+    messages (id) {
+        id -> Uuid,
+        room_id -> Uuid,
+        seq -> BigInt,
+        user_id -> Uuid,
+        device_id -> Uuid,
+        message -> Text,
+        client_message_id -> Nullable<Text>,
+        sent_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Invitations not yet used.
+    room_invitations (room_id, user_id) {
+        room_id -> Uuid,
+        user_id -> Uuid,
+        invited_by -> Uuid,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Who may read and write in a room.
+    room_members (room_id, user_id) {
+        room_id -> Uuid,
+        user_id -> Uuid,
+        joined_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Rooms that people talk in.
+    rooms (id) {
+        id -> Uuid,
+        name -> Text,
+        visibility -> Text,
+        creator_id -> Uuid,
+        created_at -> Timestamptz,
+        last_seq -> BigInt,
+    }
+}
+
+diesel::joinable!(messages -> rooms (room_id));
+diesel::joinable!(room_invitations -> rooms (room_id));
+diesel::joinable!(room_members -> rooms (room_id));
+diesel::allow_tables_to_appear_in_same_query!(messages, room_invitations, room_members, rooms);

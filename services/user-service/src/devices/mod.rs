@@ -1,0 +1,7 @@
+//! Devices: the key agreed with each, and the proofs made with it.
+
+mod key;
+mod proof;
+
+pub use key::{agree, open_key};
+pub use proof::{LoginProof, TIMESTAMP_WINDOW, check_login_proof};

@@ -1,0 +1,96 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::http::Problem;
+use common::settings::Secret;
+use subtle::ConstantTimeEq as _;
+
+use crate::config::FeedSettings;
+
+/// Who may read the feed, and how many streams each has open.
+#[derive(Clone)]
+pub struct FeedClients {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    secrets: HashMap<String, Secret>,
+    ceiling: usize,
+    open: Mutex<HashMap<String, usize>>,
+}
+
+/// One open stream; given back when dropped.
+pub struct Slot {
+    client: String,
+    inner: Arc<Inner>,
+}
+
+impl FeedClients {
+    /// From `client_id:secret`, comma separated.
+    pub fn parse(settings: &FeedSettings) -> Result<Self, String> {
+        let mut secrets = HashMap::new();
+        for (index, part) in settings.clients.expose().split(',').map(str::trim).enumerate() {
+            match part.split_once(':') {
+                Some((client, secret)) if !client.is_empty() && !secret.is_empty() => {
+                    secrets.insert(client.to_owned(), Secret::from(secret.to_owned()));
+                }
+                _ => {
+                    return Err(format!(
+                        "`feed.clients`: entry {} is not `client_id:secret`",
+                        index + 1
+                    ));
+                }
+            }
+        }
+        let ceiling = settings.streams_per_client;
+        Ok(Self { inner: Arc::new(Inner { secrets, ceiling, open: Mutex::default() }) })
+    }
+
+    /// Admits the client that the `Authorization: Basic` header (RFC 7617) names.
+    pub fn admit(&self, headers: &HeaderMap) -> Result<Slot, Problem> {
+        let client = self.authenticate(headers).ok_or_else(refused)?;
+        let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(client.clone()).or_insert(0);
+        if *count >= self.inner.ceiling {
+            let message = "this client has too many streams open";
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message)
+                .with_retry_after(Duration::from_secs(5)));
+        }
+        *count += 1;
+        Ok(Slot { client, inner: Arc::clone(&self.inner) })
+    }
+
+    fn authenticate(&self, headers: &HeaderMap) -> Option<String> {
+        let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, encoded) = value.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let credentials = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+        let (client, secret) = credentials.split_once(':')?;
+        let expected = self.inner.secrets.get(client)?;
+        let same: bool = expected.expose().as_bytes().ct_eq(secret.as_bytes()).into();
+        same.then(|| client.to_owned())
+    }
+}
+
+fn refused() -> Problem {
+    let message = "authenticate as a configured client with HTTP Basic";
+    let mut problem = Problem::new(StatusCode::UNAUTHORIZED, "invalid_client", message);
+    problem.challenge = Some(r#"Basic realm="latchkey""#);
+    problem
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.client) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+use actix_web::{post, web};
+use common::http::ErrorBody;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::State;
+use crate::error::Error;
+use crate::models::auth_session::Which;
+use crate::sessions::{Authenticated, EndReason, end_now};
+
+/// How many sessions ended.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LoggedOutEverywhere {
+    message: &'static str,
+    /// This one included.
+    sessions_ended: usize,
+}
+
+/// End all own sessions
+#[utoipa::path(tag = "sessions", security(("bearer" = [])), responses(
+    (status = 200, description = "All have ended, this one too", body = LoggedOutEverywhere),
+    (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`", body = ErrorBody),
+))]
+#[post("/api/auth/logout-all")]
+pub(crate) async fn log_out_everywhere(
+    state: web::Data<State>,
+    caller: Authenticated,
+) -> Result<web::Json<LoggedOutEverywhere>, Error> {
+    let sessions_ended = end_now(&state, caller.user_id, Which::All, EndReason::LogoutAll).await?;
+    Ok(web::Json(LoggedOutEverywhere { message: "logged out everywhere", sessions_ended }))
+}

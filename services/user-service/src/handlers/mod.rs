@@ -1,0 +1,121 @@
+//! The endpoints, one a file: request and response types, and a handler that reads as prose.
+
+pub(crate) mod change_password;
+pub(crate) mod list_devices;
+pub(crate) mod list_sessions;
+pub(crate) mod log_in;
+pub(crate) mod log_out;
+pub(crate) mod log_out_everywhere;
+pub(crate) mod refresh_session;
+pub(crate) mod register_device;
+pub(crate) mod register_user;
+pub(crate) mod remove_device;
+pub(crate) mod remove_session;
+pub(crate) mod show_jwks;
+pub(crate) mod show_metadata;
+pub(crate) mod show_public_key;
+pub(crate) mod stream_changes;
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::USER_AGENT;
+use actix_web::{Error, FromRequest, HttpRequest};
+use chrono::{DateTime, Utc};
+use common::http::{ClientAddress, Problem};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::passwords::is_invisible;
+use crate::sessions::{Caller, TokenPair};
+
+/// Longer user agents are cut.
+const MAX_USER_AGENT: usize = 256;
+
+/// A sentence that something was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Done {
+    /// For people.
+    message: &'static str,
+}
+
+/// Tokens as clients get them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Tokens {
+    /// Compact JWS, RS256 or ES256, `typ` `at+jwt`.
+    access_token: String,
+    /// Opaque; good once.
+    #[schema(example = "lkr_AQ…")]
+    refresh_token: String,
+    /// Seconds that the access token lives.
+    #[schema(example = 7200)]
+    expires_in: i64,
+    /// Always `Bearer`.
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+}
+
+impl From<TokenPair> for Tokens {
+    fn from(pair: TokenPair) -> Self {
+        Self {
+            access_token: pair.access_token,
+            refresh_token: pair.refresh_token,
+            expires_in: pair.expires_in,
+            token_type: "Bearer",
+        }
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let user_agent = request.headers().get(USER_AGENT).map(|value| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            text.chars()
+                .filter(|character| !is_invisible(*character))
+                .take(MAX_USER_AGENT)
+                .collect()
+        });
+        let address = ClientAddress::from_request(request, payload).into_inner();
+        ready(address.map(|address| Self { user_agent, address }))
+    }
+}
+
+/// An optional text: within `max` characters, none of them control characters.
+fn check_text(field: &str, text: Option<&str>, max: usize) -> Result<(), Problem> {
+    let Some(text) = text else { return Ok(()) };
+    if text.chars().count() > max {
+        return Err(Problem::invalid_field(
+            field,
+            format!("`{field}` may have {max} characters at most"),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        let message = format!("`{field}` must not contain control characters");
+        return Err(Problem::invalid_field(field, message));
+    }
+    Ok(())
+}
+
+/// A page's last key where rows are ordered by time and id.
+#[derive(Clone, Copy, Debug)]
+struct TimeAndId(DateTime<Utc>, Uuid);
+
+impl std::fmt::Display for TimeAndId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.0.timestamp_micros(), self.1)
+    }
+}
+
+impl std::str::FromStr for TimeAndId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (time, id) = text.split_once('/').ok_or(())?;
+        let time = time.parse().ok().and_then(DateTime::from_timestamp_micros).ok_or(())?;
+        Ok(Self(time, id.parse().map_err(|_| ())?))
+    }
+}

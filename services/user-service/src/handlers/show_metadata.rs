@@ -1,0 +1,39 @@
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, get, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::State;
+
+/// Authorization server metadata (RFC 8414, section 2).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Metadata {
+    /// Exactly the tokens' `iss`.
+    issuer: String,
+    jwks_uri: String,
+    /// Refresh tokens are taken here, as JSON.
+    token_endpoint: String,
+    /// None: there is no authorization endpoint.
+    response_types_supported: [&'static str; 0],
+    grant_types_supported: [&'static str; 1],
+    token_endpoint_auth_methods_supported: [&'static str; 1],
+    scopes_supported: Vec<String>,
+    service_documentation: String,
+}
+
+/// What clients can find out by themselves
+#[utoipa::path(tag = "keys", responses((status = 200, description = "Metadata", body = Metadata)))]
+#[get("/.well-known/oauth-authorization-server")]
+pub(crate) async fn show_metadata(state: web::Data<State>) -> HttpResponse {
+    let base = state.settings.public_url.trim_end_matches('/');
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(Metadata {
+        issuer: state.settings.issuer().to_owned(),
+        jwks_uri: format!("{base}/.well-known/jwks.json"),
+        token_endpoint: format!("{base}/api/auth/refresh"),
+        response_types_supported: [],
+        grant_types_supported: ["refresh_token"],
+        token_endpoint_auth_methods_supported: ["none"],
+        scopes_supported: state.settings.token.scope.split(' ').map(str::to_owned).collect(),
+        service_documentation: format!("{base}/docs"),
+    })
+}
