@@ -1,1 +1,18 @@
 //! Real databases, services and clients for Latchkey's tests.
+//!
+//! `TEST_DATABASE_URL` names a PostgreSQL server whose user may create databases; `cargo xtask
+//! test` starts one and sets it.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't be set up fails")]
+
+mod answer;
+mod database;
+mod device;
+mod server;
+mod wait;
+
+pub use answer::Answer;
+pub use database::TestDatabase;
+pub use device::{Offer, TestDevice};
+pub use server::TestServer;
+pub use wait::eventually;

@@ -87,8 +87,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let hasher = PasswordHasher::new(&settings.passwords, &counters)?;
     hasher.calibrate(Vec::new()).await.map_err(|error| error.to_string())?;
     let feed_clients = FeedClients::parse(&settings.feed)?;
-    let signing =
-        Signing::start(&settings, pool.clone(), keyring.clone(), &clock, &counters)?;
+    let signing = Signing::start(&settings, pool.clone(), keyring.clone(), &clock, &counters)?;
     let url = settings.database.url.clone();
     let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone());
     let state = State {

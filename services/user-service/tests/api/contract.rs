@@ -1,0 +1,166 @@
+//! What holds for every endpoint.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, header::CONTENT_TYPE};
+
+use super::support::{TestApp, send};
+
+#[tokio::test]
+async fn every_handler_is_in_the_openapi_document_and_every_documented_route_exists() {
+    let app = TestApp::start().await;
+    let document = app.get("/openapi.json").await.expect(200).json;
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            documented.insert(operation["operationId"].as_str().unwrap().to_owned());
+            assert!(
+                operation["responses"].as_object().is_some_and(|all| !all.is_empty()),
+                "{path}"
+            );
+            let concrete = path.replace("{session_id}", "x").replace("{device_id}", "x");
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let request = app.client.request(method, app.server.url(&concrete)).send();
+            let status = request.await.unwrap().status();
+            assert!(status != 405 && status != 501, "{path}: {status}");
+        }
+    }
+    let handlers = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/handlers")).unwrap();
+    for file in handlers {
+        let name = file.unwrap().file_name().into_string().unwrap().replace(".rs", "");
+        assert!(name == "mod" || documented.contains(&name), "{name} is not in the document");
+    }
+}
+
+#[tokio::test]
+async fn documentation_pages_need_no_other_host() {
+    let app = TestApp::start().await;
+    for page in ["/docs/", "/redoc"] {
+        let answer = app.get(page).await.expect(200);
+        assert!(answer.header("content-type").starts_with("text/html"));
+        assert!(
+            !answer.text.contains("src=\"http") && !answer.text.contains("href=\"http"),
+            "{page}"
+        );
+    }
+    assert_eq!(app.get("/redoc/redoc.js").await.expect(200).header("content-encoding"), "gzip");
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_are_served() {
+    let app = TestApp::start().await;
+    let health = app.get("/health").await.expect(200);
+    assert_eq!(health.json["status"], "healthy");
+    assert!(health.json["version"].is_string());
+    test_support::eventually("ready", || async {
+        (app.get("/health/ready").await.json["status"] == "ready").then_some(())
+    })
+    .await;
+    let ready = send(app.client.get(app.server.admin_url("/ready"))).await.expect(200);
+    assert_eq!(ready.json["dependencies"][0]["name"], "database");
+    let _ = send(app.client.get(app.server.admin_url("/live"))).await.expect(200);
+    let _ = app.get("/nowhere").await.expect(404);
+    let metrics = send(app.client.get(app.server.admin_url("/metrics"))).await.expect(200).text;
+    assert!(metrics.contains(
+        r#"user_service_http_requests_total{method="GET",route="/health",status="200"} 1"#
+    ));
+    assert!(metrics.contains(r#"route="unmatched""#) && !metrics.contains("nowhere"));
+}
+
+#[tokio::test]
+async fn a_request_id_is_taken_over_where_well_formed() {
+    let app = TestApp::start().await;
+    let with = |id: &str| app.request(Method::GET, "/nowhere").header("x-request-id", id);
+    let answer = send(with("abc-123_4.5")).await.expect_error(404, "not_found");
+    assert_eq!(answer.header("x-request-id"), "abc-123_4.5");
+    for bad in ["", "with space", "a\"b", &"x".repeat(65)] {
+        let answer = send(with(bad)).await.expect_error(404, "not_found");
+        assert_eq!(answer.header("x-request-id").len(), 36, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_what_they_should_be_are_refused_in_words() {
+    let app = TestApp::start().await;
+    let post = |kind: &str, body: String| {
+        app.request(Method::POST, "/api/auth/refresh").header(CONTENT_TYPE, kind).body(body)
+    };
+    let json = "application/json";
+    let _ = send(post(json, "{".into())).await.expect_error(400, "invalid_request");
+    let _ = send(post(json, "[]".into())).await.expect_error(400, "invalid_request");
+    let _ = send(post(json, String::new())).await.expect_error(400, "invalid_request");
+    let twice = r#"{"refresh_token":"a","refresh_token":"b"}"#.to_owned();
+    let answer = send(post(json, twice)).await.expect_error(400, "invalid_request");
+    assert_eq!(answer.json["details"]["field"], "refresh_token");
+    let large = format!(r#"{{"refresh_token":"{}"}}"#, "x".repeat(70_000));
+    let _ = send(post(json, large)).await.expect_error(413, "payload_too_large");
+    let form = send(post("application/x-www-form-urlencoded", "a=b".into())).await;
+    let _ = form.expect_error(415, "unsupported_media_type");
+    let deep = "[".repeat(60_000);
+    let _ = send(post(json, deep)).await.expect_error(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_wrong_method_names_the_right_ones() {
+    let app = TestApp::start().await;
+    let answer = app.get("/api/auth/login").await.expect_error(405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), "POST");
+    let answer = send(app.request(Method::PUT, "/api/auth/sessions")).await.expect(405);
+    assert_eq!(answer.header("allow"), "GET");
+}
+
+#[tokio::test]
+async fn a_bearer_that_is_missing_or_bad_is_told_apart_in_the_challenge_alone() {
+    let app = TestApp::start().await;
+    let session = app.sign_in().await;
+    let none = app.get("/api/auth/sessions").await.expect_error(401, "unauthorized");
+    assert_eq!(none.header("www-authenticate"), "Bearer");
+    let cut = &session.access_token[..session.access_token.len() - 3];
+    for bad in ["Bearer x", "Basic abc", "Bearer", "Bearer a b", &format!("Bearer {cut}")] {
+        let request = app.request(Method::GET, "/api/auth/sessions").header("authorization", bad);
+        let answer = send(request).await.expect_error(401, "invalid_token");
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_may_call_from_configured_origins_alone() {
+    let app = TestApp::with(&[("FRONTEND_ORIGINS", "https://app.example.com")]).await;
+    let from = |method: Method, path: &str, origin: &str| {
+        app.request(method, path)
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+    };
+    let good = "https://app.example.com";
+    let preflight = send(from(Method::OPTIONS, "/api/auth/login", good)).await.expect(204);
+    assert_eq!(preflight.header("access-control-allow-origin"), good);
+    assert_eq!(preflight.header("access-control-allow-credentials"), "true");
+    assert!(preflight.header("access-control-allow-methods").contains("DELETE"));
+    let error = send(from(Method::GET, "/api/auth/sessions", good)).await.expect(401);
+    assert_eq!(error.header("access-control-allow-origin"), good);
+    assert_eq!(error.header("vary"), "Origin");
+    for bad in ["https://evil.example", "https://app.example.com.evil.example", "null"] {
+        let answer = send(from(Method::OPTIONS, "/api/auth/login", bad)).await;
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{bad}");
+    }
+    let keys = send(from(Method::GET, "/.well-known/jwks.json", "https://anyone.example")).await;
+    assert_eq!(keys.header("access-control-allow-origin"), "*");
+    assert_eq!(keys.header("access-control-allow-credentials"), "");
+}
+
+#[tokio::test]
+async fn without_its_database_the_service_lives_and_says_so() {
+    let app = TestApp::start().await;
+    let session = app.sign_in().await;
+    let timeout = ("USER_SERVICE__DATABASE__CONNECT_TIMEOUT", "200ms");
+    // A port on which nothing listens.
+    let lonely = app.replica_on("postgres://nobody@127.0.0.1:1/none", &[timeout]).await;
+    let body = serde_json::json!({ "refresh_token": session.refresh_token });
+    let answer = send(app.client.post(lonely.url("/api/auth/refresh")).json(&body)).await;
+    let answer = answer.expect_error(503, "database_unavailable");
+    assert_eq!(answer.header("retry-after"), "1");
+    let _ = send(app.client.get(lonely.url("/health"))).await.expect(200);
+    let ready = send(app.client.get(lonely.url("/health/ready"))).await.expect(503);
+    assert_eq!(ready.json["status"], "not_ready");
+    let _ = app.refresh(&session.refresh_token).await.expect(200);
+}

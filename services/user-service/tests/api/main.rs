@@ -1,0 +1,13 @@
+//! Drives the real server on a real PostgreSQL, through every endpoint.
+
+mod change_feed;
+mod contract;
+mod devices;
+mod feed_reader;
+mod keys;
+mod keysets;
+mod login;
+mod migrations;
+mod registration;
+mod sessions;
+mod support;
