@@ -51,13 +51,9 @@ pub(crate) async fn with_context(
     let started = Instant::now();
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
-    let kept = request.request().clone();
     let span = tracing::info_span!("request", request_id = %id.0);
     async move {
-        let response = match next.call(request).await {
-            Ok(response) => response.map_into_boxed_body(),
-            Err(error) => ServiceResponse::new(kept.clone(), error.error_response()),
-        };
+        let response = next.call(request).await?.map_into_boxed_body();
         let mut response = render_error(&context.operations, &id, response);
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(&id.0) {
@@ -67,7 +63,7 @@ pub(crate) async fn with_context(
         if !headers.contains_key(CACHE_CONTROL) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        record(&context.metrics, &kept, response.status(), started);
+        record(&context.metrics, response.request(), response.status(), started);
         Ok(response)
     }
     .instrument(span)

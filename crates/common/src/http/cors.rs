@@ -103,11 +103,7 @@ pub(crate) async fn with_cors(
     let mut response = if preflight {
         request.into_response(HttpResponse::NoContent().finish())
     } else {
-        let kept = request.request().clone();
-        match next.call(request).await {
-            Ok(response) => response.map_into_boxed_body(),
-            Err(error) => ServiceResponse::new(kept, error.error_response()),
-        }
+        next.call(request).await?.map_into_boxed_body()
     };
     let headers = response.headers_mut();
     if cors.grant(&path, origin.as_ref(), headers) && preflight {
