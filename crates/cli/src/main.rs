@@ -1,3 +1,58 @@
-//! The Latchkey command line.
+//! `latchkey`: keys, devices, migrations and the demo.
 
-fn main() {}
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command does")]
+
+mod demo;
+mod device;
+mod files;
+mod keygen;
+mod migrate;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Operates Latchkey.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a service key, as PEM files
+    Keygen(keygen::Arguments),
+    /// Make a device's keys and sign with them
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Change the databases' tables
+    #[command(subcommand)]
+    Migrate(migrate::Command),
+    /// Print every setting, for the README or as `.env.example`
+    Settings(settings::Arguments),
+    /// Play the main story against running services
+    Demo(demo::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Keygen(arguments) => keygen::run(&arguments),
+        Command::Device(command) => device::run(&command),
+        Command::Migrate(command) => migrate::run(&command),
+        Command::Settings(arguments) => {
+            settings::run(&arguments);
+            Ok(())
+        }
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

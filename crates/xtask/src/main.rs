@@ -1,3 +1,52 @@
-//! Runs, tests and measures Latchkey.
+//! `cargo xtask up | demo | test`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{demo, test, up};
+
+/// Runs, shows and tests Latchkey.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start PostgreSQL, migrate, build and run every service until Ctrl-C
+    Up {
+        /// Throw the data of earlier runs away
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Play the main story against running services
+    Demo {
+        /// Passed on to `latchkey demo`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check formatting, lint, test and build the documentation
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Up { fresh } => up::up(fresh).await,
+        Command::Demo { arguments } => demo::run_demo(&arguments).await,
+        Command::Test { arguments } => test::test(&arguments).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            xtask::ui::fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

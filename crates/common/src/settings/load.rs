@@ -3,7 +3,7 @@ use std::fs;
 use config::{Config, ConfigBuilder, File, FileFormat, builder::DefaultState};
 use serde::de::DeserializeOwned;
 
-use super::{Environment, Schema, Setting};
+use super::{Environment, Schema, Secret, Setting};
 
 /// Bad settings: one line that names the key and what is wrong, never a secret's value.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,21 @@ impl Schema {
         }
         let merged = builder.build().map_err(|error| SettingsError(error.to_string()))?;
         merged.try_deserialize().map_err(|error| SettingsError(self.explain(&error)))
+    }
+
+    /// One secret alone, for a command that needs no more than that.
+    pub fn value(&self, key: &str, environment: &Environment) -> Result<Secret, SettingsError> {
+        let file = self.read_file(environment)?;
+        let setting = self.settings().find(|setting| setting.key == key);
+        let missing = || SettingsError(format!("`{key}` is required; set {}", self.variable(key)));
+        let setting = setting.ok_or_else(missing)?;
+        let inline = self.given(key, setting.alias, environment, &file);
+        let given = inline
+            .map_or_else(|| self.secret_file(key, environment, &file), |value| Ok(Some(value)))?;
+        let development = self.given("environment", None, environment, &file);
+        let fallback =
+            setting.development.filter(|_| development.as_deref() == Some("development"));
+        given.or_else(|| fallback.map(str::to_owned)).map(Secret::from).ok_or_else(missing)
     }
 
     fn refuse_unknown_variables(&self, environment: &Environment) -> Result<(), SettingsError> {

@@ -1,0 +1,135 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use common::clock::Clock;
+use common::device_key::{
+    DeviceKey, encode_public_key, login_message, parse_public_key, session_id_message,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use x25519_dalek::{PublicKey, StaticSecret};
+
+use crate::files::write_new;
+
+const FILE: &str = "device.json";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a key pair, keep it in a file (mode 0600), and print the body for `register-device`
+    New {
+        /// Where the device's secrets are kept
+        #[arg(long, default_value = FILE)]
+        file: PathBuf,
+        /// The name that the owner will know the device by
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Read the answer of `register-device` from standard input and agree on the device key
+    Agree {
+        #[arg(long, default_value = FILE)]
+        file: PathBuf,
+    },
+    /// Print a signed body for `login`
+    Sign {
+        #[arg(long, default_value = FILE)]
+        file: PathBuf,
+        #[arg(long)]
+        username: String,
+        /// Read from `LATCHKEY_PASSWORD` where not given
+        #[arg(long, env = "LATCHKEY_PASSWORD", hide_env_values = true)]
+        password: String,
+    },
+}
+
+/// What a device keeps to itself.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct DeviceFile {
+    #[serde(with = "hex")]
+    secret: [u8; 32],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::New { file, name } => {
+            let device = DeviceFile::new();
+            write_new(file, &serde_json::to_vec_pretty(&device)?, 0o600)?;
+            println!("{}", device.registration(name.as_deref()));
+        }
+        Command::Agree { file } => {
+            let mut device = DeviceFile::read(file)?;
+            let answer: Value = serde_json::from_reader(std::io::stdin())
+                .context("standard input is not the answer of register-device")?;
+            device.agree(&answer)?;
+            fs::write(file, serde_json::to_vec_pretty(&device)?)?;
+            println!("{}", device.device_id.as_deref().unwrap_or_default());
+        }
+        Command::Sign { file, username, password } => {
+            println!("{}", DeviceFile::read(file)?.login(username, password)?);
+        }
+    }
+    Ok(())
+}
+
+impl DeviceFile {
+    pub(crate) fn new() -> Self {
+        Self { secret: rand::random(), device_id: None, key: None }
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).with_context(|| {
+            format!("{} can't be read; `latchkey device new` makes one", path.display())
+        })?;
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not a device's file", path.display()))
+    }
+
+    /// The body for `register-device`.
+    pub(crate) fn registration(&self, name: Option<&str>) -> Value {
+        let public = PublicKey::from(&StaticSecret::from(self.secret));
+        json!({ "public_key": encode_public_key(&public), "device_name": name })
+    }
+
+    /// Takes the server's half.
+    pub(crate) fn agree(&mut self, answer: &Value) -> Result<()> {
+        let member = |name: &str| {
+            let what = format!("no `{name}` in the answer of register-device: {answer}");
+            answer[name].as_str().context(what)
+        };
+        let server = parse_public_key(member("server_public_key")?)
+            .context("`server_public_key` is not an X25519 key")?;
+        let secret = StaticSecret::from(self.secret);
+        let client = PublicKey::from(&secret);
+        let Some(key) = DeviceKey::agree(&secret, &server, &client, &server) else {
+            bail!("`server_public_key` gives no secret");
+        };
+        self.key = Some(hex::encode(key.as_bytes()));
+        self.device_id = Some(member("device_id")?.to_owned());
+        Ok(())
+    }
+
+    /// A body for `login`, signed now with a fresh nonce.
+    pub(crate) fn login(&self, username: &str, password: &str) -> Result<Value> {
+        let not_yet = "the device has no key yet; register it and run `latchkey device agree`";
+        let id = self.device_id.as_deref().context(not_yet)?;
+        let key = hex::decode(self.key.as_deref().context(not_yet)?)?;
+        let key = DeviceKey::from_bytes(&key).context("the device's key is damaged")?;
+        let timestamp = Clock::default().now().timestamp_millis().to_string();
+        let nonce = Uuid::new_v4().simple().to_string();
+        Ok(json!({
+            "username": username,
+            "password": password,
+            "device_id": id,
+            "timestamp": timestamp,
+            "nonce": nonce,
+            "session_id": key.sign(&session_id_message(id, &timestamp, &nonce)),
+            "device_signature": key.sign(&login_message(username, &timestamp, &nonce)),
+        }))
+    }
+}

@@ -1,0 +1,82 @@
+//! What a machine must have beside Rust: a C compiler, and OpenSSL's headers.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Result, bail};
+use tokio::process::Command;
+
+use crate::{run, ui};
+
+struct Need {
+    what: &'static str,
+    probe: &'static [&'static str],
+    debian: &'static [&'static str],
+    others: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        what: "a C compiler",
+        probe: &["cc", "--version"],
+        debian: &["gcc", "libc6-dev"],
+        others: "Fedora: `dnf install gcc`; macOS: `xcode-select --install`",
+    },
+    Need {
+        what: "pkg-config",
+        probe: &["pkg-config", "--version"],
+        debian: &["pkg-config"],
+        others: "Fedora: `dnf install pkgconf-pkg-config`; macOS: `brew install pkgconf`",
+    },
+    Need {
+        what: "OpenSSL's headers",
+        probe: &["pkg-config", "--exists", "openssl"],
+        debian: &["libssl-dev"],
+        others: "Fedora: `dnf install openssl-devel`; macOS: `brew install openssl@3`",
+    },
+];
+
+/// Checks them all; installs what is missing where this is Debian and we are root, and says how
+/// to get it everywhere else.
+pub(crate) async fn check() -> Result<()> {
+    let missing = missing().await;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().flat_map(|need| need.debian).copied().collect();
+    if nix::unistd::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists() {
+        return install(&packages).await;
+    }
+    let lines: Vec<String> = missing
+        .iter()
+        .map(|need| {
+            let debian = need.debian.join(" ");
+            format!("{} is missing. Debian: `apt-get install {debian}`; {}", need.what, need.others)
+        })
+        .collect();
+    bail!("{}", lines.join("\n"))
+}
+
+async fn missing() -> Vec<&'static Need> {
+    let mut missing = Vec::new();
+    for need in NEEDS {
+        let probe = Command::new(need.probe[0])
+            .args(&need.probe[1..])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .await;
+        if !probe.is_ok_and(|status| status.success()) {
+            missing.push(need);
+        }
+    }
+    missing
+}
+
+async fn install(packages: &[&str]) -> Result<()> {
+    ui::say(&format!("installing {} with apt-get", packages.join(" ")));
+    run(Command::new("apt-get").args(["update", "--quiet"])).await?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(packages);
+    run(install.env("DEBIAN_FRONTEND", "noninteractive")).await
+}

@@ -1,0 +1,65 @@
+//! Ports: which ones the services want, and whether they are free.
+
+use std::net::TcpListener;
+
+use anyhow::{Context as _, Result, bail};
+
+/// A port that a service will listen on.
+#[derive(Clone, Copy, Debug)]
+pub struct Port {
+    /// Whose.
+    pub service: &'static str,
+    /// The variable that changes it.
+    pub variable: &'static str,
+    /// Its number where that is not set.
+    pub default: u16,
+}
+
+impl Port {
+    /// The port to be used.
+    pub fn number(&self) -> Result<u16> {
+        match std::env::var(self.variable) {
+            Ok(text) => text.parse().with_context(|| format!("{} is not a port", self.variable)),
+            Err(_) => Ok(self.default),
+        }
+    }
+
+    /// An error in one sentence where somebody else has it.
+    pub fn check(&self) -> Result<()> {
+        let number = self.number()?;
+        if TcpListener::bind(("127.0.0.1", number)).is_err() {
+            bail!(
+                "port {number}, which {} wants, is in use; stop what holds it (`ss -ltnp` shows \
+                 what) or set {} to another port",
+                self.service,
+                self.variable
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A free port, `preferred` if it is.
+pub fn free(preferred: u16) -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", preferred))
+        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
+        .context("no port is free")?;
+    Ok(listener.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_port_is_one_plain_sentence() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let default = listener.local_addr().unwrap().port();
+        let port = Port { service: "user-service", variable: "NO_SUCH_VARIABLE_IS_SET", default };
+        let error = port.check().unwrap_err().to_string();
+        assert!(error.contains(&default.to_string()) && error.contains("user-service"), "{error}");
+        assert!(error.contains("NO_SUCH_VARIABLE_IS_SET") && !error.contains('\n'), "{error}");
+        drop(listener);
+        assert!(port.check().is_ok());
+    }
+}

@@ -1,0 +1,166 @@
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Child;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::NoTls;
+
+use super::{Binaries, Owner};
+use crate::ports;
+
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Whether data must survive a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// As PostgreSQL does it by itself.
+    Kept,
+    /// Fast, for data that is thrown away.
+    ThrownAway,
+}
+
+/// A running PostgreSQL; loopback only, without passwords.
+pub struct Cluster {
+    child: Child,
+    port: u16,
+}
+
+impl Cluster {
+    /// Makes the cluster in `folder` if there is none, and starts it on `port` or a free one.
+    pub async fn start(
+        binaries: &Binaries,
+        owner: &Owner,
+        folder: &Path,
+        port: u16,
+        durability: Durability,
+    ) -> Result<Self> {
+        let data = folder.join("data");
+        owner.make_folder(folder)?;
+        if !data.join("PG_VERSION").exists() {
+            initialise(binaries, owner, &data).await?;
+        }
+        stop_leftover(&data).await?;
+        let port = ports::free(port)?;
+        let log = folder.join("postgres.log");
+        let child = spawn(binaries, owner, folder, port, durability, &log)?;
+        let mut cluster = Self { child, port };
+        cluster.wait_until_ready(&log).await?;
+        Ok(cluster)
+    }
+
+    /// The URL of its maintenance database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// A fast shutdown; the data is kept.
+    pub async fn stop(mut self) -> Result<()> {
+        if let Some(pid) = self.child.id() {
+            signal(pid, Signal::SIGINT)?;
+        }
+        let ended = timeout(STOP_TIMEOUT, self.child.wait()).await;
+        ended.context("PostgreSQL did not stop in time")?.map(|_| ()).map_err(Into::into)
+    }
+
+    async fn wait_until_ready(&mut self, log: &Path) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < START_TIMEOUT {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("PostgreSQL ended at its start ({status}):\n{}", tail(log));
+            }
+            if tokio_postgres::connect(&self.url(), NoTls).await.is_ok() {
+                return Ok(());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        bail!("PostgreSQL was not ready in time:\n{}", tail(log))
+    }
+}
+
+impl Drop for Cluster {
+    /// For the ways out that do not wait: the signal is sent, PostgreSQL ends by itself.
+    fn drop(&mut self) {
+        if let Some(pid) = self.child.id() {
+            let _ = signal(pid, Signal::SIGINT);
+        }
+    }
+}
+
+async fn initialise(binaries: &Binaries, owner: &Owner, data: &Path) -> Result<()> {
+    let output = owner
+        .command(&binaries.path("initdb"))
+        .arg("--pgdata")
+        .arg(data)
+        .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+        .output()
+        .await
+        .context("initdb can't be started")?;
+    if !output.status.success() {
+        bail!("initdb failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+fn spawn(
+    binaries: &Binaries,
+    owner: &Owner,
+    folder: &Path,
+    port: u16,
+    durability: Durability,
+    log: &Path,
+) -> Result<Child> {
+    let mut command = owner.command(&binaries.path("postgres"));
+    command.arg("-D").arg(folder.join("data"));
+    let sockets = format!("unix_socket_directories={}", folder.display());
+    let port = format!("port={port}");
+    let mut settings = vec!["listen_addresses=127.0.0.1", &sockets, &port, "max_connections=300"];
+    if durability == Durability::ThrownAway {
+        settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
+    }
+    for setting in settings {
+        command.args(["-c", setting]);
+    }
+    let out = std::fs::File::create(log).with_context(|| format!("{}", log.display()))?;
+    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+    command.spawn().context("postgres can't be started")
+}
+
+/// Ends what an earlier run that was killed has left running on this data.
+async fn stop_leftover(data: &Path) -> Result<()> {
+    let Some(pid) = running(data) else { return Ok(()) };
+    signal(pid, Signal::SIGINT)?;
+    let started = Instant::now();
+    while running(data).is_some() {
+        if started.elapsed() > STOP_TIMEOUT {
+            bail!("an earlier PostgreSQL (process {pid}) on {} does not stop", data.display());
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// The process that its own file names, if it still is a PostgreSQL.
+fn running(data: &Path) -> Option<u32> {
+    let file: PathBuf = data.join("postmaster.pid");
+    let pid: u32 = std::fs::read_to_string(file).ok()?.lines().next()?.parse().ok()?;
+    let alive = kill(Pid::from_raw(pid.try_into().ok()?), None).is_ok();
+    let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    (alive && (command.is_empty() || command.contains("postgres"))).then_some(pid)
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<()> {
+    kill(Pid::from_raw(pid.try_into()?), signal).map_err(Into::into)
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}

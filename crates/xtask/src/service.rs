@@ -1,0 +1,119 @@
+//! A service as a child process: its lines prefixed, its readiness waited for, its end orderly.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{ui, workspace};
+
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+pub(crate) struct Service {
+    name: &'static str,
+    port: u16,
+    child: Child,
+}
+
+impl Service {
+    /// Starts a built service.
+    pub(crate) fn start(
+        name: &'static str,
+        port: u16,
+        environment: &[(String, String)],
+    ) -> Result<Self> {
+        let folder = std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| workspace().join("target"), std::path::PathBuf::from);
+        let mut child = Command::new(folder.join("debug").join(name))
+            .envs(environment.iter().cloned())
+            .current_dir(workspace())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C is ours to pass on, once.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{name} can't be started"))?;
+        let width = 12;
+        let prefix = if ui::is_terminal() {
+            format!("\x1b[36m{name:width$} |\x1b[0m ")
+        } else {
+            format!("{name:width$} | ")
+        };
+        if let Some(output) = child.stdout.take() {
+            tokio::spawn(relay(output, prefix.clone()));
+        }
+        if let Some(output) = child.stderr.take() {
+            tokio::spawn(relay(output, prefix));
+        }
+        Ok(Self { name, port, child })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until `/health/ready` answers 200.
+    pub(crate) async fn wait_until_ready(&mut self) -> Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < READY_TIMEOUT {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended at its start ({status})", self.name);
+            }
+            if is_ready(self.port).await {
+                ui::say(&format!("{} is ready at {} (see /docs)", self.name, self.url()));
+                return Ok(());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        bail!("{} was not ready in time; its lines above say why", self.name)
+    }
+
+    /// Waits until it ends by itself, which is an error.
+    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+        match self.child.wait().await {
+            Ok(status) => anyhow::anyhow!("{} ended ({status})", self.name),
+            Err(error) => error.into(),
+        }
+    }
+
+    /// SIGTERM, and time to drain.
+    pub(crate) async fn stop(mut self) -> Result<ExitStatus> {
+        if let Some(pid) = self.child.id() {
+            kill(Pid::from_raw(pid.try_into()?), Signal::SIGTERM)?;
+        }
+        let ended = timeout(DRAIN_TIMEOUT, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("{} did not drain in time", self.name))??)
+    }
+}
+
+async fn relay(output: impl AsyncRead + Unpin, prefix: String) {
+    let mut lines = BufReader::new(output).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        ui::say(&format!("{prefix}{line}"));
+    }
+}
+
+/// One HTTP/1.0 request, for which no client is worth compiling.
+async fn is_ready(port: u16) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"GET /health/ready HTTP/1.0\r\nhost: localhost\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    let answer = timeout(Duration::from_secs(3), ask).await;
+    answer.is_ok_and(|answer| answer.is_ok_and(|text| text.split(' ').nth(1) == Some("200")))
+}
