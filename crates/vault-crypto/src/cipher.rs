@@ -4,10 +4,11 @@
 use aes::Aes256;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
+use hex::FromHexError;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 pub(crate) const KEY_BYTES: usize = 32;
 pub(crate) const IV_BYTES: usize = 16;
@@ -24,14 +25,14 @@ pub(crate) fn derive(key: &[u8; KEY_BYTES], info: &str) -> Key {
     derived
 }
 
-/// Exactly 64 hex characters.
-pub(crate) fn parse_key(text: &str) -> Option<Key> {
+/// Exactly 64 hex characters; the error says what is wrong and never quotes any of them.
+pub(crate) fn parse_key(text: &str) -> Result<Key, &'static str> {
     let mut key = Key::default();
-    if hex::decode_to_slice(text, key.as_mut()).is_err() {
-        key.zeroize();
-        return None;
+    match hex::decode_to_slice(text, key.as_mut()) {
+        Ok(()) => Ok(key),
+        Err(FromHexError::InvalidHexCharacter { .. }) => Err("has a character that is not hex"),
+        Err(_) => Err("is not 64 hex characters long"),
     }
-    Some(key)
 }
 
 pub(crate) fn encrypt(key: &Key, iv: &[u8; IV_BYTES], plaintext: &[u8]) -> Vec<u8> {

@@ -1,5 +1,6 @@
 /// What a sealed value is: a purpose and the natural keys of its place, never a surrogate row id
-/// that an upsert may change. Each field is length-prefixed, so that no two lists collide.
+/// that an upsert may change. Each field is preceded by its length (8 bytes, big
+/// endian), so that no two lists collide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(Vec<u8>);
 

@@ -8,15 +8,13 @@ use zeroize::Zeroizing;
 
 use crate::Identity;
 use crate::cipher::{self, IV_BYTES, Key};
-use crate::sealed::{self, Sealed, VERSION};
+use crate::sealed::{self, Sealed, VERSION, is_key_id};
 
 const ENCRYPTION_INFO: &str = "latchkey vault encryption v1";
 const MAC_INFO: &str = "latchkey vault mac v1";
 const KEY_ID_INFO: &str = "latchkey vault key id v1";
-const MAX_KEY_ID: usize = 32;
-const NOT_HEX: &str = "is not 64 hex characters";
 
-/// A keyring that can't be used; one line, and never any key material.
+/// A keyring that can't be used: one line that counts keys from 1 and never shows any of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("keyring: key {position} {what}")]
 pub struct KeyringError {
@@ -24,19 +22,14 @@ pub struct KeyringError {
     what: &'static str,
 }
 
-impl KeyringError {
-    pub(crate) fn not_hex() -> Self {
-        Self { position: 1, what: NOT_HEX }
-    }
-}
-
 /// A sealed value that does not open: damaged, another's, or under a key that the ring lacks.
-/// All look the same.
+/// All look the same, so that no answer helps to forge one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a sealed value can't be opened")]
 pub struct OpenError;
 
-/// Keys by id; the first writes, all read. Clones share them.
+/// Keys of 32 bytes by id; the first writes, all read. From each, HKDF-SHA-256 (RFC 5869) makes
+/// one key for AES and one for HMAC. Clones share them; the last one dropped zeroizes them.
 #[derive(Clone)]
 pub struct Keyring(Arc<Vec<RingKey>>);
 
@@ -47,11 +40,13 @@ struct RingKey {
 }
 
 impl Keyring {
-    /// From `id:<64 hex>`, comma separated. Ids are 1 to 32 of `[a-z0-9_-]`; a key without an id
-    /// gets one derived from it.
+    /// From `id:<64 hex>`, comma separated. Ids are 1 to 32 of `[a-z0-9_-]`, each once; a key
+    /// without an id gets one of 8 hex characters derived from it.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
-        let mut keys: Vec<RingKey> = Vec::new();
-        for (index, part) in text.split(',').enumerate() {
+        let parts = text.split(',');
+        // Room for all: growing would leave copies of keys behind that nothing zeroizes.
+        let mut keys: Vec<RingKey> = Vec::with_capacity(parts.clone().count());
+        for (index, part) in parts.enumerate() {
             let wrong = |what| KeyringError { position: index + 1, what };
             let key = RingKey::parse(part.trim()).map_err(wrong)?;
             if keys.iter().any(|other| other.id == key.id) {
@@ -79,7 +74,7 @@ impl Keyring {
         self.find(key_id).is_some()
     }
 
-    /// Seals `plaintext` for the place that `identity` names, under a random IV.
+    /// Seals `plaintext` for the place that `identity` names, with the first key and a random IV.
     #[must_use]
     pub fn seal(&self, identity: &Identity, plaintext: &[u8]) -> Sealed {
         let key = &self.0[0];
@@ -95,7 +90,8 @@ impl Keyring {
         Sealed { key_id: key.id.clone(), bytes }
     }
 
-    /// Opens what was sealed for `identity`; every kind of damage is the one [`OpenError`].
+    /// Opens what was sealed for `identity`; every kind of damage is the one [`OpenError`]. The tag
+    /// is checked in constant time, and nothing is decrypted before; the plaintext is zeroized.
     pub fn open(
         &self,
         identity: &Identity,
@@ -125,11 +121,11 @@ impl fmt::Debug for Keyring {
 impl RingKey {
     fn parse(text: &str) -> Result<Self, &'static str> {
         let (id, hex) = text.split_once(':').map_or((None, text), |(id, hex)| (Some(id), hex));
-        let key = cipher::parse_key(hex).ok_or(NOT_HEX)?;
+        let key = cipher::parse_key(hex)?;
         let id = match id {
             None => {
                 // Of a derived key, so that the id tells nothing of the key itself.
-                let digest = Sha256::digest(*cipher::derive(&key, KEY_ID_INFO));
+                let digest = Sha256::digest(cipher::derive(&key, KEY_ID_INFO).as_slice());
                 hex::encode(&digest[..4])
             }
             Some(id) if is_key_id(id) => id.to_owned(),
@@ -156,13 +152,6 @@ impl RingKey {
         let length = (identity.len() as u64).to_be_bytes();
         cipher::mac(self.mac.as_ref(), &[header, &length, identity, iv, ciphertext])
     }
-}
-
-fn is_key_id(id: &str) -> bool {
-    let allowed = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
-    };
-    (1..=MAX_KEY_ID).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 #[cfg(test)]

@@ -28,6 +28,36 @@ fn the_first_key_writes_and_all_read() {
 }
 
 #[test]
+fn what_version_1_sealed_opens_for_ever() {
+    // Made apart from this crate, with Python's `cryptography`, from the layout in the docs.
+    let sealed = hex::decode(concat!(
+        "01036f6c64000102030405060708090a0b0c0d0e0fc347a3d64c2bf8ca69f2625d64b7e3fd",
+        "dcb2a76566f528857143b7d0a899cbe9d092ebea11435797b8f0b9e5c8dd839d",
+    ))
+    .unwrap();
+    let opened = ring(&old()).open(&Identity::new("t.c").field("1"), &sealed);
+    assert_eq!(&**opened.unwrap(), b"text");
+    assert_eq!(ring(&"ab".repeat(32)).writing_key_id(), "b32630b7");
+}
+
+#[test]
+fn another_key_under_the_same_id_is_the_one_error() {
+    let identity = Identity::new("t.c");
+    let sealed = ring(&old()).seal(&identity, b"text");
+    let other = ring(&format!("old:{}", "33".repeat(32)));
+    assert_eq!(other.open(&identity, sealed.as_bytes()), Err(OpenError));
+}
+
+#[test]
+fn only_a_key_id_is_ever_told_of_a_stored_value() {
+    let mut sealed = ring(&old()).seal(&Identity::new("t.c"), b"text").into_bytes();
+    sealed[2] = b'\n';
+    assert_eq!(key_id_of(&sealed), None);
+    assert_eq!(key_id_of(&sealed[..20]), None);
+    assert_eq!(key_id_of(b""), None);
+}
+
+#[test]
 fn a_value_moved_to_another_place_does_not_open() {
     let ring = ring(&old());
     let sealed = ring.seal(&Identity::new("devices.key").field("a"), b"text");
@@ -40,10 +70,11 @@ fn unusable_rings_are_refused_without_showing_a_key() {
     let good = "ab".repeat(32);
     for (text, what) in [
         (String::new(), "key 1 is not 64 hex"),
-        ("zz".repeat(32), "key 1 is not 64 hex"),
+        ("zz".repeat(32), "key 1 has a character that is not hex"),
         ("ab".repeat(31), "key 1 is not 64 hex"),
         (format!("A:{good}"), "key 1 has an id"),
         (format!(":{good}"), "key 1 has an id"),
+        (format!("{}:{good}", "a".repeat(33)), "key 1 has an id"),
         (format!("a:{good},a:{good}"), "key 2 repeats an id"),
         (format!("a:{good},"), "key 2 is not 64 hex"),
     ] {
@@ -63,6 +94,18 @@ proptest! {
         let (one, two) = (ring.seal(&identity, &text), ring.seal(&identity, &text));
         prop_assert_ne!(&one, &two);
         prop_assert_eq!(&**ring.open(&identity, one.as_bytes()).unwrap(), &text);
+    }
+
+    #[test]
+    fn any_other_identity_is_the_one_error(
+        fields in prop::collection::vec("[ab]{0,2}", 0..4),
+        others in prop::collection::vec("[ab]{0,2}", 0..4),
+    ) {
+        prop_assume!(fields != others);
+        let named = |fields: Vec<String>| fields.iter().fold(Identity::new("t.c"), Identity::field);
+        let ring = ring(&old());
+        let sealed = ring.seal(&named(fields), b"text");
+        prop_assert_eq!(ring.open(&named(others), sealed.as_bytes()), Err(OpenError));
     }
 
     #[test]

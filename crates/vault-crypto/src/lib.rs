@@ -12,6 +12,12 @@
 //! let sealed = ring.seal(&whose, b"32 bytes of device key").into_bytes();
 //! assert_eq!(&**ring.open(&whose, &sealed).unwrap(), b"32 bytes of device key");
 //! assert!(ring.open(&Identity::new("devices.key").field("another"), &sealed).is_err());
+//!
+//! // Rotation: the new key goes first, the old one stays until no stored value names it.
+//! let rotated = Keyring::parse(&format!("2027:{},2026:{}", "c3".repeat(32), "5a".repeat(32)))?;
+//! assert_eq!(vault_crypto::key_id_of(&sealed), Some("2026"));
+//! let rewrapped = rotated.seal(&whose, &rotated.open(&whose, &sealed).unwrap());
+//! assert_eq!(rewrapped.key_id(), "2027");
 //! # Ok::<(), vault_crypto::KeyringError>(())
 //! ```
 
@@ -24,4 +30,4 @@ mod token_hash;
 pub use identity::Identity;
 pub use keyring::{Keyring, KeyringError, OpenError};
 pub use sealed::{Sealed, key_id_of};
-pub use token_hash::TokenHasher;
+pub use token_hash::{TokenHasher, TokenKeyError};

@@ -10,9 +10,9 @@ pub struct ServiceMetrics {
     pub messages_sent: IntCounterVec,
     /// Messages sent to subscribers, by `source`: `live`, `catch_up`.
     pub messages_delivered: IntCounterVec,
-    /// Open WebSockets.
+    /// Open sockets.
     pub websockets: IntGauge,
-    /// WebSockets ended, by close `code`.
+    /// Sockets ended, by close `code`.
     pub websockets_closed: IntCounterVec,
     /// Rooms with subscribers on this replica.
     pub rooms_followed: IntGauge,

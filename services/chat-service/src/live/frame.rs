@@ -38,7 +38,8 @@ impl ClientFrame {
     const MAX_BYTES: usize = 4096;
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let frame = if text.len() > Self::MAX_BYTES { None } else { serde_json::from_str(text).ok() };
+        let frame =
+            if text.len() > Self::MAX_BYTES { None } else { serde_json::from_str(text).ok() };
         frame.filter(|frame| !matches!(frame, Self::Subscribe { after: Some(..0), .. }))
     }
 }

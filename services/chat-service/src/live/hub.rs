@@ -83,12 +83,10 @@ impl Hub {
         let hub = Self { inner: Arc::new(Inner { pool, metrics, rooms: Mutex::default() }) };
         let (listening, polling) = (hub.clone(), hub.clone());
         tokio::spawn(async move {
-            let listen = database::listen(url, CHANNEL, |wake| listening.hear(&wake));
-            let poll = polling.poll(poll_interval);
             tokio::select! {
                 () = draining.cancelled() => {}
-                () = listen => {}
-                () = poll => {}
+                () = database::listen(url, CHANNEL, |wake| listening.hear(&wake)) => {}
+                () = polling.poll(poll_interval) => {}
             }
         });
         hub
@@ -190,17 +188,22 @@ impl Hub {
         let messages = message::list(&mut connection, room, Range::After(after), PAGE).await?;
         // Subscribers and members are asked after the reading: a subscription made before any of
         // these messages is among them, a member who left before is not.
-        let users: HashSet<Uuid> = self.lock().followed.get(&room).map_or_else(HashSet::new, |one| {
-            one.subscribers.values().map(|subscriber| subscriber.user_id).collect()
-        });
+        let users: HashSet<Uuid> =
+            self.lock().followed.get(&room).map_or_else(HashSet::new, |one| {
+                one.subscribers.values().map(|subscriber| subscriber.user_id).collect()
+            });
         let users: Vec<Uuid> = users.into_iter().collect();
         let members = room_member::list_among(&mut connection, room, &users).await?;
         let members: HashSet<Uuid> = members.into_iter().collect();
         drop(connection);
         let frames: Vec<MessageFrame> = messages.into_iter().map(MessageFrame::from).collect();
+        let Some(last) = frames.last().map(|frame| frame.seq) else {
+            self.give_up(room);
+            return Ok(());
+        };
         let mut rooms = self.lock();
         let Some(followed) = rooms.followed.get_mut(&room) else { return Ok(()) };
-        followed.handed_out = Some(frames.last().map_or(followed.newest, |frame| frame.seq));
+        followed.handed_out = Some(last);
         for subscriber in followed.subscribers.values() {
             let delivery = if members.contains(&subscriber.user_id) {
                 Delivery::Messages(frames.clone())

@@ -18,7 +18,16 @@ use crate::schema::{room_members, rooms};
 
 /// Who may join.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, AsExpression,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    AsExpression,
     FromSqlRow,
 )]
 #[serde(rename_all = "lowercase")]

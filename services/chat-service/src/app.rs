@@ -1,0 +1,116 @@
+//! State, route table, and how both are built.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use common::clock::Clock;
+use common::database::{self, Pool};
+use common::http::Cors;
+use common::metrics::Metrics;
+use common::readiness::Readiness;
+use common::service::Blueprint;
+use token_verifier::Verifier;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Info, OpenApi, Paths};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::config::Settings;
+use crate::live::Hub;
+use crate::metrics::ServiceMetrics;
+use crate::{handlers, housekeeping};
+
+/// Open to every origin.
+const PUBLIC_PATHS: &[&str] = &["/openapi.json"];
+
+/// What handlers and rooms share.
+#[derive(Clone)]
+pub(crate) struct State {
+    /// PostgreSQL.
+    pub(crate) pool: Pool,
+    /// The time.
+    pub(crate) clock: Clock,
+    /// The settings as read.
+    pub(crate) settings: Settings,
+    /// Live delivery.
+    pub(crate) hub: Hub,
+    /// What is counted.
+    pub(crate) metrics: ServiceMetrics,
+    /// Cancelled when the service drains.
+    pub(crate) draining: CancellationToken,
+}
+
+/// Builds the service; an error is a bad setting.
+pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
+    let metrics = Metrics::new("chat-service");
+    let counters = ServiceMetrics::register(&metrics);
+    let pool = settings.database.pool();
+    let draining = CancellationToken::new();
+    let verifier = Verifier::start(&settings.verifier, clock.clone(), &metrics)?;
+    let hub = Hub::start(
+        pool.clone(),
+        settings.database.url.clone(),
+        settings.live.poll_interval,
+        counters.clone(),
+        draining.clone(),
+    );
+    let readiness = readiness(pool.clone(), verifier.clone());
+    let cors = Cors::new(&settings.cors, PUBLIC_PATHS);
+    let state = State { pool, clock, settings, hub, metrics: counters, draining: draining.clone() };
+    let (state, verifier) = (web::Data::new(state), web::Data::new(verifier));
+    tokio::spawn(housekeeping::run(state.clone()));
+    Ok(Blueprint {
+        document: document(),
+        routes: Arc::new(move |config| {
+            config.app_data(state.clone()).app_data(verifier.clone());
+            routes(config);
+        }),
+        metrics,
+        readiness,
+        cors,
+        draining,
+    })
+}
+
+/// Every route of the service.
+fn routes(config: &mut ServiceConfig) {
+    config
+        // Rooms
+        .service(handlers::create_room::create_room)
+        .service(handlers::join_room::join_room)
+        .service(handlers::leave_room::leave_room)
+        .service(handlers::invite_member::invite_member)
+        .service(handlers::remove_member::remove_member)
+        .service(handlers::list_rooms::list_rooms)
+        .service(handlers::list_members::list_members)
+        // Messages
+        .service(handlers::send_message::send_message)
+        .service(handlers::list_messages::list_messages)
+        .service(handlers::open_websocket::open_websocket);
+}
+
+fn readiness(pool: Pool, verifier: Verifier) -> Readiness {
+    Readiness::default().with("database", move || database::check(pool.clone())).with(
+        "keys",
+        move || {
+            let readiness = verifier.readiness();
+            async move { readiness }
+        },
+    )
+}
+
+/// Title and security scheme; the paths come from the route table.
+fn document() -> OpenApi {
+    let mut info = Info::new("Latchkey chat-service", env!("CARGO_PKG_VERSION"));
+    info.description = Some(
+        "Rooms, messages and live delivery behind Latchkey access tokens. Errors have one body \
+         everywhere; `code` is stable."
+            .to_owned(),
+    );
+    let bearer = SecurityScheme::Http(
+        Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
+    );
+    let mut document = OpenApi::new(info, Paths::new());
+    document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    document
+}

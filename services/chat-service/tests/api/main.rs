@@ -1,0 +1,15 @@
+//! Drives the real service on a real PostgreSQL, through every endpoint.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
+
+mod catching_up;
+mod contract;
+mod issuer;
+mod live;
+mod membership;
+mod messages;
+mod replicas;
+mod rooms;
+mod socket;
+mod support;
+mod websocket;
