@@ -138,6 +138,8 @@ impl Blueprint {
                 .wrap(from_fn(with_context))
         })
         .disable_signals()
+        // Events and frames are small and must not wait for a reader's acknowledgement.
+        .tcp_nodelay(true)
         .shutdown_timeout(http.drain_timeout.0.as_secs());
         if http.workers > 0 {
             server = server.workers(http.workers);

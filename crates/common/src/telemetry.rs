@@ -28,6 +28,9 @@ impl TryFrom<String> for LogLevel {
     }
 }
 
+/// What the HTTP server says of its own start and end; the settings may ask for more.
+const QUIET: &str = "actix_server=warn";
+
 /// Starts logging; a second call in one process (tests) changes nothing.
 pub fn init(settings: &LogSettings) {
     let _already_started = tracing_subscriber::fmt()
@@ -35,6 +38,6 @@ pub fn init(settings: &LogSettings) {
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
-        .with_env_filter(EnvFilter::new(&settings.level.0))
+        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", settings.level.0)))
         .try_init();
 }

@@ -34,7 +34,6 @@ impl Answer {
     ///
     /// # Panics
     /// If it is not.
-    #[must_use]
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);

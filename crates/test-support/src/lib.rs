@@ -3,6 +3,11 @@
 //! `TEST_DATABASE_URL` names a PostgreSQL server whose user may create databases; `cargo xtask
 //! test` starts one and sets it.
 
+#![expect(
+    clippy::return_self_not_must_use,
+    clippy::must_use_candidate,
+    reason = "what counts is that they panic"
+)]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't be set up fails")]
 
 mod answer;

@@ -8,6 +8,7 @@ mod issuer;
 mod live;
 mod membership;
 mod messages;
+mod migrations;
 mod replicas;
 mod rooms;
 mod socket;

@@ -1,12 +1,11 @@
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use common::http::{ErrorBody, Query};
-use common::paging::{Page, PageQuery};
+use common::paging::{Page, PageQuery, TimeAndId};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::TimeAndId;
 use crate::app::State;
 use crate::error::Error;
 use crate::models::device::{self, Device};

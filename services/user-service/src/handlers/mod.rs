@@ -21,11 +21,9 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
 use actix_web::{Error, FromRequest, HttpRequest};
-use chrono::{DateTime, Utc};
 use common::http::{ClientAddress, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::passwords::is_invisible;
 use crate::sessions::{Caller, TokenPair};
@@ -98,24 +96,4 @@ fn check_text(field: &str, text: Option<&str>, max: usize) -> Result<(), Problem
         return Err(Problem::invalid_field(field, message));
     }
     Ok(())
-}
-
-/// A page's last key where rows are ordered by time and id.
-#[derive(Clone, Copy, Debug)]
-struct TimeAndId(DateTime<Utc>, Uuid);
-
-impl std::fmt::Display for TimeAndId {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}/{}", self.0.timestamp_micros(), self.1)
-    }
-}
-
-impl std::str::FromStr for TimeAndId {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (time, id) = text.split_once('/').ok_or(())?;
-        let time = time.parse().ok().and_then(DateTime::from_timestamp_micros).ok_or(())?;
-        Ok(Self(time, id.parse().map_err(|_| ())?))
-    }
 }

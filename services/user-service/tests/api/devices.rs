@@ -70,7 +70,7 @@ async fn devices_are_listed_page_by_page_and_removed() {
     assert_eq!(page.json["items"][0]["current"], true);
     let next = page.member("next_before");
     let page = app.get_as(&third, &format!("/api/auth/devices?limit=2&before={next}")).await;
-    assert_eq!(ids(&page), [first.device.id.clone()]);
+    assert_eq!(ids(&page), std::slice::from_ref(&first.device.id));
     assert!(page.json["next_before"].is_null());
 
     let path = format!("/api/auth/devices/{}", first.device.id);

@@ -88,7 +88,7 @@ async fn a_dry_pool_makes_a_key_on_the_spot() {
     .await;
     let session = app.sign_in().await;
     assert!(app.is_live(&session).await);
-    assert_eq!(app.metric(r#"user_service_keys_taken_total{source="dry"}"#).await, 1.0);
+    assert_eq!(app.metric(r#"user_service_keys_taken_total{source="dry"}"#).await, 1);
 }
 
 #[tokio::test]

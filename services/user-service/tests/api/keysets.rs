@@ -83,7 +83,10 @@ async fn a_key_is_found_by_its_kid_while_it_lives_and_its_private_part_is_sealed
     assert!(!key.public.contains_key("d"));
     // No DER of a private key begins like a sealed value.
     assert_eq!(vault_crypto::key_id_of(&key.sealed), Some("dev"));
-    assert_eq!(published_key::list_live_kids(&mut connection, user).await.unwrap(), [kid.clone()]);
+    assert_eq!(
+        published_key::list_live_kids(&mut connection, user).await.unwrap(),
+        std::slice::from_ref(&kid)
+    );
     let _ = app.log_out(&session.refresh_token).await.expect(200);
     assert_eq!(user_keyset::find_by_kid(&mut connection, &kid).await.unwrap(), None);
     assert!(published_key::list_live_kids(&mut connection, user).await.unwrap().is_empty());

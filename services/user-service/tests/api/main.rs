@@ -1,5 +1,7 @@
 //! Drives the real server on a real PostgreSQL, through every endpoint.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+
 mod change_feed;
 mod contract;
 mod devices;

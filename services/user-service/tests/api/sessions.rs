@@ -16,7 +16,7 @@ async fn a_refresh_rotates_the_token_and_keeps_session_and_key() {
     assert_eq!((&old["sid"], &old["user_id"]), (&new["sid"], &new["user_id"]));
     assert_ne!(old["jti"], new["jti"]);
     let _ = app.refresh(&answer.member("refresh_token")).await.expect(200);
-    assert_eq!(app.metric(r#"user_service_refreshes_total{outcome="rotated"}"#).await, 2.0);
+    assert_eq!(app.metric(r#"user_service_refreshes_total{outcome="rotated"}"#).await, 2);
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn the_last_token_again_gives_the_same_successor_within_the_grace_window()
     // Now it is older than the last one.
     let _ = app.refresh(&session.refresh_token).await.expect_error(401, "invalid_refresh_token");
     assert!(!app.is_live(&session).await);
-    assert_eq!(app.metric(r#"user_service_refreshes_total{outcome="replay"}"#).await, 1.0);
+    assert_eq!(app.metric(r#"user_service_refreshes_total{outcome="replay"}"#).await, 1);
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn a_session_has_an_absolute_life() {
     let token = app.refresh(&session.refresh_token).await.expect(200).member("refresh_token");
     app.clock.turn(TimeDelta::days(1));
     let _ = app.refresh(&token).await.expect_error(401, "invalid_refresh_token");
-    assert_eq!(app.metric(r#"user_service_refreshes_total{outcome="expired"}"#).await, 1.0);
+    assert_eq!(app.metric(r#"user_service_refreshes_total{outcome="expired"}"#).await, 1);
 }
 
 #[tokio::test]

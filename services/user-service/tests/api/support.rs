@@ -163,11 +163,11 @@ impl TestApp {
     }
 
     /// The value of a metric, labels and all as `/metrics` writes it; 0 where it is missing.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
         let url = self.server.admin_url("/metrics");
         let text = send(self.client.get(url)).await.text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        line.map_or(0, |value| value.parse().unwrap())
     }
 }
 
