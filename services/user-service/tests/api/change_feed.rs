@@ -36,17 +36,17 @@ async fn every_kind_of_end_is_announced_with_key_and_session() {
     let (one, two) = (reader.next().await, reader.next().await);
     assert_eq!((one.name.as_str(), two.name.as_str()), ("key_revoked", "session_revoked"));
     assert_eq!(one.data["kid"], header(&session.access_token)["kid"]);
-    assert_eq!(two.data["sid"], session.session_id);
+    assert_eq!(two.data["sid"], session.id);
     let until = one.data["until"].as_i64().unwrap();
     let exp = super::support::claims(&session.access_token)["exp"].as_i64().unwrap();
     assert_eq!(until, exp + 300);
 
     let first = app.sign_in().await;
     let second = app.log_in(&first.device, &first.username).await;
-    assert_eq!(reader.next_session().await.data["sid"], first.session_id);
+    assert_eq!(reader.next_session().await.data["sid"], first.id);
     let path = format!("/api/auth/devices/{}", second.device.id);
     let _ = app.delete_as(&second, &path).await.expect(200);
-    assert_eq!(reader.next_session().await.data["sid"], second.session_id);
+    assert_eq!(reader.next_session().await.data["sid"], second.id);
 }
 
 #[tokio::test]
@@ -60,13 +60,13 @@ async fn another_replica_announces_it_too_and_a_resumed_stream_misses_nothing() 
         let _ = app.log_out(&session.refresh_token).await.expect(200);
     }
     let first = reader.next_session().await;
-    assert_eq!(first.data["sid"], sessions[0].session_id);
+    assert_eq!(first.data["sid"], sessions[0].id);
     drop(reader);
     let mut resumed = FeedReader::open(&app, &app.server, Some(&first.id)).await;
     let missed = resumed.replay().await;
     let missed = sids(&missed);
-    assert!(missed.contains(&sessions[1].session_id.as_str()));
-    assert!(missed.contains(&sessions[2].session_id.as_str()));
+    assert!(missed.contains(&sessions[1].id.as_str()));
+    assert!(missed.contains(&sessions[2].id.as_str()));
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn an_unknown_position_is_reset_and_everything_that_matters_comes_again() 
     for unknown in ["garbage", "00000000.5.0", "1.2.3.4", "-"] {
         let mut reader = FeedReader::open(&app, &app.server, Some(unknown)).await;
         assert_eq!(reader.next().await.name, "reset", "{unknown}");
-        assert_eq!(sids(&reader.replay().await), [session.session_id.as_str()]);
+        assert_eq!(sids(&reader.replay().await), [session.id.as_str()]);
     }
     app.clock.turn(TimeDelta::hours(3));
     let mut reader = FeedReader::open(&app, &app.server, None).await;
@@ -124,13 +124,13 @@ async fn a_transaction_left_open_delays_nobody() {
     for number in 0..5 {
         let session = app.sign_in().await;
         let _ = app.log_out(&session.refresh_token).await.expect(200);
-        assert_eq!(reader.next_session().await.data["sid"], session.session_id, "{number}");
+        assert_eq!(reader.next_session().await.data["sid"], session.id, "{number}");
     }
     open.batch_execute("COMMIT").await.unwrap();
     assert_eq!(reader.next().await.data["kid"], "open");
     let session = app.sign_in().await;
     let _ = app.log_out(&session.refresh_token).await.expect(200);
-    assert_eq!(reader.next_session().await.data["sid"], session.session_id);
+    assert_eq!(reader.next_session().await.data["sid"], session.id);
 }
 
 #[tokio::test]

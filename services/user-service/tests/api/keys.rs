@@ -180,7 +180,7 @@ async fn in_service_mode_one_key_signs_for_all_and_retired_ones_stay_published()
     assert!(kids.len() >= 3);
     let _ = app.get("/api/auth/public-key").await.expect(200);
     let refreshed = app.refresh(&one.refresh_token).await.expect(200);
-    assert_eq!(claims(&refreshed.member("access_token"))["sid"], one.session_id);
+    assert_eq!(claims(&refreshed.member("access_token"))["sid"], one.id);
     let _ = app.log_out(&one.refresh_token).await.expect(200);
     assert!(!app.is_live(&one).await && app.is_live(&two).await);
     std::fs::remove_dir_all(folder).unwrap();

@@ -183,13 +183,13 @@ async fn sessions_are_listed_page_by_page_and_ended_one_by_one() {
     let second = app.log_in(&app.register_device().await, &first.username).await;
     let page = app.get_as(&second, "/api/auth/sessions?limit=1").await.expect(200);
     let item = &page.json["items"][0];
-    assert_eq!((&item["session_id"], &item["current"]), (&json!(second.session_id), &json!(true)));
+    assert_eq!((&item["session_id"], &item["current"]), (&json!(second.id), &json!(true)));
     assert_eq!((&item["device_name"], &item["user_agent"]), (&json!("phone"), &json!("test/1")));
     assert_eq!(item["address_range"], "127.0.0.0/24");
     assert!(item["started_at"].as_str().unwrap().ends_with('Z'));
     let next = page.member("next_before");
     let page = app.get_as(&second, &format!("/api/auth/sessions?before={next}")).await.expect(200);
-    assert_eq!(page.json["items"][0]["session_id"], first.session_id);
+    assert_eq!(page.json["items"][0]["session_id"], first.id);
     assert_eq!(page.json["items"].as_array().unwrap().len(), 1);
     assert!(page.json["next_before"].is_null());
     for bad in ["limit=0", "limit=201", "limit=x", "before=x"] {
@@ -197,7 +197,7 @@ async fn sessions_are_listed_page_by_page_and_ended_one_by_one() {
         let _ = answer.expect_error(400, "invalid_request");
     }
 
-    let path = format!("/api/auth/sessions/{}", first.session_id);
+    let path = format!("/api/auth/sessions/{}", first.id);
     let stranger = app.sign_in().await;
     let _ = app.delete_as(&stranger, &path).await.expect_error(404, "session_not_found");
     let _ = app.delete_as(&second, &path).await.expect(200);

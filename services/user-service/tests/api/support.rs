@@ -27,7 +27,7 @@ pub(crate) struct TestApp {
 pub(crate) struct Session {
     pub(crate) device: TestDevice,
     pub(crate) username: String,
-    pub(crate) session_id: String,
+    pub(crate) id: String,
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
     pub(crate) user_id: String,
@@ -134,7 +134,7 @@ impl TestApp {
         Session {
             device: device.clone(),
             username: username.to_owned(),
-            session_id: answer.member("session_id"),
+            id: answer.member("session_id"),
             access_token: answer.member("access_token"),
             refresh_token: answer.member("refresh_token"),
             user_id: answer.json["user"]["user_id"].as_str().unwrap().to_owned(),
