@@ -20,7 +20,7 @@ pub async fn test(arguments: &[String]) -> Result<()> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     step("clippy", &mut cargo(&clippy)).await?;
     tests(arguments).await?;
-    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
     step("documentation", doc.env("RUSTDOCFLAGS", "--deny warnings")).await?;
     say("formatting, clippy, tests and documentation passed");
     Ok(())

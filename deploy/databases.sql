@@ -1,0 +1,2 @@
+CREATE DATABASE user_service;
+CREATE DATABASE chat_service;
