@@ -63,9 +63,10 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             println!("{}", device.registration(name.as_deref()));
         }
         Command::Agree { file } => {
-            let mut device = DeviceFile::read(file)?;
+            // The file comes second: in a pipeline `device new` may only now be writing it.
             let answer: Value = serde_json::from_reader(std::io::stdin())
                 .context("standard input is not the answer of register-device")?;
+            let mut device = DeviceFile::read(file)?;
             device.agree(&answer)?;
             fs::write(file, serde_json::to_vec_pretty(&device)?)?;
             println!("{}", device.device_id.as_deref().unwrap_or_default());

@@ -44,8 +44,7 @@ fn keygen_writes_a_pair_once_and_never_over_a_file() {
     assert!(text(&again.stderr).contains("jwt_private_key.pem exists"));
     assert_eq!(std::fs::read_to_string(&private).unwrap(), pem);
 
-    let elsewhere =
-        ["keygen", "--private", "a.pem", "--public", "b.pem", "--algorithm", "es256"];
+    let elsewhere = ["keygen", "--private", "a.pem", "--public", "b.pem", "--algorithm", "es256"];
     assert!(latchkey(folder.path(), &elsewhere, "").status.success());
     let key = Key::from_pem(&std::fs::read(folder.path().join("b.pem")).unwrap()).unwrap();
     assert_eq!(key.algorithm(), Algorithm::Es256);

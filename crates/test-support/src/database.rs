@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use common::settings::Secret;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 use diesel_migrations::EmbeddedMigrations;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// A migrated database that nothing else uses, dropped at the end.
@@ -10,13 +12,13 @@ pub struct TestDatabase {
     url: String,
 }
 
-/// One template a test process, so that migrations run once.
-static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+/// One template a service in a test process, so that migrations run once.
+static TEMPLATES: Mutex<BTreeMap<String, String>> = Mutex::const_new(BTreeMap::new());
 
 impl TestDatabase {
-    /// Creates a database with `migrations` applied.
-    pub async fn create(migrations: fn() -> EmbeddedMigrations) -> Self {
-        let template = TEMPLATE.get_or_init(|| make_template(migrations)).await;
+    /// Creates a database of `service` with its `migrations` applied.
+    pub async fn create(service: &str, migrations: fn() -> EmbeddedMigrations) -> Self {
+        let template = template(service, migrations).await;
         let name = format!("test_{}", Uuid::new_v4().simple());
         administer(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         Self { url: url_of(&name), name }
@@ -50,6 +52,16 @@ impl Drop for TestDatabase {
         });
         let _ = dropped.join();
     }
+}
+
+async fn template(service: &str, migrations: fn() -> EmbeddedMigrations) -> String {
+    let mut templates = TEMPLATES.lock().await;
+    if let Some(template) = templates.get(service) {
+        return template.clone();
+    }
+    let template = make_template(migrations).await;
+    templates.insert(service.to_owned(), template.clone());
+    template
 }
 
 async fn make_template(migrations: fn() -> EmbeddedMigrations) -> String {

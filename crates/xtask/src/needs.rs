@@ -36,10 +36,28 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// What the tests of the README need besides.
+const TEST_NEEDS: &[Need] = &[Need {
+    what: "curl",
+    probe: &["curl", "--version"],
+    debian: &["curl"],
+    others: "Fedora: `dnf install curl`; macOS has it",
+}];
+
+/// What building takes.
+pub(crate) async fn check() -> Result<()> {
+    provide(NEEDS.iter()).await
+}
+
+/// What testing takes.
+pub(crate) async fn check_for_tests() -> Result<()> {
+    provide(NEEDS.iter().chain(TEST_NEEDS)).await
+}
+
 /// Checks them all; installs what is missing where this is Debian and we are root, and says how
 /// to get it everywhere else.
-pub(crate) async fn check() -> Result<()> {
-    let missing = missing().await;
+async fn provide(needs: impl Iterator<Item = &'static Need>) -> Result<()> {
+    let missing = missing(needs).await;
     if missing.is_empty() {
         return Ok(());
     }
@@ -57,9 +75,9 @@ pub(crate) async fn check() -> Result<()> {
     bail!("{}", lines.join("\n"))
 }
 
-async fn missing() -> Vec<&'static Need> {
+async fn missing(needs: impl Iterator<Item = &'static Need>) -> Vec<&'static Need> {
     let mut missing = Vec::new();
-    for need in NEEDS {
+    for need in needs {
         let probe = Command::new(need.probe[0])
             .args(&need.probe[1..])
             .stdout(Stdio::null())

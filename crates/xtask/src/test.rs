@@ -15,7 +15,7 @@ const PORT: u16 = 54321;
 
 /// Formatting, clippy, tests on a PostgreSQL of their own, documentation.
 pub async fn test(arguments: &[String]) -> Result<()> {
-    needs::check().await?;
+    needs::check_for_tests().await?;
     step("formatting", &mut cargo(&["fmt", "--all", "--check"])).await?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     step("clippy", &mut cargo(&clippy)).await?;

@@ -206,7 +206,7 @@ pub struct RefreshSettings {
     pub grace: Period,
     /// Rotations an hour per device; 0 is no limit.
     pub rotations_per_hour: usize,
-    /// See [`crate::sessions::MacKeys::parse`].
+    /// `version:<64 hex>`, comma separated; the first writes, all read.
     pub mac_keys: Secret,
 }
 

@@ -7,7 +7,7 @@ use test_support::TestDatabase;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_goes_down_and_up_again() {
-    let database = TestDatabase::create(|| MIGRATIONS).await;
+    let database = TestDatabase::create("chat", || MIGRATIONS).await;
     let connection = database.connect().await;
     tokio::task::spawn_blocking(move || {
         let mut harness = AsyncMigrationHarness::new(connection);
@@ -27,7 +27,7 @@ async fn every_column_has_a_comment() {
         #[diesel(sql_type = diesel::sql_types::Text)]
         name: String,
     }
-    let database = TestDatabase::create(|| MIGRATIONS).await;
+    let database = TestDatabase::create("chat", || MIGRATIONS).await;
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT c.relname || '.' || a.attname AS name
          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid

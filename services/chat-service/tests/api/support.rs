@@ -31,7 +31,7 @@ impl TestApp {
 
     /// With other settings than the usual ones, which is none but where keys are.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
-        let database = TestDatabase::create(|| MIGRATIONS).await;
+        let database = TestDatabase::create("chat", || MIGRATIONS).await;
         let usual = [
             ("ENVIRONMENT", "development"),
             ("DATABASE__URL", database.url()),

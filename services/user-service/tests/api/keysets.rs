@@ -34,7 +34,7 @@ async fn add_user(connection: &mut diesel_async::AsyncPgConnection, name: &str) 
 
 #[tokio::test]
 async fn keysets_are_saved_found_listed_and_deleted() {
-    let database = TestDatabase::create(|| MIGRATIONS).await;
+    let database = TestDatabase::create("user", || MIGRATIONS).await;
     let mut connection = database.connect().await;
     let now = common::clock::Clock::default().now();
     let mut users = Vec::new();
@@ -57,7 +57,7 @@ async fn keysets_are_saved_found_listed_and_deleted() {
 
 #[tokio::test]
 async fn an_empty_keyset_s_row_goes() {
-    let database = TestDatabase::create(|| MIGRATIONS).await;
+    let database = TestDatabase::create("user", || MIGRATIONS).await;
     let mut connection = database.connect().await;
     let now = common::clock::Clock::default().now();
     let user = add_user(&mut connection, "alice").await;

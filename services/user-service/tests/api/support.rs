@@ -54,7 +54,7 @@ impl TestApp {
 
     /// With other settings than the usual ones.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
-        let database = TestDatabase::create(|| MIGRATIONS).await;
+        let database = TestDatabase::create("user", || MIGRATIONS).await;
         let clock = Clock::default();
         let settings: Vec<(String, String)> = SETTINGS
             .iter()

@@ -1,0 +1,100 @@
+//! The main story against both real services: as `latchkey demo` plays it, and as the README has
+//! it pasted line by line.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::path::Path;
+
+use common::clock::Clock;
+use common::settings::Environment;
+use test_support::{TestDatabase, TestServer, eventually};
+use tokio::process::Command;
+
+/// Both services, wired as a deployment would.
+struct Deployment {
+    users: TestServer,
+    chat: TestServer,
+    _databases: [TestDatabase; 2],
+}
+
+async fn deploy() -> Deployment {
+    let user_database = TestDatabase::create("user", || user_service::MIGRATIONS).await;
+    let chat_database = TestDatabase::create("chat", || chat_service::MIGRATIONS).await;
+    // The issuer's name need not be where it is reached.
+    let issuer = "http://id.example";
+    let environment = Environment::from_iter([
+        ("USER_SERVICE__ENVIRONMENT", "development"),
+        ("USER_SERVICE__PUBLIC_URL", issuer),
+        ("USER_SERVICE__DATABASE__URL", user_database.url()),
+    ]);
+    let settings = user_service::config::SCHEMA.load(&environment).unwrap();
+    let users =
+        TestServer::start(move || user_service::app::build(settings, Clock::default())).await;
+    let url = users.url("");
+    let environment = Environment::from_iter([
+        ("CHAT_SERVICE__ENVIRONMENT", "development"),
+        ("USER_SERVICE_URL", &url),
+        ("CHAT_SERVICE__VERIFIER__ISSUER", issuer),
+        ("CHAT_SERVICE__DATABASE__URL", chat_database.url()),
+    ]);
+    let settings = chat_service::config::SCHEMA.load(&environment).unwrap();
+    let chat =
+        TestServer::start(move || chat_service::app::build(settings, Clock::default())).await;
+    let ready = chat.url("/health/ready");
+    eventually("chat-service is ready", || async {
+        let answer = reqwest::get(&ready).await.ok()?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
+    Deployment { users, chat, _databases: [user_database, chat_database] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_tells_the_story_to_its_end() {
+    let deployment = deploy().await;
+    let output = Command::new(env!("CARGO_BIN_EXE_latchkey"))
+        .args(["demo", "--user-service", &deployment.users.url("")])
+        .args(["--chat-service", &deployment.chat.url("")])
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let failed = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}{failed}");
+    assert!(told.contains("the chat refuses the old token"), "{told}");
+    assert!(told.contains("(4401)"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_services_the_demo_says_what_to_do() {
+    let output = Command::new(env!("CARGO_BIN_EXE_latchkey"))
+        .args(["demo", "--user-service", "http://127.0.0.1:1"])
+        .output()
+        .await
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cargo xtask up"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_s_walk_works_line_by_line() {
+    let deployment = deploy().await;
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, rest) = readme.split_once("<!-- walk -->\n```sh\n").unwrap();
+    let (walk, _) = rest.split_once("```\n<!-- end of walk -->").unwrap();
+    // The same lines, but for where the services are and the command, which is built already.
+    let walk = walk
+        .replace("http://127.0.0.1:8080", &deployment.users.url(""))
+        .replace("http://127.0.0.1:8081", &deployment.chat.url(""))
+        .replace("cargo run --quiet --package latchkey --", env!("CARGO_BIN_EXE_latchkey"));
+    let output = Command::new("bash").args(["-c", &walk]).output().await.unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let failed = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && failed.is_empty(), "{shown}{failed}");
+    for expected in
+        ["\"message\":\"Hello\"", "\"status\":\"message sent\"", "logged out", "HTTP/1.1 401"]
+    {
+        assert!(shown.contains(expected), "`{expected}` in {shown}");
+    }
+}
