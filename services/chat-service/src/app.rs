@@ -1,4 +1,4 @@
-//! State, route table, and how both are built.
+//! How the service is built, and its route table.
 
 use std::sync::Arc;
 
@@ -11,34 +11,17 @@ use common::readiness::Readiness;
 use common::service::Blueprint;
 use token_verifier::Verifier;
 use tokio_util::sync::CancellationToken;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Info, OpenApi, Paths};
+use utoipa::openapi::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::config::Settings;
 use crate::live::Hub;
 use crate::metrics::ServiceMetrics;
+use crate::state::State;
 use crate::{handlers, housekeeping};
 
 /// Open to every origin.
 const PUBLIC_PATHS: &[&str] = &["/openapi.json"];
-
-/// What handlers and rooms share.
-#[derive(Clone)]
-pub(crate) struct State {
-    /// PostgreSQL.
-    pub(crate) pool: Pool,
-    /// The time.
-    pub(crate) clock: Clock,
-    /// The settings as read.
-    pub(crate) settings: Settings,
-    /// Live delivery.
-    pub(crate) hub: Hub,
-    /// What is counted.
-    pub(crate) metrics: ServiceMetrics,
-    /// Cancelled when the service drains.
-    pub(crate) draining: CancellationToken,
-}
 
 /// Builds the service; an error is a bad setting.
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
@@ -99,18 +82,11 @@ fn readiness(pool: Pool, verifier: Verifier) -> Readiness {
     )
 }
 
-/// Title and security scheme; the paths come from the route table.
+/// The document's title; the paths come from the route table.
 fn document() -> OpenApi {
-    let mut info = Info::new("Latchkey chat-service", env!("CARGO_PKG_VERSION"));
-    info.description = Some(
+    common::http::document(
+        "Latchkey chat-service",
         "Rooms, messages and live delivery behind Latchkey access tokens. Errors have one body \
-         everywhere; `code` is stable."
-            .to_owned(),
-    );
-    let bearer = SecurityScheme::Http(
-        Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
-    );
-    let mut document = OpenApi::new(info, Paths::new());
-    document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
-    document
+         everywhere; `code` is stable.",
+    )
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use actix_web::web;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::room_invitation;
+use crate::state::State;
 
 const EVERY: Duration = Duration::from_secs(10);
 const BATCH: i64 = 1000;

@@ -16,6 +16,7 @@ mod metrics;
 pub mod models;
 mod rooms;
 mod schema;
+mod state;
 
 pub use error::Error;
 

@@ -1,10 +1,10 @@
-//! State, route table, and how both are built.
+//! How the service is built, and its route table.
 
 use std::sync::Arc;
 
 use actix_web::web;
 use common::clock::Clock;
-use common::database::{self, Pool};
+use common::database;
 use common::http::Cors;
 use common::metrics::Metrics;
 use common::readiness::Readiness;
@@ -17,12 +17,12 @@ use vault_crypto::Keyring;
 
 use crate::config::Settings;
 use crate::feed::{FeedClients, Hub};
-use crate::limits::{MemoryLimiter, RateLimiter};
+use crate::limits::MemoryLimiter;
 use crate::metrics::ServiceMetrics;
-use crate::models::auth_session::AuthSession;
 use crate::passwords::PasswordHasher;
-use crate::sessions::{EndReason, MacKeys};
+use crate::sessions::MacKeys;
 use crate::signing::Signing;
+use crate::state::State;
 use crate::{handlers, housekeeping};
 
 /// Open to every origin: keys and metadata are public.
@@ -32,49 +32,6 @@ const PUBLIC_PATHS: &[&str] = &[
     "/api/auth/public-key",
     "/openapi.json",
 ];
-
-/// What handlers and rooms share.
-#[derive(Clone)]
-pub struct State {
-    /// PostgreSQL.
-    pub pool: Pool,
-    /// The time.
-    pub clock: Clock,
-    /// The settings as read.
-    pub settings: Settings,
-    /// Seals private keys and secrets.
-    pub(crate) keyring: Keyring,
-    /// Keys under refresh tokens.
-    pub(crate) mac_keys: MacKeys,
-    /// The room in which passwords are hashed.
-    pub(crate) hasher: PasswordHasher,
-    /// Limits by address.
-    pub(crate) limiter: Arc<dyn RateLimiter>,
-    /// Signs and publishes.
-    pub(crate) signing: Signing,
-    /// Announces revocations.
-    pub(crate) hub: Hub,
-    /// Who may hear them.
-    pub(crate) feed_clients: FeedClients,
-    /// What is counted.
-    pub(crate) metrics: ServiceMetrics,
-    /// Cancelled when the service drains.
-    pub(crate) draining: CancellationToken,
-}
-
-impl State {
-    /// To be called after the transaction that ended `sessions` is committed.
-    pub(crate) fn forget_sessions(&self, sessions: &[AuthSession], reason: EndReason) {
-        if sessions.is_empty() {
-            return;
-        }
-        self.hub.wake();
-        self.signing.forget(sessions.iter().filter_map(|session| session.kid.as_deref()));
-        let ended = u64::try_from(sessions.len()).unwrap_or(u64::MAX);
-        self.metrics.sessions_ended.with_label_values(&[reason.as_str()]).inc_by(ended);
-        tracing::info!(reason = reason.as_str(), ended, "sessions_ended");
-    }
-}
 
 /// Builds the service; an error is a bad setting.
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
@@ -150,22 +107,14 @@ fn routes(config: &mut ServiceConfig) {
         .service(handlers::show_metadata::show_metadata);
 }
 
-/// Title and security schemes; the paths come from the route table.
+/// The document's title; the paths come from the route table.
 fn document() -> OpenApi {
-    let mut document = OpenApi::default();
-    "Latchkey user-service".clone_into(&mut document.info.title);
-    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    document.info.description = Some(
+    let mut document = common::http::document(
+        "Latchkey user-service",
         "Accounts, devices, sessions, access tokens and keys. Errors have one body everywhere; \
-         `code` is stable."
-            .to_owned(),
+         `code` is stable.",
     );
-    let components = document.components.get_or_insert_default();
-    let bearer = SecurityScheme::Http(
-        Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
-    );
-    components.add_security_scheme("bearer", bearer);
     let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
-    components.add_security_scheme("client", basic);
+    document.components.get_or_insert_default().add_security_scheme("client", basic);
     document
 }

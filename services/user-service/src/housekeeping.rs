@@ -7,9 +7,9 @@ use diesel::QueryResult;
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::{device, device_nonce, key_change, password_parameters, published_key};
+use crate::state::State;
 
 const EVERY: Duration = Duration::from_mins(1);
 /// How soon to look again while the database is away.

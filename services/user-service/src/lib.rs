@@ -15,6 +15,7 @@ mod passwords;
 mod schema;
 mod sessions;
 mod signing;
+mod state;
 
 pub use error::Error;
 pub use signing::pem;

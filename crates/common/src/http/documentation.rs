@@ -3,7 +3,8 @@
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use actix_web::{HttpResponse, web};
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Info, OpenApi, Paths};
 use utoipa_swagger_ui::SwaggerUi;
 
 /// Redoc's bundle as its authors publish it; its licence lies beside it.
@@ -23,6 +24,20 @@ const REDOC_PAGE: &str = r#"<!doctype html>
 </body>
 </html>
 "#;
+
+/// A service's document: its title, what it does, and the security scheme `bearer`. The paths come
+/// from its route table.
+#[must_use]
+pub fn document(title: &str, description: &str) -> OpenApi {
+    let mut info = Info::new(title, env!("CARGO_PKG_VERSION"));
+    info.description = Some(description.to_owned());
+    let mut document = OpenApi::new(info, Paths::new());
+    let bearer = SecurityScheme::Http(
+        Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
+    );
+    document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    document
+}
 
 /// Adds the pages to an app.
 pub(crate) fn pages(config: &mut web::ServiceConfig, document: OpenApi) {

@@ -15,6 +15,7 @@ pub use context::RequestId;
 pub(crate) use context::{Context, with_context};
 pub(crate) use cors::with_cors;
 pub use cors::{Cors, CorsSettings, Origin};
+pub use documentation::document;
 pub(crate) use documentation::pages;
 pub use operations::Operations;
 pub use probes::{Health, Ready};

@@ -6,10 +6,10 @@ use token_verifier::AuthenticatedUser;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::room::Visibility;
 use crate::rooms::{self, RoomName};
+use crate::state::State;
 
 /// A room to be made.
 #[derive(Deserialize, ToSchema)]

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::MemberRequest;
-use crate::app::State;
 use crate::error::Error;
 use crate::rooms;
+use crate::state::State;
 
 /// The user may join, once.
 #[derive(Serialize, ToSchema)]

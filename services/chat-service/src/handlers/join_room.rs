@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::RoomRequest;
-use crate::app::State;
 use crate::error::Error;
 use crate::rooms;
+use crate::state::State;
 
 /// The caller is in.
 #[derive(Serialize, ToSchema)]

@@ -7,9 +7,9 @@ use token_verifier::AuthenticatedUser;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::room_member::{self, RoomMember};
+use crate::state::State;
 
 /// A member.
 #[derive(Serialize, ToSchema)]

@@ -7,9 +7,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::MessageView;
-use crate::app::State;
 use crate::error::Error;
 use crate::models::message::{self, Message, Range};
+use crate::state::State;
 
 /// Which messages: backwards from `before`, or forwards from `after`.
 #[derive(Deserialize, IntoParams)]

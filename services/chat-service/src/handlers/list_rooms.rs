@@ -7,9 +7,9 @@ use token_verifier::AuthenticatedUser;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::room::{self, Room, Visibility};
+use crate::state::State;
 
 /// A room that the caller is in.
 #[derive(Serialize, ToSchema)]

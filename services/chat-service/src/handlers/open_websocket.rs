@@ -5,9 +5,9 @@ use common::settings::Secret;
 use token_verifier::{NoToken, Verifier, bearer_token};
 use tracing::Instrument as _;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::live::Connection;
+use crate::state::State;
 
 /// The subprotocol that a token may follow, for browsers, which can't set `Authorization`.
 const PROTOCOL: &str = "bearer";

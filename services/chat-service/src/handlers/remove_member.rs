@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::MemberRequest;
-use crate::app::State;
 use crate::error::Error;
 use crate::rooms;
+use crate::state::State;
 
 /// The user is out, and no longer invited.
 #[derive(Serialize, ToSchema)]

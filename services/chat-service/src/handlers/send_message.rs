@@ -6,10 +6,10 @@ use token_verifier::AuthenticatedUser;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::message::Message;
 use crate::rooms::{self, ClientMessageId, Draft, MessageText, Sent};
+use crate::state::State;
 
 /// A message to be sent.
 #[derive(Deserialize, ToSchema)]

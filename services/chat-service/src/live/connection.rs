@@ -16,10 +16,10 @@ use super::close::End;
 use super::frame::{ClientFrame, MessageFrame, ServerFrame};
 use super::mailbox::{Delivery, Mailbox};
 use super::reading::{Reading, Step};
-use crate::app::State;
 use crate::error::Error;
 use crate::models::message::{self, Range};
 use crate::models::room;
+use crate::state::State;
 
 /// How long a close frame may wait behind what a slow reader has not taken.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);

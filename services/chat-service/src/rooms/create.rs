@@ -2,10 +2,10 @@ use diesel_async::AsyncConnection as _;
 use uuid::Uuid;
 
 use super::RoomName;
-use crate::app::State;
 use crate::error::Error;
 use crate::models::room::{self, Room, Visibility};
 use crate::models::room_member::{self, RoomMember};
+use crate::state::State;
 
 /// Makes a room with its creator in it.
 pub(crate) async fn create(

@@ -2,10 +2,10 @@ use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection as _;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::room_invitation::{self, RoomInvitation};
 use crate::models::room_member;
+use crate::state::State;
 
 /// Invites `user`, or again for the full time; the time until which the invitation is good.
 pub(crate) async fn invite(

@@ -1,11 +1,11 @@
 use diesel_async::AsyncConnection as _;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::room::{self, Visibility};
 use crate::models::room_invitation;
 use crate::models::room_member::{self, RoomMember};
+use crate::state::State;
 
 /// Lets `user` into a room, using up their invitation; one who is in already is let be.
 pub(crate) async fn join(state: &State, user_id: Uuid, room_id: Uuid) -> Result<(), Error> {

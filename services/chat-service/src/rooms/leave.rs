@@ -1,10 +1,10 @@
 use diesel_async::AsyncConnection as _;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::live::Change;
 use crate::models::{room_invitation, room_member};
+use crate::state::State;
 
 /// Ends the caller's own membership, on every replica at once.
 pub(crate) async fn leave(state: &State, user_id: Uuid, room_id: Uuid) -> Result<(), Error> {

@@ -1,10 +1,10 @@
 use diesel_async::AsyncConnection as _;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::live::Change;
 use crate::models::{room, room_invitation, room_member};
+use crate::state::State;
 
 /// Ends somebody's membership and takes back their invitation; the creator's alone to do.
 pub(crate) async fn remove(

@@ -4,11 +4,11 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::{ClientMessageId, MessageText};
-use crate::app::State;
 use crate::error::Error;
 use crate::live::Change;
 use crate::models::message::{self, Message};
 use crate::models::{room, room_member};
+use crate::state::State;
 
 /// A message before it has a number.
 #[derive(Clone, Debug)]

@@ -4,10 +4,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Done;
-use crate::app::State;
 use crate::error::Error;
 use crate::passwords::Password;
 use crate::sessions::{self, Authenticated};
+use crate::state::State;
 
 /// The old password and the new.
 #[derive(Deserialize, ToSchema)]

@@ -6,10 +6,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::device::{self, Device};
 use crate::sessions::Authenticated;
+use crate::state::State;
 
 /// A device of the caller.
 #[derive(Serialize, ToSchema)]

@@ -6,10 +6,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::auth_session;
 use crate::sessions::Authenticated;
+use crate::state::State;
 
 /// A live session of the caller.
 #[derive(Serialize, ToSchema)]

@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Tokens, check_text};
-use crate::app::State;
 use crate::devices::{self, LoginProof, TIMESTAMP_WINDOW};
 use crate::error::Error;
 use crate::limits::Limit;
@@ -17,6 +16,7 @@ use crate::models::user::{self, User, UserView};
 use crate::models::{device_nonce, password_parameters};
 use crate::passwords::{Admission, Password, Username};
 use crate::sessions::{self, Caller, Login};
+use crate::state::State;
 
 /// A sign-in on a registered device.
 #[derive(Deserialize, ToSchema)]

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Done;
-use crate::app::State;
 use crate::error::Error;
 use crate::sessions;
+use crate::state::State;
 
 /// Any refresh token of the session, superseded ones included.
 #[derive(Deserialize, ToSchema)]

@@ -3,10 +3,10 @@ use common::http::ErrorBody;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::auth_session::Which;
 use crate::sessions::{Authenticated, EndReason, end_now};
+use crate::state::State;
 
 /// How many sessions ended.
 #[derive(Serialize, ToSchema)]

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Tokens;
-use crate::app::State;
 use crate::error::Error;
 use crate::sessions::{self, Caller};
+use crate::state::State;
 
 /// The newest refresh token of a session.
 #[derive(Deserialize, ToSchema)]

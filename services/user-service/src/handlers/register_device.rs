@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::check_text;
-use crate::app::State;
 use crate::devices;
 use crate::error::Error;
 use crate::limits::Limit;
 use crate::models::device;
+use crate::state::State;
 
 /// When a full register is worth another try.
 const FULL_RETRY: Duration = Duration::from_mins(10);

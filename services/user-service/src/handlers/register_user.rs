@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::check_text;
-use crate::app::State;
 use crate::error::Error;
 use crate::limits::Limit;
 use crate::models::password_parameters;
 use crate::models::user::{self, User, UserView};
 use crate::passwords::{Password, Username};
+use crate::state::State;
 
 /// A new account.
 #[derive(Deserialize, ToSchema)]

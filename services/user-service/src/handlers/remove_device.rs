@@ -5,9 +5,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Done;
-use crate::app::State;
 use crate::error::Error;
 use crate::sessions::{self, Authenticated};
+use crate::state::State;
 
 /// Proof that it is still the owner who asks.
 #[derive(Default, Deserialize, ToSchema)]

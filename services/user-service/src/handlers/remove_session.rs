@@ -3,10 +3,10 @@ use common::http::{ErrorBody, SegmentPath};
 use uuid::Uuid;
 
 use super::Done;
-use crate::app::State;
 use crate::error::Error;
 use crate::models::auth_session::Which;
 use crate::sessions::{Authenticated, EndReason, end_now};
+use crate::state::State;
 
 /// End one of the caller's sessions
 #[utoipa::path(tag = "sessions", params(("session_id" = Uuid, Path, description = "From the list, or a token's `sid`")),

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::State;
 use crate::error::Error;
+use crate::state::State;
 
 const MEDIA_TYPE: &str = "application/jwk-set+json";
 

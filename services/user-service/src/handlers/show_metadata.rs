@@ -3,7 +3,7 @@ use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::State;
+use crate::state::State;
 
 /// Authorization server metadata (RFC 8414, section 2).
 #[derive(Serialize, ToSchema)]

@@ -3,9 +3,9 @@ use common::http::{ErrorBody, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::signing;
+use crate::state::State;
 
 /// Which key.
 #[derive(Deserialize, IntoParams)]

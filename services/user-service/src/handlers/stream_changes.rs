@@ -1,9 +1,9 @@
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use common::http::ErrorBody;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::feed;
+use crate::state::State;
 
 /// Revocations as server-sent events
 ///

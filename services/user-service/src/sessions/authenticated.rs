@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use token_verifier::{NoToken, Unverified, bearer_token};
 use uuid::Uuid;
 
-use crate::app::State;
 use crate::error::Error;
 use crate::models::auth_session;
+use crate::state::State;
 
 /// The caller of an endpoint that needs a bearer token; in a handler's signature it is the guard.
 ///

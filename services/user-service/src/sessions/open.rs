@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use super::end::{EndReason, end_under_lock};
 use super::{Caller, RefreshToken, TokenPair, new_secret};
-use crate::app::State;
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession, Which};
 use crate::models::published_key::{self, TakenKey};
 use crate::models::user_keyset::{DeviceJwk, Keyset};
 use crate::models::{device, user, user_keyset};
+use crate::state::State;
 
 /// A login whose proof and password hold.
 #[derive(Debug)]

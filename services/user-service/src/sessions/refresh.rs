@@ -6,9 +6,9 @@ use super::decide::{Decision, Rules, decide};
 use super::end::EndReason;
 use super::sensitive::end_now;
 use super::{Caller, RefreshToken, TokenPair, open_secret};
-use crate::app::State;
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession, Rotation, Which};
+use crate::state::State;
 
 /// How often a refresh that lost a race looks again before it answers 409.
 const ATTEMPTS: usize = 3;

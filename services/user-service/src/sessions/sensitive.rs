@@ -5,12 +5,12 @@ use uuid::Uuid;
 
 use super::Authenticated;
 use super::end::{EndReason, end};
-use crate::app::State;
 use crate::error::Error;
 use crate::models::auth_session::{AuthSession, Which};
 use crate::models::user::{self, User};
 use crate::models::{device, password_parameters};
 use crate::passwords::Password;
+use crate::state::State;
 
 /// Ends sessions of `user` in a transaction of its own; answers how many.
 pub async fn end_now(

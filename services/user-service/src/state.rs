@@ -1,0 +1,60 @@
+//! What handlers and rooms share.
+
+use std::sync::Arc;
+
+use common::clock::Clock;
+use common::database::Pool;
+use tokio_util::sync::CancellationToken;
+use vault_crypto::Keyring;
+
+use crate::config::Settings;
+use crate::feed::{FeedClients, Hub};
+use crate::limits::RateLimiter;
+use crate::metrics::ServiceMetrics;
+use crate::models::auth_session::AuthSession;
+use crate::passwords::PasswordHasher;
+use crate::sessions::{EndReason, MacKeys};
+use crate::signing::Signing;
+
+/// One a process; clones share everything.
+#[derive(Clone)]
+pub struct State {
+    /// PostgreSQL.
+    pub pool: Pool,
+    /// The time.
+    pub clock: Clock,
+    /// The settings as read.
+    pub settings: Settings,
+    /// Seals private keys and secrets.
+    pub keyring: Keyring,
+    /// Keys under refresh tokens.
+    pub mac_keys: MacKeys,
+    /// The room in which passwords are hashed.
+    pub hasher: PasswordHasher,
+    /// Limits by address.
+    pub limiter: Arc<dyn RateLimiter>,
+    /// Signs and publishes.
+    pub signing: Signing,
+    /// Announces revocations.
+    pub hub: Hub,
+    /// Who may hear them.
+    pub feed_clients: FeedClients,
+    /// What is counted.
+    pub metrics: ServiceMetrics,
+    /// Cancelled when the service drains.
+    pub draining: CancellationToken,
+}
+
+impl State {
+    /// To be called after the transaction that ended `sessions` is committed.
+    pub fn forget_sessions(&self, sessions: &[AuthSession], reason: EndReason) {
+        if sessions.is_empty() {
+            return;
+        }
+        self.hub.wake();
+        self.signing.forget(sessions.iter().filter_map(|session| session.kid.as_deref()));
+        let ended = u64::try_from(sessions.len()).unwrap_or(u64::MAX);
+        self.metrics.sessions_ended.with_label_values(&[reason.as_str()]).inc_by(ended);
+        tracing::info!(reason = reason.as_str(), ended, "sessions_ended");
+    }
+}
