@@ -111,6 +111,13 @@ impl Problem {
         problem
     }
 
+    /// The same with a challenge, `WWW-Authenticate`.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: &'static str) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
     /// The same with `details`.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {

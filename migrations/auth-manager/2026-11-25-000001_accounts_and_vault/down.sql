@@ -1,0 +1,11 @@
+DROP TABLE logout_tokens;
+DROP TABLE provider_calls;
+DROP TABLE authorization_states;
+DROP TABLE token_uses;
+DROP TABLE drawn_tokens;
+DROP TABLE persistent_tokens;
+DROP TABLE auth_vault;
+DROP TABLE session_events;
+DROP TABLE user_sessions;
+DROP TABLE accounts;
+DROP TABLE users;

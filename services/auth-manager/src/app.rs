@@ -1,0 +1,1 @@
+//! How the service is built, and its route table.

@@ -1,0 +1,1 @@
+//! Who calls us: a person through the login client, or a configured service client.

@@ -1,0 +1,1 @@
+//! What grows by use is cleaned in bounded batches, by one replica at a time.

@@ -1,0 +1,1 @@
+//! Taking over older vaults and session tables.

@@ -1,0 +1,84 @@
+//! What auth-manager counts.
+
+use common::metrics::Metrics;
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
+
+/// The service's metrics; every label has a bounded set of values.
+#[derive(Clone)]
+pub struct ServiceMetrics {
+    /// Draws by `outcome` (`ok` or an error's code) and `cache` (`hit`, `miss`, `waited`, `none`).
+    pub draws: IntCounterVec,
+    /// Calls to providers by `provider`, `endpoint` and `outcome`.
+    pub provider_calls: IntCounterVec,
+    /// Their duration by `provider` and `endpoint`.
+    pub provider_call_duration: HistogramVec,
+    /// Leases by `outcome`: `taken`, `waited`, `lost`.
+    pub leases: IntCounterVec,
+    /// Grants by `type`, `state` and `key_id`.
+    pub grants: IntGaugeVec,
+    /// Calls that wait in the outbox.
+    pub outbox_depth: IntGauge,
+    /// Breakers by `provider`: 0 closed, 1 open.
+    pub breaker_open: IntGaugeVec,
+    /// Caller checks by `outcome`: `cached`, `active`, `inactive`, `fault`.
+    pub callers: IntCounterVec,
+    /// Sign-ins and consents by `kind` and `outcome`.
+    pub callbacks: IntCounterVec,
+    /// Connections of the database pool by `state`.
+    pub database_connections: IntGaugeVec,
+}
+
+impl ServiceMetrics {
+    /// Registers them all.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        Self {
+            draws: metrics.counter(
+                "draws_total",
+                "Access tokens asked for, by outcome and state of the cache",
+                &["outcome", "cache"],
+            ),
+            provider_calls: metrics.counter(
+                "provider_calls_total",
+                "Calls to providers by endpoint and outcome",
+                &["provider", "endpoint", "outcome"],
+            ),
+            provider_call_duration: metrics.histograms(
+                "provider_call_duration_seconds",
+                "Duration of calls to providers",
+                &["provider", "endpoint"],
+            ),
+            leases: metrics.counter(
+                "leases_total",
+                "Leases on grants: taken, waited (another held it), lost (ran out while held)",
+                &["outcome"],
+            ),
+            grants: metrics.gauges(
+                "grants",
+                "Rows of the vault by type, state and sealing key",
+                &["type", "state", "key_id"],
+            ),
+            outbox_depth: metrics.gauge("outbox_depth", "Calls that providers still have to hear"),
+            breaker_open: metrics.gauges(
+                "provider_breaker_open",
+                "1 while a provider counts as away and is left alone",
+                &["provider"],
+            ),
+            callers: metrics.counter(
+                "caller_checks_total",
+                "Checks of callers' tokens: cached, active, inactive, fault",
+                &["outcome"],
+            ),
+            callbacks: metrics.counter(
+                "callbacks_total",
+                "Returns from providers by kind (sign_in, link, consent) and outcome",
+                &["kind", "outcome"],
+            ),
+            database_connections: metrics.gauges(
+                "database_connections",
+                "Connections of the pool by state",
+                &["state"],
+            ),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Rows and their queries, one table a file.
+
+pub mod grant;

@@ -1,0 +1,1 @@
+//! Sign-ins, accounts and sessions.
