@@ -270,7 +270,7 @@ COMMENT ON COLUMN authorization_states.expires_at IS 'Until when it may come bac
 CREATE TABLE provider_calls (
     id uuid PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('revoke', 'end_session')),
-    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'calling')),
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'calling', 'ended')),
     provider text NOT NULL,
     subject text NOT NULL,
     client_id text NOT NULL,
@@ -281,26 +281,29 @@ CREATE TABLE provider_calls (
     calling_until timestamptz,
     next_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL,
-    CONSTRAINT revocations_name_their_grant CHECK ((kind = 'revoke') = (grant_id IS NOT NULL)),
+    CONSTRAINT revocations_name_their_grant
+        CHECK ((kind = 'revoke' AND state <> 'ended') = (grant_id IS NOT NULL)),
     CONSTRAINT calls_under_way_have_an_end CHECK ((state = 'calling') = (calling_until IS NOT NULL))
 );
 CREATE UNIQUE INDEX provider_calls_one_per_grant ON provider_calls (grant_id) WHERE grant_id IS NOT NULL;
-CREATE UNIQUE INDEX provider_calls_one_end_per_session ON provider_calls (provider, session_state_id) WHERE kind = 'end_session';
+CREATE UNIQUE INDEX provider_calls_one_end_per_session ON provider_calls (provider, session_state_id)
+    WHERE kind = 'end_session' AND state <> 'ended';
 CREATE INDEX provider_calls_due ON provider_calls (next_at);
+CREATE INDEX provider_calls_by_session ON provider_calls (provider, session_state_id);
 CREATE INDEX provider_calls_by_identity ON provider_calls (provider, subject, client_id, session_state_id);
 COMMENT ON TABLE provider_calls IS 'The outbox: calls that the provider still has to hear.';
 COMMENT ON COLUMN provider_calls.id IS 'Our own id.';
 COMMENT ON COLUMN provider_calls.kind IS 'revoke: the grant''s token. end_session: the provider''s session.';
-COMMENT ON COLUMN provider_calls.state IS 'pending, or calling: a consent that comes now must wait for the end of the call.';
+COMMENT ON COLUMN provider_calls.state IS 'pending; calling: a consent that comes now must wait for the end of the call; ended: kept for some minutes, since a token obtained just before the end may have been revoked with it.';
 COMMENT ON COLUMN provider_calls.provider IS 'Where to.';
 COMMENT ON COLUMN provider_calls.subject IS 'Of whom.';
 COMMENT ON COLUMN provider_calls.client_id IS 'Of which client.';
 COMMENT ON COLUMN provider_calls.session_state_id IS 'Of which session.';
-COMMENT ON COLUMN provider_calls.grant_id IS 'The grant in state revoking whose token is revoked; the token stays there.';
+COMMENT ON COLUMN provider_calls.grant_id IS 'The grant in state revoking whose token is revoked; the token stays there. Null once that is done.';
 COMMENT ON COLUMN provider_calls.attempts IS 'Calls so far.';
 COMMENT ON COLUMN provider_calls.last_error IS 'Why the last one failed, in a word.';
 COMMENT ON COLUMN provider_calls.calling_until IS 'When a call under way will have ended at the latest; past it, its holder is gone.';
-COMMENT ON COLUMN provider_calls.next_at IS 'When to call next.';
+COMMENT ON COLUMN provider_calls.next_at IS 'When to call next; of an ended one: when to forget it.';
 COMMENT ON COLUMN provider_calls.created_at IS 'When it was decided.';
 
 CREATE TABLE logout_tokens (
