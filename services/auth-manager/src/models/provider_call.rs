@@ -102,11 +102,7 @@ impl ProviderCall {
     /// What it does; the table's check leaves no third kind.
     #[must_use]
     pub fn kind(&self) -> CallKind {
-        if self.kind == CallKind::Revoke.as_str() {
-            CallKind::Revoke
-        } else {
-            CallKind::EndSession
-        }
+        if self.kind == CallKind::Revoke.as_str() { CallKind::Revoke } else { CallKind::EndSession }
     }
 
     /// Until when the call under way may last; none where none is, or where its holder is gone.

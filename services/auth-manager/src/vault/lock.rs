@@ -104,12 +104,8 @@ mod tests {
     #[test]
     fn users_come_before_sessions_before_identities_before_tokens() {
         let key = GrantKey { provider: "p", subject: "s", client_id: "c", session_state_id: "i" };
-        let order = [
-            online_grants(Uuid::max(), "zzz"),
-            session(&key),
-            identity(&key),
-            token(&[0; 32]),
-        ];
+        let order =
+            [online_grants(Uuid::max(), "zzz"), session(&key), identity(&key), token(&[0; 32])];
         assert!(order.is_sorted(), "{order:?}");
     }
 }
