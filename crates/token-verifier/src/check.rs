@@ -66,13 +66,15 @@ impl<'a> Unverified<'a> {
         &self.kid
     }
 
-    /// Checks signature, then type, then claims, and believes them.
-    pub fn check(
-        self,
-        key: &Key,
-        policy: &Policy,
-        now: DateTime<Utc>,
-    ) -> Result<AccessClaims, Reason> {
+    /// The header's `typ`, empty where it has none.
+    #[must_use]
+    pub fn token_type(&self) -> &str {
+        &self.token_type
+    }
+
+    /// Checks the signature alone and answers the payload, whose claims are the caller's to judge:
+    /// for tokens of other issuers and other profiles.
+    pub fn signed_payload(&self, key: &Key) -> Result<Map<String, Value>, Reason> {
         if self.algorithm != key.algorithm() {
             return Err(Reason::Algorithm);
         }
@@ -82,10 +84,21 @@ impl<'a> Unverified<'a> {
         if !key.verify(self.message.as_bytes(), &self.signature) {
             return Err(Reason::Signature);
         }
+        object(self.payload)
+    }
+
+    /// Checks signature, then type, then claims, and believes them.
+    pub fn check(
+        self,
+        key: &Key,
+        policy: &Policy,
+        now: DateTime<Utc>,
+    ) -> Result<AccessClaims, Reason> {
+        let payload = self.signed_payload(key)?;
         if !is_access_token_type(&self.token_type) {
             return Err(Reason::TokenType);
         }
-        claims::check(&object(self.payload)?, policy, now)
+        claims::check(&payload, policy, now)
     }
 }
 

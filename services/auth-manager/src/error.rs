@@ -13,6 +13,8 @@ use common::database::PoolError;
 use common::http::Problem;
 use serde_json::json;
 
+use crate::providers::Fault;
+
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -74,6 +76,23 @@ pub enum Error {
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::Request(problem)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::GrantDead { code, description } => {
+                tracing::info!(code, description, "grant_dead");
+                Self::TokenNotActive
+            }
+            Fault::Refused { code, description } => Self::ProviderRefused { code, description },
+            Fault::Misconfigured(reason) => {
+                tracing::error!(reason, "provider_misconfigured");
+                Self::ProviderMisconfigured
+            }
+            Fault::Away { retry_after, .. } => Self::ProviderUnavailable(retry_after),
+        }
     }
 }
 

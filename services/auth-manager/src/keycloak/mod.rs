@@ -1,1 +1,5 @@
 //! Calls that only Keycloak has.
+
+mod admin_api;
+
+pub(crate) use admin_api::AdminApi;

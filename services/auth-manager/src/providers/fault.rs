@@ -33,3 +33,16 @@ pub enum Fault {
         retry_after: Duration,
     },
 }
+
+impl Fault {
+    /// A bounded label.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::GrantDead { .. } => "grant_dead",
+            Self::Refused { .. } => "refused",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::Away { .. } => "away",
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Calls over HTTP: bounded in time, size and number, through the breaker, counted. Nothing here
+//! follows a redirect, and no error that leaves it carries a URL.
+
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, RequestBuilder, Response, redirect};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+
+use super::breaker::Breaker;
+use super::verdict::{Reply, judge, unusable};
+use super::{Call, Fault};
+use crate::config::ProvidersSettings;
+use crate::metrics::ServiceMetrics;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// A call that may be repeated is made this often at most.
+const TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// A longer Retry-After is not worth obeying.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+const AGENT: &str = concat!("latchkey-auth-manager/", env!("CARGO_PKG_VERSION"));
+
+/// The way to one provider.
+pub(crate) struct Http {
+    client: Client,
+    provider: String,
+    timeout: Duration,
+    pause: Duration,
+    breaker: Breaker,
+    metrics: ServiceMetrics,
+}
+
+/// When an operation must have ended, whatever number of calls it takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Http {
+    pub(super) fn new(
+        provider: &str,
+        settings: &ProvidersSettings,
+        metrics: ServiceMetrics,
+    ) -> Result<Self, String> {
+        let timeout = settings.timeout.0;
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .user_agent(AGENT)
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout / 2))
+            .pool_max_idle_per_host(settings.connections)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let pause = settings.breaker_pause.0;
+        let open = metrics.breaker_open.with_label_values(&[provider]);
+        let breaker = Breaker::new(settings.breaker_failures, pause, open);
+        Ok(Self { client, provider: provider.to_owned(), timeout, pause, breaker, metrics })
+    }
+
+    /// How long a provider that is away is left alone.
+    pub(super) fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    /// Whether anything answers at `url`, past the breaker.
+    pub(super) async fn probe(&self, url: &str) -> Result<(), Fault> {
+        let sent = self.client.get(url).timeout(self.timeout).send().await;
+        let status = sent.map_err(|error| self.away(Call::Discovery, error))?.status();
+        if status.is_server_error() {
+            return Err(Fault::Away { sent: true, retry_after: self.pause });
+        }
+        Ok(())
+    }
+
+    /// For an operation that begins now.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline(Instant::now() + self.timeout)
+    }
+
+    /// Makes a call and judges its answer; repeats it where that is safe.
+    pub(crate) async fn call(
+        &self,
+        call: Call,
+        deadline: Deadline,
+        request: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Map<String, Value>, Fault> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..if call.may_be_repeated() { TRIES } else { 1 } {
+            match self.call_once(call, deadline, request(&self.client)).await {
+                Err(Fault::Away { retry_after, .. })
+                    if retry_after <= self.pause && !self.breaker.is_open() => {}
+                judged => return judged,
+            }
+            sleep(pause.mul_f64(rand::random_range(0.5..=1.0)).min(deadline.left())).await;
+            pause *= 2;
+        }
+        self.call_once(call, deadline, request(&self.client)).await
+    }
+
+    async fn call_once(
+        &self,
+        call: Call,
+        deadline: Deadline,
+        request: RequestBuilder,
+    ) -> Result<Map<String, Value>, Fault> {
+        let left = deadline.left();
+        if left.is_zero() {
+            return Err(Fault::Away { sent: false, retry_after: self.pause });
+        }
+        let permit = self.breaker.admit().map_err(|retry_after| {
+            self.count(call, "breaker_open");
+            Fault::Away { sent: false, retry_after }
+        })?;
+        let started = Instant::now();
+        let judged = self.exchange(call, request.timeout(left)).await;
+        self.observe(call, started, judged.as_ref().err());
+        match &judged {
+            Err(Fault::Away { .. }) => permit.fail(),
+            _ => permit.succeed(),
+        }
+        judged
+    }
+
+    async fn exchange(
+        &self,
+        call: Call,
+        request: RequestBuilder,
+    ) -> Result<Map<String, Value>, Fault> {
+        let away = |error: reqwest::Error| self.away(call, error);
+        let response = request.send().await.map_err(away)?;
+        let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
+        let body = read(response, call.max_bytes()).await.map_err(away)?;
+        let body = body.ok_or_else(|| unusable(call, "its answer is too large", self.pause))?;
+        judge(call, &Reply { status, retry_after, body }, self.pause)
+    }
+
+    /// Only a connection that never stood is certain to have carried nothing.
+    fn away(&self, call: Call, error: reqwest::Error) -> Fault {
+        let sent = !error.is_connect() && !error.is_builder();
+        // The URL of an error is its caller's, with whatever that put in.
+        let error = error.without_url();
+        let (provider, endpoint) = (self.provider.as_str(), call.as_str());
+        tracing::warn!(provider, endpoint, sent, error = describe(&error), "provider_call_failed");
+        if error.is_builder() {
+            return Fault::Misconfigured(format!("{endpoint}: no request can be made of it"));
+        }
+        Fault::Away { sent, retry_after: self.pause }
+    }
+
+    fn observe(&self, call: Call, started: Instant, fault: Option<&Fault>) {
+        self.count(call, fault.map_or("ok", Fault::as_str));
+        let labels = [self.provider.as_str(), call.as_str()];
+        let histogram = self.metrics.provider_call_duration.with_label_values(&labels);
+        histogram.observe(started.elapsed().as_secs_f64());
+        if let Some(Fault::Misconfigured(reason)) = fault {
+            tracing::error!(provider = labels[0], reason, "provider_misconfigured");
+        }
+    }
+
+    fn count(&self, call: Call, outcome: &str) {
+        let labels = [self.provider.as_str(), call.as_str(), outcome];
+        self.metrics.provider_calls.with_label_values(&labels).inc();
+    }
+}
+
+impl Deadline {
+    fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
+/// The body, none where it is larger than `max_bytes`.
+async fn read(mut response: Response, max_bytes: usize) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > max_bytes {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body))
+}
+
+/// An error with its causes, the innermost of which says what happened.
+fn describe(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
