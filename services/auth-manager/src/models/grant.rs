@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::schema::auth_vault;
+use super::drawn_token::DrawnToken;
+use crate::schema::{auth_vault, drawn_tokens};
 
 /// A grant.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
@@ -63,6 +65,40 @@ pub struct Grant {
     pub last_access_at: DateTime<Utc>,
 }
 
+/// A grant without its token: what a draw looks at, and what its user may see.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = auth_vault)]
+pub struct GrantHead {
+    /// Our own id, never given to callers.
+    pub id: Uuid,
+    /// Whose.
+    pub user_id: Uuid,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// The person's subject there.
+    pub subject: String,
+    /// The client that the grant was given to.
+    pub client_id: String,
+    /// The grant's own sid.
+    pub session_state_id: String,
+    /// See [`TokenType`].
+    pub token_type: String,
+    /// Granted scope.
+    pub scope: String,
+    /// When it ends if it is not used; none: no maximum.
+    pub grant_expires_at: Option<DateTime<Utc>>,
+    /// See [`GrantState`].
+    pub state: String,
+    /// Moves with the token and nothing else.
+    pub version: i64,
+    /// Until when somebody refreshes it.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// When the call under the lease will have ended.
+    pub call_deadline: Option<DateTime<Utc>>,
+    /// Last change of token or state.
+    pub updated_at: DateTime<Utc>,
+}
+
 /// What a grant is at its provider, but for its type; revocation there concerns both types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrantKey<'a> {
@@ -110,32 +146,54 @@ impl Grant {
         }
     }
 
-    /// Its type; the table's check leaves no third one.
+    /// Its type.
     #[must_use]
     pub fn token_type(&self) -> TokenType {
-        if self.token_type == TokenType::Offline.as_str() {
-            TokenType::Offline
-        } else {
-            TokenType::Refresh
+        TokenType::of(&self.token_type)
+    }
+
+    /// Its state.
+    #[must_use]
+    pub fn state(&self) -> GrantState {
+        GrantState::of(&self.state)
+    }
+}
+
+impl GrantHead {
+    /// Its natural key.
+    #[must_use]
+    pub fn key(&self) -> GrantKey<'_> {
+        GrantKey {
+            provider: &self.provider,
+            subject: &self.subject,
+            client_id: &self.client_id,
+            session_state_id: &self.session_state_id,
         }
     }
 
-    /// Its state; the table's check leaves no fifth one.
+    /// Its type.
+    #[must_use]
+    pub fn token_type(&self) -> TokenType {
+        TokenType::of(&self.token_type)
+    }
+
+    /// Its state.
     #[must_use]
     pub fn state(&self) -> GrantState {
-        match self.state.as_str() {
-            "live" => GrantState::Live,
-            "outcome_unknown" => GrantState::OutcomeUnknown,
-            "revoking" => GrantState::Revoking,
-            _ => GrantState::Dead,
-        }
+        GrantState::of(&self.state)
     }
 }
 
 impl TokenType {
+    /// From its stored form; the table's check leaves no third one.
+    #[must_use]
+    pub fn of(stored: &str) -> Self {
+        if stored == Self::Offline.as_str() { Self::Offline } else { Self::Refresh }
+    }
+
     /// As stored.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Offline => "offline",
             Self::Refresh => "refresh",
@@ -144,9 +202,20 @@ impl TokenType {
 }
 
 impl GrantState {
+    /// From its stored form; the table's check leaves no fifth one.
+    #[must_use]
+    pub fn of(stored: &str) -> Self {
+        match stored {
+            "live" => Self::Live,
+            "outcome_unknown" => Self::OutcomeUnknown,
+            "revoking" => Self::Revoking,
+            _ => Self::Dead,
+        }
+    }
+
     /// As stored.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
             Self::OutcomeUnknown => "outcome_unknown",
@@ -154,4 +223,26 @@ impl GrantState {
             Self::Revoking => "revoking",
         }
     }
+}
+
+/// A grant.
+pub async fn find(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Grant>> {
+    auth_vault::table.find(id).select(Grant::as_select()).first(connection).await.optional()
+}
+
+/// A grant, and the access token last drawn from it for `scope`.
+pub async fn find_drawn(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    scope: &str,
+) -> QueryResult<Option<(GrantHead, Option<DrawnToken>)>> {
+    let of_scope =
+        drawn_tokens::grant_id.eq(auth_vault::id).and(drawn_tokens::scope.eq(scope.to_owned()));
+    auth_vault::table
+        .left_join(drawn_tokens::table.on(of_scope))
+        .filter(auth_vault::id.eq(id))
+        .select((GrantHead::as_select(), Option::<DrawnToken>::as_select()))
+        .first(connection)
+        .await
+        .optional()
 }

@@ -1,0 +1,91 @@
+//! `persistent_tokens`: the ids that callers hold.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::drawn_token::DrawnToken;
+use super::grant::GrantHead;
+use crate::schema::{auth_vault, drawn_tokens, persistent_tokens};
+
+/// An id on a grant.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = persistent_tokens)]
+pub struct PersistentToken {
+    /// What callers hold.
+    pub id: Uuid,
+    /// What it draws on.
+    pub grant_id: Uuid,
+    /// Whose.
+    pub user_id: Uuid,
+    /// The sid of the session that it was made in.
+    pub session_state_id: String,
+    /// Made.
+    pub created_at: DateTime<Utc>,
+    /// Last draw.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// Adds an id.
+pub async fn insert(
+    connection: &mut AsyncPgConnection,
+    token: &PersistentToken,
+) -> QueryResult<usize> {
+    diesel::insert_into(persistent_tokens::table).values(token).execute(connection).await
+}
+
+/// An id of `user`.
+pub async fn find_of_user(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    user: Uuid,
+) -> QueryResult<Option<PersistentToken>> {
+    persistent_tokens::table
+        .find(id)
+        .filter(persistent_tokens::user_id.eq(user))
+        .select(PersistentToken::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// All that a draw needs, in one query: the grant behind `id`, and the access token last drawn
+/// from it for `scope`.
+pub async fn find_for_draw(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    scope: &str,
+) -> QueryResult<Option<(GrantHead, Option<DrawnToken>)>> {
+    let of_scope =
+        drawn_tokens::grant_id.eq(auth_vault::id).and(drawn_tokens::scope.eq(scope.to_owned()));
+    persistent_tokens::table
+        .inner_join(auth_vault::table)
+        .left_join(drawn_tokens::table.on(of_scope))
+        .filter(persistent_tokens::id.eq(id))
+        .select((GrantHead::as_select(), Option::<DrawnToken>::as_select()))
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Ids of `user` with their grants, newest first, those made before `before`.
+pub async fn list_of_user(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> QueryResult<Vec<(PersistentToken, GrantHead)>> {
+    use persistent_tokens::dsl;
+    let mut own = dsl::persistent_tokens
+        .inner_join(auth_vault::table)
+        .select((PersistentToken::as_select(), GrantHead::as_select()))
+        .filter(dsl::user_id.eq(user))
+        .order((dsl::created_at.desc(), dsl::id.desc()))
+        .limit(limit)
+        .into_boxed();
+    if let Some((time, id)) = before {
+        own = own.filter(dsl::created_at.lt(time).or(dsl::created_at.eq(time).and(dsl::id.lt(id))));
+    }
+    own.load(connection).await
+}
