@@ -1,7 +1,7 @@
 //! What auth-manager counts.
 
 use common::metrics::Metrics;
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// The service's metrics; every label has a bounded set of values.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ pub struct ServiceMetrics {
     pub provider_call_duration: HistogramVec,
     /// Leases by `outcome`: `taken`, `waited`, `lost`.
     pub leases: IntCounterVec,
+    /// Ledger entries that could not be kept.
+    pub ledger_lost: IntCounter,
     /// Grants by `type`, `state` and `key_id`.
     pub grants: IntGaugeVec,
     /// Calls that wait in the outbox.
@@ -53,6 +55,9 @@ impl ServiceMetrics {
                 "Leases on grants: taken, waited (another held it), lost (ran out while held)",
                 &["outcome"],
             ),
+            ledger_lost: metrics
+                .counter("ledger_lost_total", "Uses that did not get into the ledger", &[])
+                .with_label_values::<&str>(&[]),
             grants: metrics.gauges(
                 "grants",
                 "Rows of the vault by type, state and sealing key",

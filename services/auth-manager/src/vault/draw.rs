@@ -1,0 +1,301 @@
+//! Access tokens on demand: what is stored while it is fresh, else what one caller of many obtains
+//! from the provider.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::Clock;
+use common::database::Pool;
+use common::http::Problem;
+use common::settings::Secret;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+use vault_crypto::{Keyring, TokenHasher};
+
+use super::flights::Flights;
+use super::fresh::{AccessToken, Need};
+use super::ledger::{Ledger, Use};
+use super::scope::Scope;
+use super::seal::access_token_identity;
+use crate::config::DrawSettings;
+use crate::error::Error;
+use crate::metrics::ServiceMetrics;
+use crate::models::drawn_token::DrawnToken;
+use crate::models::grant::{self, GrantHead, GrantState};
+use crate::models::persistent_token;
+use crate::providers::{Providers, ServiceClient};
+
+/// How soon a caller who waited in vain should come back.
+pub(super) const COME_BACK: Duration = Duration::from_secs(1);
+
+/// Access tokens on demand; clones share everything.
+#[derive(Clone)]
+pub struct Draws {
+    pub(super) tools: Arc<DrawTools>,
+    flights: Flights<Landing>,
+}
+
+/// What draws work with.
+pub struct DrawTools {
+    /// PostgreSQL.
+    pub pool: Pool,
+    /// The time.
+    pub clock: Clock,
+    /// Opens and seals tokens.
+    pub keyring: Keyring,
+    /// Hashes tokens for look-ups.
+    pub hasher: Arc<TokenHasher>,
+    /// Who is asked.
+    pub providers: Providers,
+    /// The ledger of uses.
+    pub ledger: Ledger,
+    /// What is counted.
+    pub metrics: ServiceMetrics,
+    /// Section `draw`.
+    pub settings: DrawSettings,
+    /// How long one call to a provider may take.
+    pub call_timeout: Duration,
+}
+
+/// One draw.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// By which id.
+    pub persistent_token_id: Uuid,
+    /// The scope asked for.
+    pub scope: Scope,
+    /// How long the access token must live on at least.
+    pub min_ttl: Duration,
+    /// Who asks.
+    pub by: DrawnBy,
+}
+
+/// Who asks for an access token.
+#[derive(Clone, Debug)]
+pub enum DrawnBy {
+    /// A person, through the login client.
+    User {
+        /// Their id.
+        user_id: Uuid,
+        /// That client.
+        client_id: String,
+    },
+    /// A service client that configuration names.
+    Service {
+        /// The provider that it is a client of.
+        provider: String,
+        /// What it may draw on.
+        client: ServiceClient,
+    },
+}
+
+/// How a flight ended; its problem, already logged, is everybody's on it.
+type Landing = Result<Flown, Problem>;
+
+/// What a flight brought.
+#[derive(Clone, Debug)]
+pub(super) struct Flown {
+    pub(super) token: AccessToken,
+    /// Whether the provider gave it to this flight; else somebody else had stored it.
+    pub(super) obtained: bool,
+}
+
+/// Where an access token came from, label `cache` of the metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cache {
+    Hit,
+    Miss,
+    Waited,
+    None,
+}
+
+impl Draws {
+    /// Draws with `tools`.
+    #[must_use]
+    pub fn new(tools: DrawTools) -> Self {
+        Self { tools: Arc::new(tools), flights: Flights::default() }
+    }
+
+    /// An access token of the grant behind an id. [`Error::TokenNotFound`] where the caller has no
+    /// business with it, [`Error::TokenNotActive`] where it is dead, as problems already logged;
+    /// each use is entered in the ledger.
+    pub async fn draw(&self, draw: &Draw) -> Result<AccessToken, Problem> {
+        let (mut cache, mut owner) = (Cache::None, None);
+        let drawn = self.find_and_serve(draw, &mut owner, &mut cache).await;
+        let drawn = drawn.map_err(|error| error.problem());
+        let code = drawn.as_ref().err().map(|problem| problem.code);
+        let labels = [code.unwrap_or("ok"), cache.as_str()];
+        self.tools.metrics.draws.with_label_values(&labels).inc();
+        if let Some(user_id) = owner {
+            self.tools.ledger.record(Use {
+                persistent_token_id: draw.persistent_token_id,
+                user_id,
+                client_id: draw.by.client_id().to_owned(),
+                scope: draw.scope.as_str().to_owned(),
+                outcome: code.unwrap_or(if cache == Cache::Hit { "cached" } else { "refreshed" }),
+            });
+        }
+        drawn
+    }
+
+    /// `owner` is whose id it was, once it is known that the caller may use it.
+    async fn find_and_serve(
+        &self,
+        draw: &Draw,
+        owner: &mut Option<Uuid>,
+        cache: &mut Cache,
+    ) -> Result<AccessToken, Error> {
+        let mut connection = self.tools.pool.get().await?;
+        let (id, scope) = (draw.persistent_token_id, draw.scope.as_str());
+        let found = persistent_token::find_for_draw(&mut connection, id, scope).await?;
+        drop(connection);
+        let (head, stored) = found.ok_or(Error::TokenNotFound)?;
+        if !may_draw(&draw.by, &head, &draw.scope) {
+            return Err(Error::TokenNotFound);
+        }
+        *owner = Some(head.user_id);
+        if !draw.scope.is_within(head.scope.split_whitespace()) {
+            let wrong = Problem::invalid_field("scope", "`scope` must be within the grant's scope");
+            return Err(wrong.into());
+        }
+        self.serve(draw, head, stored, cache).await
+    }
+
+    async fn serve(
+        &self,
+        draw: &Draw,
+        mut head: GrantHead,
+        mut stored: Option<DrawnToken>,
+        cache: &mut Cache,
+    ) -> Result<AccessToken, Error> {
+        let need = self.need(draw.min_ttl);
+        let until = Instant::now() + self.tools.settings.wait.0;
+        *cache = Cache::Hit;
+        loop {
+            refuse_ended(&head)?;
+            if let Some(token) = self.open_fresh(&head, stored, need) {
+                return Ok(token);
+            }
+            let id = head.id;
+            let flown = self.fly(head, draw, until, cache).await?;
+            let AccessToken { obtained_at, expires_at, .. } = flown.token;
+            if flown.obtained || need.is_met(obtained_at, expires_at, self.tools.clock.now()) {
+                return Ok(flown.token);
+            }
+            // Good enough for whoever began the flight, but not for this caller.
+            (head, stored) = self.look(id, &draw.scope).await?;
+        }
+    }
+
+    /// Waits for the flight that is under way, or begins one.
+    async fn fly(
+        &self,
+        head: GrantHead,
+        draw: &Draw,
+        until: Instant,
+        cache: &mut Cache,
+    ) -> Result<Flown, Error> {
+        let late = || Error::ProviderUnavailable(COME_BACK);
+        if Instant::now() >= until {
+            return Err(late());
+        }
+        let key = (head.id, draw.scope.as_str().to_owned());
+        let (draws, scope, min_ttl) = (self.clone(), draw.scope.clone(), draw.min_ttl);
+        let seat = self.flights.join(key, || async move {
+            draws.obtain(head, &scope, min_ttl).await.map_err(|error| error.problem())
+        });
+        *cache = if seat.joined { Cache::Waited } else { Cache::Miss };
+        let landing = timeout_at(until, seat.landed()).await.map_err(|_| late())?;
+        let flown = landing.ok_or_else(late)??;
+        if !flown.obtained {
+            *cache = Cache::Waited;
+        }
+        Ok(flown)
+    }
+
+    /// The grant, and what is stored of it for `scope`.
+    pub(super) async fn look(
+        &self,
+        id: Uuid,
+        scope: &Scope,
+    ) -> Result<(GrantHead, Option<DrawnToken>), Error> {
+        let mut connection = self.tools.pool.get().await?;
+        let found = grant::find_drawn(&mut connection, id, scope.as_str()).await?;
+        found.ok_or(Error::TokenNotFound)
+    }
+
+    /// How long a token must live on.
+    pub(super) fn need(&self, min_ttl: Duration) -> Need {
+        Need::new(self.tools.settings.margin.as_delta(), min_ttl)
+    }
+
+    /// The stored access token where it meets `need`. One that does not open, say since its key
+    /// was dropped from the ring, is as good as none: the grant's own token can obtain another.
+    pub(super) fn open_fresh(
+        &self,
+        head: &GrantHead,
+        stored: Option<DrawnToken>,
+        need: Need,
+    ) -> Option<AccessToken> {
+        let now = self.tools.clock.now();
+        let stored =
+            stored.filter(|token| need.is_met(token.obtained_at, token.expires_at, now))?;
+        let identity = access_token_identity(&head.key(), head.token_type(), &stored.scope);
+        let opened = self.tools.keyring.open(&identity, &stored.sealed_access_token);
+        let Some(token) = opened.ok().and_then(|token| text(&token)) else {
+            tracing::warn!(grant_id = %head.id, "drawn_token_does_not_open");
+            return None;
+        };
+        let DrawnToken { obtained_at, expires_at, .. } = stored;
+        Some(AccessToken { token, obtained_at, expires_at })
+    }
+}
+
+/// Sealed bytes that are text, as every token is.
+pub(super) fn text(bytes: &[u8]) -> Option<Secret> {
+    Some(Secret::from(str::from_utf8(bytes).ok()?.to_owned()))
+}
+
+/// Nothing is given of a grant that is dead or about to be revoked, though it be stored.
+pub(super) fn refuse_ended(head: &GrantHead) -> Result<(), Error> {
+    match head.state() {
+        GrantState::Live | GrantState::OutcomeUnknown => Ok(()),
+        GrantState::Dead | GrantState::Revoking => Err(Error::TokenNotActive),
+    }
+}
+
+/// The grant's own user may; and a service client, within what is configured for it.
+fn may_draw(by: &DrawnBy, head: &GrantHead, scope: &Scope) -> bool {
+    match by {
+        DrawnBy::User { user_id, .. } => *user_id == head.user_id,
+        DrawnBy::Service { provider, client } => {
+            *provider == head.provider
+                && client.consent_clients.contains(&head.client_id)
+                && scope.is_within(client.scopes.iter().map(String::as_str))
+        }
+    }
+}
+
+impl DrawnBy {
+    fn client_id(&self) -> &str {
+        match self {
+            Self::User { client_id, .. } => client_id,
+            Self::Service { client, .. } => &client.client_id,
+        }
+    }
+}
+
+impl Cache {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Waited => "waited",
+            Self::None => "none",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "draw_tests.rs"]
+mod tests;

@@ -1,0 +1,168 @@
+//! What a refresh brought, stored before anybody is answered.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use common::settings::Secret;
+use diesel::QueryResult;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use tokio::time::sleep;
+
+use super::draw::Draws;
+use super::fresh::AccessToken;
+use super::lease::Lease;
+use super::lock::{self, lock_all};
+use super::refresh::Refreshed;
+use super::scope::Scope;
+use super::seal::{access_token_identity, token_identity};
+use crate::error::Error;
+use crate::models::drawn_token::{self, DrawnToken};
+use crate::models::grant::{GrantState, TokenType};
+use crate::models::grant_lease::{self, Successor};
+use crate::providers::{TokenAnswer, TokenFacts};
+
+/// The database may be away just now: a token that arrived is kept for about a minute.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What goes into the rows.
+struct Brought {
+    successor: Option<(Successor, [u8; 32])>,
+    drawn: DrawnToken,
+}
+
+impl Draws {
+    /// Stores what the provider answered; again where the database fails, since the token that was
+    /// presented may be good for nothing any more.
+    pub(super) async fn store_surely(
+        &self,
+        lease: &Lease,
+        scope: &Scope,
+        presented: &Secret,
+        answer: &TokenAnswer,
+    ) -> Result<Refreshed, Error> {
+        let brought = self.seal_brought(lease, scope, presented, answer);
+        for _ in 1..TRIES {
+            match self.store(lease, presented, &brought).await {
+                Ok(state) => return self.conclude(lease, answer, &brought, state),
+                Err(error) => {
+                    tracing::error!(grant_id = %lease.head.id, %error, "token_not_stored")
+                }
+            }
+            sleep(PAUSE).await;
+        }
+        let state = self.store(lease, presented, &brought).await?;
+        self.conclude(lease, answer, &brought, state)
+    }
+
+    fn seal_brought(
+        &self,
+        lease: &Lease,
+        scope: &Scope,
+        presented: &Secret,
+        answer: &TokenAnswer,
+    ) -> Brought {
+        let (key, token_type) = (lease.head.key(), lease.head.token_type());
+        let successor = answer.refresh_token.as_ref();
+        let successor = successor.filter(|token| takes_its_place(token, presented, token_type));
+        let successor = successor.map(|token| {
+            let sealed = (self.tools.keyring)
+                .seal(&token_identity(&key, token_type), token.expose().as_bytes());
+            let hash = self.tools.hasher.hash(token.expose().as_bytes());
+            let successor = Successor {
+                sealing_key_id: sealed.key_id().to_owned(),
+                encrypted_token: sealed.into_bytes(),
+                token_hash: hash.to_vec(),
+                grant_expires_at: answer.refresh_expires_at,
+            };
+            (successor, hash)
+        });
+        let identity = access_token_identity(&key, token_type, scope.as_str());
+        let sealed = self.tools.keyring.seal(&identity, answer.access_token.expose().as_bytes());
+        let drawn = DrawnToken {
+            grant_id: lease.head.id,
+            scope: scope.as_str().to_owned(),
+            sealing_key_id: sealed.key_id().to_owned(),
+            sealed_access_token: sealed.into_bytes(),
+            obtained_at: self.tools.clock.now(),
+            expires_at: answer.expires_at,
+        };
+        Brought { successor, drawn }
+    }
+
+    /// Token, access token and state in one transaction, under the locks that whoever revokes or
+    /// stores the same grant takes. Answers the grant's state; none where the row has yet another
+    /// token by now, or is gone.
+    async fn store(
+        &self,
+        lease: &Lease,
+        presented: &Secret,
+        brought: &Brought,
+    ) -> Result<Option<GrantState>, Error> {
+        let hash = self.tools.hasher.hash(presented.expose().as_bytes());
+        let now = self.tools.clock.now();
+        let mut connection = self.tools.pool.get().await?;
+        let state = connection
+            .transaction(async |connection| {
+                let names = [lock::identity(&lease.head.key())].into();
+                lock_all(connection, names).await?;
+                let successor = brought.successor.as_ref().map(|(_, hash)| hash);
+                let names = [Some(&hash), successor].into_iter().flatten();
+                lock_all(connection, names.map(|hash| lock::token(hash)).collect()).await?;
+                write(connection, lease, brought, now).await
+            })
+            .await?;
+        Ok(state.as_deref().map(GrantState::of))
+    }
+
+    fn conclude(
+        &self,
+        lease: &Lease,
+        answer: &TokenAnswer,
+        brought: &Brought,
+        state: Option<GrantState>,
+    ) -> Result<Refreshed, Error> {
+        match state {
+            Some(GrantState::Live | GrantState::OutcomeUnknown) => {
+                Ok(Refreshed::Obtained(AccessToken {
+                    token: answer.access_token.clone(),
+                    obtained_at: brought.drawn.obtained_at,
+                    expires_at: brought.drawn.expires_at,
+                }))
+            }
+            // The outbox revokes what was stored.
+            Some(GrantState::Revoking | GrantState::Dead) => Err(Error::TokenNotActive),
+            None => {
+                tracing::warn!(grant_id = %lease.head.id, "answer_overtaken");
+                self.count_lease("lost");
+                Ok(Refreshed::Overtaken)
+            }
+        }
+    }
+}
+
+async fn write(
+    connection: &mut AsyncPgConnection,
+    lease: &Lease,
+    brought: &Brought,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<String>> {
+    let state = match &brought.successor {
+        Some((successor, _)) => {
+            grant_lease::replace_token(connection, lease.holder, successor, now).await?
+        }
+        None => grant_lease::keep_token(connection, lease.holder, now).await?,
+    };
+    let drawable = state.as_deref().map(GrantState::of) == Some(GrantState::Live);
+    if drawable {
+        drawn_token::upsert(connection, &brought.drawn).await?;
+    }
+    Ok(state)
+}
+
+/// The same token again is no successor, and an online token in answer to an offline one takes no
+/// offline token's place.
+fn takes_its_place(token: &Secret, presented: &Secret, token_type: TokenType) -> bool {
+    let fits = || TokenFacts::decode(token.expose()).is_none_or(|facts| facts.is_offline());
+    token.expose() != presented.expose() && (token_type == TokenType::Refresh || fits())
+}
