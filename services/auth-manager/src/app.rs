@@ -1,1 +1,105 @@
 //! How the service is built, and its route table.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use common::clock::Clock;
+use common::database;
+use common::http::Cors;
+use common::metrics::Metrics;
+use common::readiness::Readiness;
+use common::service::Blueprint;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::service_config::ServiceConfig;
+use vault_crypto::{Keyring, TokenHasher};
+
+use crate::callers::Callers;
+use crate::config::Settings;
+use crate::housekeeping;
+use crate::metrics::ServiceMetrics;
+use crate::providers::Providers;
+use crate::sessions::{SessionCache, StateKey};
+use crate::state::State;
+use crate::vault::{DrawTools, Draws, Ledger, Outbox};
+
+/// Open to every origin.
+const PUBLIC_PATHS: &[&str] = &["/openapi.json"];
+
+/// Builds the service; an error is a bad setting.
+pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
+    let metrics = Metrics::new("auth-manager");
+    let state = state(settings, clock, ServiceMetrics::register(&metrics))?;
+    let (pool, draining) = (state.pool.clone(), state.draining.clone());
+    tokio::spawn(housekeeping::run(state.clone()));
+    let readiness = Readiness::default().with("database", move || database::check(pool.clone()));
+    let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
+    let state = web::Data::new(state);
+    Ok(Blueprint {
+        document: document(),
+        routes: Arc::new(move |config| {
+            config.app_data(state.clone());
+            routes(config);
+        }),
+        metrics,
+        readiness,
+        cors,
+        draining,
+    })
+}
+
+fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<State, String> {
+    let pool = settings.database.pool();
+    let draining = CancellationToken::new();
+    let keyring = Keyring::parse(settings.vault.keys.expose())
+        .map_err(|error| format!("`vault.keys`: {error}"))?;
+    let hasher = TokenHasher::parse(settings.vault.hash_key.expose())
+        .map_err(|error| format!("`vault.hash_key`: {error}"))?;
+    let state_key = StateKey::parse(settings.states.key.expose())
+        .map_err(|error| format!("`states.key`: {error}"))?;
+    let providers = Providers::start(&settings.providers, settings.environment, &clock, &metrics)?;
+    let callers =
+        Callers::new(&settings.callers, providers.clone(), clock.clone(), metrics.clone());
+    let hasher = Arc::new(hasher);
+    let ledger = Ledger::start(pool.clone(), clock.clone(), &metrics);
+    let draws = Draws::new(DrawTools {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        keyring: keyring.clone(),
+        hasher: Arc::clone(&hasher),
+        providers: providers.clone(),
+        ledger: ledger.clone(),
+        metrics: metrics.clone(),
+        settings: settings.draw,
+        call_timeout: settings.providers.timeout.0,
+    });
+    Ok(State {
+        draws,
+        ledger,
+        outbox: Outbox::default(),
+        sessions: SessionCache::default(),
+        hasher,
+        pool,
+        clock,
+        keyring,
+        state_key,
+        providers,
+        callers,
+        metrics,
+        draining,
+        settings,
+    })
+}
+
+/// Every route of the service.
+fn routes(_config: &mut ServiceConfig) {}
+
+/// The document's title; the paths come from the route table.
+fn document() -> OpenApi {
+    common::http::document(
+        "Latchkey auth-manager",
+        "Sign-in at Keycloak and other providers, consent to offline use, and access tokens on \
+         demand. Success bodies are `{\"success\": true, \"data\": …}`; errors have one body \
+         everywhere, whose `code` is stable.",
+    )
+}

@@ -19,6 +19,7 @@ pub mod models;
 pub mod providers;
 mod schema;
 mod sessions;
+mod state;
 pub mod vault;
 
 pub use error::Error;

@@ -1,1 +1,22 @@
 //! The endpoints, one a file: request and response types, and a handler that reads as prose.
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The body of every success.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Success<T> {
+    /// Always true.
+    #[schema(example = true)]
+    success: bool,
+    /// What was asked for.
+    data: T,
+}
+
+impl<T> Success<T> {
+    /// The answer with `data` in it.
+    pub(crate) fn json(data: T) -> web::Json<Self> {
+        web::Json(Self { success: true, data })
+    }
+}

@@ -1,11 +1,17 @@
 //! Rows and their queries, one table a file.
 
+pub mod account;
+pub mod authorization_state;
 pub mod drawn_token;
 pub mod grant;
 pub mod grant_lease;
+pub mod logout_token;
 pub mod persistent_token;
 pub mod provider_call;
+pub mod session_event;
 pub mod token_use;
+pub mod user;
+pub mod user_session;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;

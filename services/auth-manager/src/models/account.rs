@@ -1,0 +1,233 @@
+//! `accounts`: who somebody is at a provider.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::grant::Grant;
+use crate::schema::{accounts, auth_vault};
+
+/// An account; (issuer, subject) owns it.
+#[derive(Clone, Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = accounts)]
+pub struct Account {
+    /// The path id of accounts.
+    pub id: Uuid,
+    /// Whose.
+    pub user_id: Uuid,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// The provider's issuer identifier.
+    pub issuer: String,
+    /// The person's subject there.
+    pub subject: String,
+    /// `token_type` of the last token answer.
+    pub token_type: Option<String>,
+    /// Scope of the last token answer.
+    pub scope: Option<String>,
+    /// The last id token, sealed.
+    pub sealed_id_token: Option<Vec<u8>>,
+    /// Which key of the ring sealed it.
+    pub sealing_key_id: Option<String>,
+    /// When the access token last obtained expires.
+    pub access_expires_at: Option<DateTime<Utc>>,
+    /// When tokens were last obtained.
+    pub last_refresh_at: Option<DateTime<Utc>>,
+    /// First sign-in or linking.
+    pub created_at: DateTime<Utc>,
+    /// Last change.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What a token answer says of an account; its refresh token goes to the vault.
+#[derive(Clone, Debug, AsChangeset)]
+#[diesel(table_name = accounts)]
+#[diesel(treat_none_as_null = true)]
+pub struct AccountTokens {
+    /// Usually `Bearer`.
+    pub token_type: Option<String>,
+    /// Granted scope.
+    pub scope: Option<String>,
+    /// The id token, sealed.
+    pub sealed_id_token: Option<Vec<u8>>,
+    /// Which key of the ring sealed it.
+    pub sealing_key_id: Option<String>,
+    /// When the access token expires.
+    pub access_expires_at: Option<DateTime<Utc>>,
+    /// When the answer came.
+    pub last_refresh_at: Option<DateTime<Utc>>,
+}
+
+impl Account {
+    /// An account without tokens yet.
+    #[must_use]
+    pub fn new(
+        user_id: Uuid,
+        provider: &str,
+        issuer: &str,
+        subject: &str,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            user_id,
+            provider: provider.to_owned(),
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            token_type: None,
+            scope: None,
+            sealed_id_token: None,
+            sealing_key_id: None,
+            access_expires_at: None,
+            last_refresh_at: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// Links an account, or answers the one that is linked to the same user already; `None` where it
+/// is another user's.
+pub async fn upsert(
+    connection: &mut AsyncPgConnection,
+    account: &Account,
+) -> QueryResult<Option<Account>> {
+    use accounts::dsl;
+    let linked = diesel::insert_into(accounts::table)
+        .values(account)
+        .on_conflict((dsl::issuer, dsl::subject))
+        .do_update()
+        .set((dsl::provider.eq(&account.provider), dsl::updated_at.eq(account.updated_at)));
+    // On the conflict's update, where `filter` is a method of another trait.
+    diesel::query_dsl::methods::FilterDsl::filter(linked, dsl::user_id.eq(account.user_id))
+        .returning(Account::as_returning())
+        .get_result(connection)
+        .await
+        .optional()
+}
+
+/// An account of `user`.
+pub async fn find(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    id: Uuid,
+) -> QueryResult<Option<Account>> {
+    accounts::table
+        .find(id)
+        .filter(accounts::user_id.eq(user))
+        .select(Account::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// The account of a subject at an issuer.
+pub async fn find_by_subject(
+    connection: &mut AsyncPgConnection,
+    issuer: &str,
+    subject: &str,
+) -> QueryResult<Option<Account>> {
+    accounts::table
+        .filter(accounts::issuer.eq(issuer))
+        .filter(accounts::subject.eq(subject))
+        .select(Account::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
+/// Accounts of `user`, newest first, those linked before `before`.
+pub async fn list(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> QueryResult<Vec<Account>> {
+    use accounts::dsl;
+    let mut mine = dsl::accounts
+        .select(Account::as_select())
+        .filter(dsl::user_id.eq(user))
+        .order((dsl::created_at.desc(), dsl::id.desc()))
+        .limit(limit)
+        .into_boxed();
+    if let Some((time, id)) = before {
+        mine =
+            mine.filter(dsl::created_at.lt(time).or(dsl::created_at.eq(time).and(dsl::id.lt(id))));
+    }
+    mine.load(connection).await
+}
+
+/// Accounts of `user` whose last access token is expired at `now`, or is not; those that never had
+/// one count as expired.
+pub async fn list_by_expiry(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    expired: bool,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<Account>> {
+    use accounts::dsl;
+    let fresh = dsl::access_expires_at.is_not_null().and(dsl::access_expires_at.gt(now));
+    dsl::accounts
+        .select(Account::as_select())
+        .filter(dsl::user_id.eq(user))
+        .filter(fresh.assume_not_null().ne(expired))
+        .order(dsl::id)
+        .load(connection)
+        .await
+}
+
+/// Records a token answer; false where the account is gone.
+pub async fn update_tokens(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    tokens: &AccountTokens,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let updated = diesel::update(accounts::table.find(id))
+        .set((tokens, accounts::updated_at.eq(now)))
+        .execute(connection)
+        .await?;
+    Ok(updated == 1)
+}
+
+/// The account's tokens: its grants, which stand in the vault and nowhere else.
+pub async fn list_grants(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Vec<Grant>> {
+    auth_vault::table
+        .filter(auth_vault::account_id.eq(id))
+        .order(auth_vault::id)
+        .select(Grant::as_select())
+        .load(connection)
+        .await
+}
+
+/// Removes an account's id token and deletes its grants, with all ids on them, without a word to
+/// the provider; says how many grants there were.
+pub async fn clear_tokens(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    diesel::sql_query(
+        "WITH cleared AS (
+             UPDATE accounts SET sealed_id_token = NULL, sealing_key_id = NULL,
+                 access_expires_at = NULL, updated_at = $2
+             WHERE id = $1 RETURNING id)
+         DELETE FROM auth_vault WHERE account_id IN (SELECT id FROM cleared)",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(id)
+    .bind::<diesel::sql_types::Timestamptz, _>(now)
+    .execute(connection)
+    .await
+}
+
+/// Unlinks an account; false where `user` has none of that id.
+pub async fn delete(connection: &mut AsyncPgConnection, user: Uuid, id: Uuid) -> QueryResult<bool> {
+    let mine = accounts::table.find(id).filter(accounts::user_id.eq(user));
+    Ok(diesel::delete(mine).execute(connection).await? == 1)
+}
+
+/// Unlinks all accounts of `user`.
+pub async fn delete_by_user(connection: &mut AsyncPgConnection, user: Uuid) -> QueryResult<usize> {
+    diesel::delete(accounts::table.filter(accounts::user_id.eq(user))).execute(connection).await
+}

@@ -1,0 +1,3 @@
+/// Calls that providers still have to hear; clones share everything.
+#[derive(Clone, Default)]
+pub struct Outbox;
