@@ -14,7 +14,7 @@ mod handlers;
 mod housekeeping;
 pub mod import;
 mod keycloak;
-mod metrics;
+pub mod metrics;
 pub mod models;
 pub mod providers;
 mod schema;

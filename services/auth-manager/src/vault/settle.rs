@@ -46,7 +46,7 @@ impl Draws {
             match self.store(lease, presented, &brought).await {
                 Ok(state) => return self.conclude(lease, answer, &brought, state),
                 Err(error) => {
-                    tracing::error!(grant_id = %lease.head.id, %error, "token_not_stored")
+                    tracing::error!(grant_id = %lease.head.id, %error, "token_not_stored");
                 }
             }
             sleep(PAUSE).await;

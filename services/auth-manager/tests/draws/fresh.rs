@@ -1,0 +1,86 @@
+use std::time::Duration;
+
+use auth_manager::vault::Scope;
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+
+use crate::process::draw_as;
+use crate::realm::Rotation;
+use crate::world::World;
+
+#[tokio::test]
+async fn a_thousand_callers_of_three_processes_through_ten_ids_cost_one_call() {
+    let world = World::with(Rotation::Strict, 10).await;
+    let processes = [world.process().await, world.process().await, world.process().await];
+    let callers = (0..1000).map(|caller| {
+        let draw = draw_as(world.user_id, world.ids[caller % 10]);
+        processes[caller % 3].begin(draw)
+    });
+    let callers: Vec<_> = callers.collect();
+    let tokens = join_all(callers).await.into_iter().map(|drawn| drawn.unwrap().unwrap());
+    let tokens: Vec<_> = tokens.map(|drawn| drawn.token.expose().to_owned()).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]));
+    assert_eq!(world.proxy.counts().received, 1);
+    assert_eq!(world.row().await.version, 1);
+}
+
+#[tokio::test]
+async fn a_stored_token_is_served_until_half_a_minute_before_its_end() {
+    let world = World::with(Rotation::Off, 1).await;
+    let process = world.process().await;
+    let first = world.draw(&process).await.unwrap();
+    world.clock.turn(TimeDelta::seconds(265));
+    let again = world.draw(&process).await.unwrap();
+    assert_eq!(again.token.expose(), first.token.expose());
+    world.clock.turn(TimeDelta::seconds(6));
+    let next = world.draw(&process).await.unwrap();
+    assert_ne!(next.token.expose(), first.token.expose());
+    assert_eq!(world.proxy.counts().received, 2);
+    let draws = |labels| process.metric(&format!("auth_manager_draws_total{labels}"));
+    assert_eq!(draws(r#"{cache="hit",outcome="ok"}"#), Some(1));
+    assert_eq!(draws(r#"{cache="miss",outcome="ok"}"#), Some(2));
+}
+
+#[tokio::test]
+async fn a_caller_who_needs_longer_gets_a_newer_one_past_half_the_life() {
+    let world = World::with(Rotation::Off, 1).await;
+    let process = world.process().await;
+    let first = world.draw(&process).await.unwrap();
+    let mut longer = world.request();
+    longer.min_ttl = Duration::from_hours(1);
+    world.clock.turn(TimeDelta::seconds(140));
+    let again = process.draw(longer.clone()).await.unwrap();
+    assert_eq!(again.token.expose(), first.token.expose());
+    world.clock.turn(TimeDelta::seconds(20));
+    let next = process.draw(longer).await.unwrap();
+    assert_ne!(next.token.expose(), first.token.expose());
+}
+
+#[tokio::test]
+async fn a_narrower_scope_has_its_own_token_and_leaves_the_grant_whole() {
+    let world = World::with(Rotation::Strict, 1).await;
+    let process = world.process().await;
+    let whole = world.draw(&process).await.unwrap();
+    let mut narrow = world.request();
+    narrow.scope = Scope::parse("profile openid").unwrap();
+    let narrower = process.draw(narrow.clone()).await.unwrap();
+    assert_ne!(narrower.token.expose(), whole.token.expose());
+    narrow.scope = Scope::parse("openid  profile").unwrap();
+    let again = process.draw(narrow).await.unwrap();
+    assert_eq!(again.token.expose(), narrower.token.expose());
+    assert_eq!(world.proxy.counts().received, 2);
+    world.let_time_pass();
+    assert!(world.draw(&process).await.is_ok());
+    assert!(world.realm.honours(&world.token().await).await);
+}
+
+#[tokio::test]
+async fn a_stored_token_that_does_not_open_is_replaced() {
+    let world = World::with(Rotation::Off, 1).await;
+    let process = world.process().await;
+    let first = world.draw(&process).await.unwrap();
+    world.run("UPDATE drawn_tokens SET sealed_access_token = '\\x00'").await;
+    let next = world.draw(&process).await.unwrap();
+    assert_ne!(next.token.expose(), first.token.expose());
+    assert_eq!(world.draw(&process).await.unwrap().token.expose(), next.token.expose());
+}

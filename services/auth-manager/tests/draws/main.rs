@@ -1,0 +1,15 @@
+//! Draws on a real Keycloak and a real PostgreSQL, by several processes at once, with everything
+//! going wrong between them that can.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+
+mod crashes;
+mod faults;
+mod fresh;
+mod ledger;
+mod permissions;
+mod process;
+mod proxy;
+mod realm;
+mod revoking;
+mod world;

@@ -1,0 +1,106 @@
+//! One process of the service, as far as draws go: a runtime of its own, so that it can be killed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_manager::config::{SCHEMA, Settings};
+use auth_manager::metrics::ServiceMetrics;
+use auth_manager::providers::Providers;
+use auth_manager::vault::{AccessToken, Draw, DrawTools, DrawnBy, Draws, Ledger, Scope};
+use common::clock::Clock;
+use common::http::Problem;
+use common::metrics::Metrics;
+use common::settings::Environment;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use vault_crypto::{Keyring, TokenHasher};
+
+pub(crate) type Drawn = Result<AccessToken, Problem>;
+
+pub(crate) struct Process {
+    pub(crate) draws: Draws,
+    pub(crate) ledger: Ledger,
+    metrics: Metrics,
+    runtime: Option<Runtime>,
+}
+
+pub(crate) fn settings(environment: &[(&str, &str)]) -> Settings {
+    let defaults = [
+        ("AUTH_MANAGER__ENVIRONMENT", "development"),
+        ("AUTH_MANAGER__DATABASE__MAX_CONNECTIONS", "8"),
+        ("AUTH_MANAGER__PROVIDERS__TIMEOUT", "2s"),
+        ("AUTH_MANAGER__PROVIDERS__BREAKER_FAILURES", "1000"),
+        ("AUTH_MANAGER__DRAW__LEASE", "300ms"),
+    ];
+    let environment: Environment = defaults.iter().chain(environment).copied().collect();
+    SCHEMA.load(&environment).unwrap()
+}
+
+impl Process {
+    pub(crate) async fn start(settings: Settings, clock: Clock) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let metrics = Metrics::new("auth-manager");
+        let counted = ServiceMetrics::register(&metrics);
+        let built = runtime.spawn(async move {
+            let pool = settings.database.pool();
+            let providers = &settings.providers;
+            let ledger = Ledger::start(pool.clone(), clock.clone(), &counted);
+            let tools = DrawTools {
+                keyring: Keyring::parse(settings.vault.keys.expose()).unwrap(),
+                hasher: Arc::new(TokenHasher::parse(settings.vault.hash_key.expose()).unwrap()),
+                providers: Providers::start(providers, settings.environment, &clock, &counted)
+                    .unwrap(),
+                ledger: ledger.clone(),
+                metrics: counted,
+                settings: settings.draw,
+                call_timeout: providers.timeout.0,
+                pool,
+                clock,
+            };
+            (Draws::new(tools), ledger)
+        });
+        let (draws, ledger) = built.await.unwrap();
+        Self { draws, ledger, metrics, runtime: Some(runtime) }
+    }
+
+    /// Draws within the process, in the background.
+    pub(crate) fn begin(&self, draw: Draw) -> JoinHandle<Drawn> {
+        let draws = self.draws.clone();
+        let runtime = self.runtime.as_ref().expect("a live process");
+        runtime.spawn(async move { draws.draw(&draw).await })
+    }
+
+    pub(crate) async fn draw(&self, draw: Draw) -> Drawn {
+        self.begin(draw).await.unwrap()
+    }
+
+    /// As `kill -9` does: nothing of it goes on.
+    pub(crate) fn kill(mut self) {
+        self.runtime.take().expect("a live process").shutdown_background();
+    }
+
+    /// The value of a metric's line.
+    pub(crate) fn metric(&self, line: &str) -> Option<u64> {
+        let rendered = self.metrics.render();
+        let line = rendered.lines().find_map(|found| found.strip_prefix(line));
+        line.map(|value| value.trim().parse().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(crate) fn draw_as(user_id: Uuid, id: Uuid) -> Draw {
+    Draw {
+        persistent_token_id: id,
+        scope: Scope::default(),
+        min_ttl: Duration::ZERO,
+        by: DrawnBy::User { user_id, client_id: "login".to_owned() },
+    }
+}
