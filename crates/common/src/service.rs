@@ -4,6 +4,7 @@ mod admin;
 mod run;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct AdminSettings {
 }
 
 type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+/// Writes what a service still holds when its last request has been answered.
+pub type Finish = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Everything that [`Blueprint::listen`] makes a running service of.
 pub struct Blueprint {
@@ -67,6 +70,8 @@ pub struct Blueprint {
     pub cors: Cors,
     /// Cancelled when the service begins to drain; live connections end themselves then.
     pub draining: CancellationToken,
+    /// Waited for at the very end; bounds its own time.
+    pub finish: Option<Finish>,
 }
 
 /// A service that listens.
@@ -78,6 +83,7 @@ pub struct Running {
     public: actix_web::dev::Server,
     admin: actix_web::dev::Server,
     draining: CancellationToken,
+    finish: Option<Finish>,
 }
 
 impl Blueprint {
@@ -94,15 +100,19 @@ impl Blueprint {
     }
 
     /// Opens both ports and starts to serve.
-    pub fn listen(self, http: &HttpSettings, admin: &AdminSettings) -> std::io::Result<Running> {
+    pub fn listen(
+        mut self,
+        http: &HttpSettings,
+        admin: &AdminSettings,
+    ) -> std::io::Result<Running> {
         let public_socket = bind(http.host, http.port)?;
         let admin_socket = bind(admin.host, admin.port)?;
         let (address, admin_address) = (public_socket.local_addr()?, admin_socket.local_addr()?);
         let admin_server =
             admin::serve(admin_socket, self.metrics.clone(), self.readiness.clone())?;
-        let draining = self.draining.clone();
+        let (draining, finish) = (self.draining.clone(), self.finish.take());
         let public = self.serve(public_socket, http)?;
-        Ok(Running { address, admin_address, public, admin: admin_server, draining })
+        Ok(Running { address, admin_address, public, admin: admin_server, draining, finish })
     }
 
     fn serve(
@@ -161,7 +171,7 @@ fn bind(host: IpAddr, port: u16) -> std::io::Result<TcpListener> {
 
 impl Running {
     /// Serves until `stop` is cancelled, then drains: the listener closes, live connections are
-    /// told, requests in flight end.
+    /// told, requests in flight end, and what is still held is written.
     pub async fn run_until(self, stop: CancellationToken) -> std::io::Result<()> {
         let (public, admin) = (self.public.handle(), self.admin.handle());
         let (draining, span) = (self.draining, tracing::Span::current());
@@ -173,6 +183,9 @@ impl Running {
         };
         let servers = async { tokio::try_join!(self.public, self.admin) };
         let (result, ()) = tokio::join!(servers, drain);
+        if let Some(finish) = self.finish {
+            finish.await;
+        }
         result.map(|_| ())
     }
 }

@@ -31,6 +31,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let metrics = Metrics::new("auth-manager");
     let state = state(settings, clock, ServiceMetrics::register(&metrics))?;
     let (pool, draining) = (state.pool.clone(), state.draining.clone());
+    let ledger = state.ledger.clone();
     tokio::spawn(housekeeping::run(state.clone()));
     let readiness = Readiness::default().with("database", move || database::check(pool.clone()));
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
@@ -45,6 +46,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         readiness,
         cors,
         draining,
+        finish: Some(Box::pin(async move { ledger.flush().await })),
     })
 }
 

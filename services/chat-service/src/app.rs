@@ -52,6 +52,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         readiness,
         cors,
         draining,
+        finish: None,
     })
 }
 

@@ -191,6 +191,27 @@ pub async fn update_tokens(
     Ok(updated == 1)
 }
 
+/// Records that an access token was obtained from a grant, for the account that it belongs to.
+pub async fn note_refresh(
+    connection: &mut AsyncPgConnection,
+    grant: Uuid,
+    access_expires_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let of_grant = auth_vault::table
+        .find(grant)
+        .filter(auth_vault::account_id.is_not_null())
+        .select(auth_vault::account_id.assume_not_null());
+    diesel::update(accounts::table.filter(accounts::id.eq_any(of_grant)))
+        .set((
+            accounts::access_expires_at.eq(access_expires_at),
+            accounts::last_refresh_at.eq(now),
+            accounts::updated_at.eq(now),
+        ))
+        .execute(connection)
+        .await
+}
+
 /// The account's tokens: its grants, which stand in the vault and nowhere else.
 pub async fn list_grants(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Vec<Grant>> {
     auth_vault::table

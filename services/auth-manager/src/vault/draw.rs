@@ -15,15 +15,16 @@ use vault_crypto::{Keyring, TokenHasher};
 use super::flights::Flights;
 use super::fresh::{AccessToken, Need};
 use super::ledger::{Ledger, Use};
+use super::permission::{Draw, may_draw, refuse_ended};
 use super::scope::Scope;
 use super::seal::access_token_identity;
 use crate::config::DrawSettings;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::drawn_token::DrawnToken;
-use crate::models::grant::{self, GrantHead, GrantState};
+use crate::models::grant::{self, GrantHead};
 use crate::models::persistent_token;
-use crate::providers::{Providers, ServiceClient};
+use crate::providers::Providers;
 
 /// How soon a caller who waited in vain should come back.
 pub(super) const COME_BACK: Duration = Duration::from_secs(1);
@@ -55,38 +56,6 @@ pub struct DrawTools {
     pub settings: DrawSettings,
     /// How long one call to a provider may take.
     pub call_timeout: Duration,
-}
-
-/// One draw.
-#[derive(Clone, Debug)]
-pub struct Draw {
-    /// By which id.
-    pub persistent_token_id: Uuid,
-    /// The scope asked for.
-    pub scope: Scope,
-    /// How long the access token must live on at least.
-    pub min_ttl: Duration,
-    /// Who asks.
-    pub by: DrawnBy,
-}
-
-/// Who asks for an access token.
-#[derive(Clone, Debug)]
-pub enum DrawnBy {
-    /// A person, through the login client.
-    User {
-        /// Their id.
-        user_id: Uuid,
-        /// That client.
-        client_id: String,
-    },
-    /// A service client that configuration names.
-    Service {
-        /// The provider that it is a client of.
-        provider: String,
-        /// What it may draw on.
-        client: ServiceClient,
-    },
 }
 
 /// How a flight ended; its problem, already logged, is everybody's on it.
@@ -256,35 +225,6 @@ pub(super) fn text(bytes: &[u8]) -> Option<Secret> {
     Some(Secret::from(str::from_utf8(bytes).ok()?.to_owned()))
 }
 
-/// Nothing is given of a grant that is dead or about to be revoked, though it be stored.
-pub(super) fn refuse_ended(head: &GrantHead) -> Result<(), Error> {
-    match head.state() {
-        GrantState::Live | GrantState::OutcomeUnknown => Ok(()),
-        GrantState::Dead | GrantState::Revoking => Err(Error::TokenNotActive),
-    }
-}
-
-/// The grant's own user may; and a service client, within what is configured for it.
-fn may_draw(by: &DrawnBy, head: &GrantHead, scope: &Scope) -> bool {
-    match by {
-        DrawnBy::User { user_id, .. } => *user_id == head.user_id,
-        DrawnBy::Service { provider, client } => {
-            *provider == head.provider
-                && client.consent_clients.contains(&head.client_id)
-                && scope.is_within(client.scopes.iter().map(String::as_str))
-        }
-    }
-}
-
-impl DrawnBy {
-    fn client_id(&self) -> &str {
-        match self {
-            Self::User { client_id, .. } => client_id,
-            Self::Service { client, .. } => &client.client_id,
-        }
-    }
-}
-
 impl Cache {
     const fn as_str(self) -> &'static str {
         match self {
@@ -295,7 +235,3 @@ impl Cache {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "draw_tests.rs"]
-mod tests;

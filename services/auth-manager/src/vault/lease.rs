@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::draw::{COME_BACK, Draws, Flown, refuse_ended};
+use super::draw::{COME_BACK, Draws, Flown};
+use super::permission::refuse_ended;
 use super::refresh::Refreshed;
 use super::scope::Scope;
 use crate::error::Error;

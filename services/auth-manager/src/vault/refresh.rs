@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use common::settings::Secret;
 use diesel_async::AsyncConnection as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::draw::{Draws, text};
+use super::draw::{COME_BACK, Draws, text};
 use super::fresh::AccessToken;
 use super::lease::Lease;
 use super::scope::Scope;
@@ -72,12 +72,14 @@ impl Draws {
             }
             Plan::GiveUp => return self.bury(lease, OUTCOME_UNKNOWN).await,
         }
+        let begun = Instant::now();
         if !self.begin_call(lease).await? {
             self.count_lease("lost");
             self.release(lease, false).await?;
             return Ok(Refreshed::Overtaken);
         }
-        match self.keep_lease(lease.holder, self.call(provider, lease, &token, scope)).await {
+        let call = self.call(provider, lease, &token, scope, begun);
+        match self.keep_lease(lease.holder, call).await {
             Ok(answer) => {
                 let stored = self.store_surely(lease, scope, &token, &answer);
                 self.keep_lease(lease.holder, stored).await
@@ -106,16 +108,22 @@ impl Draws {
         Ok(grant_lease::begin_call(&mut connection, lease.holder, ended).await?)
     }
 
-    /// The row promises when the call will have ended; one that takes longer is given up here.
+    /// The row promises when the call will have ended: one that takes longer is given up here, and
+    /// one that comes late, say from a process that stood still, is not made, since others may
+    /// have presented the token in its place.
     async fn call(
         &self,
         provider: &Provider,
         lease: &Lease,
         token: &Secret,
         scope: &Scope,
+        begun: Instant,
     ) -> Result<TokenAnswer, Fault> {
+        if begun.elapsed() > SLACK {
+            return Err(Fault::Away { sent: false, retry_after: COME_BACK });
+        }
         let call = provider.refresh(&lease.head.client_id, token.expose(), scope.asked());
-        let late = Fault::Away { sent: true, retry_after: SLACK };
+        let late = Fault::Away { sent: true, retry_after: COME_BACK };
         timeout(self.tools.call_timeout + SLACK, call).await.unwrap_or(Err(late))
     }
 

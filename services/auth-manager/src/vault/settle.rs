@@ -16,6 +16,7 @@ use super::refresh::Refreshed;
 use super::scope::Scope;
 use super::seal::{access_token_identity, token_identity};
 use crate::error::Error;
+use crate::models::account;
 use crate::models::drawn_token::{self, DrawnToken};
 use crate::models::grant::{GrantState, TokenType};
 use crate::models::grant_lease::{self, Successor};
@@ -155,7 +156,9 @@ async fn write(
     };
     let drawable = state.as_deref().map(GrantState::of) == Some(GrantState::Live);
     if drawable {
+        let DrawnToken { grant_id, expires_at, .. } = brought.drawn;
         drawn_token::upsert(connection, &brought.drawn).await?;
+        account::note_refresh(connection, grant_id, expires_at, now).await?;
     }
     Ok(state)
 }

@@ -1,7 +1,7 @@
 //! A process dies at each point of a refresh; another one goes on.
 
 use auth_manager::models::grant::GrantState;
-use diesel_async::RunQueryDsl as _;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
 use crate::proxy::Mode;
 use crate::realm::{ROTATIONS, Rotation};
@@ -39,16 +39,21 @@ const HOLD: [&str; 2] = [
          WHEN (NEW.presentations > OLD.presentations) EXECUTE FUNCTION hold()",
 ];
 
+async fn hold_counting(world: &World) -> AsyncPgConnection {
+    for statement in HOLD {
+        world.run(statement).await;
+    }
+    let mut lock = world.database.connect().await;
+    let query = diesel::sql_query("SELECT 1 FROM pg_advisory_lock(77)");
+    query.execute(&mut lock).await.unwrap();
+    lock
+}
+
 #[tokio::test]
 async fn killed_with_the_lease_and_before_the_call_nothing_is_lost() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        for statement in HOLD {
-            world.run(statement).await;
-        }
-        let mut lock = world.database.connect().await;
-        let query = diesel::sql_query("SELECT 1 FROM pg_advisory_lock(77)");
-        query.execute(&mut lock).await.unwrap();
+        let lock = hold_counting(&world).await;
         let process = world.process().await;
         let _drawing = process.begin(world.request());
         world.until_blocked("call_deadline").await;
@@ -140,4 +145,19 @@ async fn a_caller_who_leaves_does_not_break_the_call_off() {
     world.until_row("the successor stored", |row| row.version == 1).await;
     assert!(world.draw(&process).await.is_ok());
     assert_eq!(world.proxy.counts().received, 1);
+}
+
+#[tokio::test]
+async fn a_process_that_stood_still_too_long_does_not_send_the_token_any_more() {
+    let world = World::with(Rotation::Strict, 1).await;
+    let process = world.process().await;
+    let lock = hold_counting(&world).await;
+    let drawing = process.begin(world.request());
+    world.until_blocked_for("call_deadline", "1.1 seconds").await;
+    drop(lock);
+    assert_eq!(drawing.await.unwrap().unwrap_err().code, "provider_unavailable");
+    assert_eq!(world.proxy.counts().received, 0);
+    let row = world.row().await;
+    assert_eq!((row.state(), row.presentations), (GrantState::Live, 0));
+    assert!(world.draw(&process).await.is_ok());
 }

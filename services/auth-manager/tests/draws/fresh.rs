@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use auth_manager::models::account::{self, Account};
 use auth_manager::vault::Scope;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -83,4 +84,18 @@ async fn a_stored_token_that_does_not_open_is_replaced() {
     let next = world.draw(&process).await.unwrap();
     assert_ne!(next.token.expose(), first.token.expose());
     assert_eq!(world.draw(&process).await.unwrap().token.expose(), next.token.expose());
+}
+
+#[tokio::test]
+async fn the_account_says_when_its_access_token_expires() {
+    let world = World::with(Rotation::Off, 1).await;
+    let (process, now) = (world.process().await, world.clock.now());
+    let mut connection = world.database.connect().await;
+    let account = Account::new(world.user_id, "keycloak", "issuer", "subject", now);
+    let account = account::upsert(&mut connection, &account).await.unwrap().unwrap();
+    world.run(&format!("UPDATE auth_vault SET account_id = '{}'", account.id)).await;
+    world.draw(&process).await.unwrap();
+    let noted = account::find(&mut connection, world.user_id, account.id).await.unwrap().unwrap();
+    assert!(noted.access_expires_at.unwrap() > now + TimeDelta::seconds(290));
+    assert!(noted.last_refresh_at.unwrap() >= now);
 }

@@ -129,12 +129,19 @@ impl World {
 
     /// Waits until a statement with `text` in it waits for a lock.
     pub(crate) async fn until_blocked(&self, text: &str) {
+        self.until_blocked_for(text, "0").await;
+    }
+
+    /// Waits until it has waited for so long.
+    pub(crate) async fn until_blocked_for(&self, text: &str, time: &str) {
         let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                     AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'";
+                     AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%' \
+                     AND clock_timestamp() - query_start >= $2::interval";
         let mut connection = self.database.connect().await;
         loop {
             let blocked: Count = diesel::sql_query(query)
                 .bind::<Text, _>(text)
+                .bind::<Text, _>(time)
                 .get_result(&mut connection)
                 .await
                 .unwrap();
