@@ -17,7 +17,8 @@ impl Environment {
         let path = workspace().join(".env");
         if path.exists() {
             // dotenvy's error quotes the line, which may hold a secret.
-            for line in dotenvy::from_path_iter(path).map_err(|_| anyhow!("`.env` can't be read"))?
+            for line in
+                dotenvy::from_path_iter(path).map_err(|_| anyhow!("`.env` can't be read"))?
             {
                 let (name, value) =
                     line.map_err(|_| anyhow!("`.env` has a line that is not KEY=value"))?;

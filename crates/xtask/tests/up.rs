@@ -29,7 +29,7 @@ struct Up {
 }
 
 impl Up {
-    fn start(folder: &Path, ports: &[u16; 4], arguments: &[&str]) -> Self {
+    fn start(folder: &Path, ports: [u16; 4], arguments: &[&str]) -> Self {
         let ports = PORTS.into_iter().zip(ports.map(|port| port.to_string()));
         let mut child = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .arg("up")
@@ -97,7 +97,7 @@ async fn up_runs_everything_ends_it_on_ctrl_c_and_keeps_data_until_told_to_start
     let folder = parent.path().join("a folder ".repeat(12)).join("postgres");
     let ports = free_ports();
 
-    let mut first = Up::start(&folder, &ports, &[]);
+    let mut first = Up::start(&folder, ports, &[]);
     let client = first.running().await;
     client.batch_execute("CREATE TABLE kept (id int)").await.unwrap();
     let busy = Command::new(env!("CARGO_BIN_EXE_xtask"))
@@ -113,12 +113,12 @@ async fn up_runs_everything_ends_it_on_ctrl_c_and_keeps_data_until_told_to_start
     assert!(status.success() && rest.contains("its data is kept"), "{status}: {rest}");
     assert!(ports.into_iter().all(is_free), "a service still listens");
 
-    let mut second = Up::start(&folder, &ports, &[]);
+    let mut second = Up::start(&folder, ports, &[]);
     let client = second.running().await;
     assert!(client.batch_execute("SELECT FROM kept").await.is_ok());
     assert!(second.interrupt().await.0.success());
 
-    let mut third = Up::start(&folder, &ports, &["--fresh"]);
+    let mut third = Up::start(&folder, ports, &["--fresh"]);
     let client = third.running().await;
     assert!(client.batch_execute("SELECT FROM kept").await.is_err());
     assert!(third.interrupt().await.0.success());
@@ -131,17 +131,18 @@ async fn ctrl_c_while_postgresql_starts_leaves_no_process_and_the_next_start_wor
     std::fs::set_permissions(parent.path(), permissions).unwrap();
     let folder = parent.path().join("postgres");
     let ports = free_ports();
-    let mut cut_off = Up::start(&folder, &ports, &[]);
+    let mut cut_off = Up::start(&folder, ports, &[]);
     cut_off.line_with("starting PostgreSQL").await;
     let (status, _) = cut_off.interrupt().await;
     assert!(status.success(), "{status}");
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|process| {
-        std::fs::read_to_string(process.path().join("cmdline")).ok()
-    });
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok());
     let ours = folder.to_str().unwrap();
     let left: Vec<String> = processes.filter(|command| command.contains(ours)).collect();
     assert!(left.is_empty(), "{left:?}");
-    let mut again = Up::start(&folder, &ports, &[]);
+    let mut again = Up::start(&folder, ports, &[]);
     again.line_with("PostgreSQL is ready at ").await;
     assert!(again.interrupt().await.0.success());
 }
