@@ -94,7 +94,12 @@ impl Blueprint {
     }
 
     /// Opens both ports and starts to serve.
-    pub fn listen(self, http: &HttpSettings, admin: &AdminSettings) -> std::io::Result<Running> {
+    pub fn listen(
+        mut self,
+        http: &HttpSettings,
+        admin: &AdminSettings,
+    ) -> std::io::Result<Running> {
+        self.readiness = self.readiness.until(self.draining.clone());
         let public_socket = bind(http.host, http.port)?;
         let admin_socket = bind(admin.host, admin.port)?;
         let (address, admin_address) = (public_socket.local_addr()?, admin_socket.local_addr()?);

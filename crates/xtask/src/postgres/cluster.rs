@@ -47,12 +47,17 @@ impl Cluster {
         if !data.exists() {
             initialise(binaries, owner, folder).await?;
         }
-        let port = ports::free(port)?;
         let log = folder.join("postgres.log");
-        let child = spawn(binaries, owner, folder, port, durability, &log)?;
-        let mut cluster = Self { child, port };
-        cluster.wait_until_ready(&log).await?;
-        Ok(cluster)
+        // Somebody may take a port between our look and PostgreSQL's; then it gets any other.
+        for port in [port, 0] {
+            let port = ports::free(port)?;
+            let child = spawn(binaries, owner, folder, port, durability, &log)?;
+            let mut cluster = Self { child, port };
+            if cluster.wait_until_ready(&data, &log).await? {
+                return Ok(cluster);
+            }
+        }
+        bail!("PostgreSQL got no port:\n{}", tail(&log))
     }
 
     /// Ends what an earlier run that was killed has left running in `folder`; waits for it.
@@ -95,18 +100,33 @@ impl Cluster {
         ended.context("PostgreSQL did not stop in time")?.map(|_| ()).map_err(Into::into)
     }
 
-    async fn wait_until_ready(&mut self, log: &Path) -> Result<()> {
+    /// False where it ended because somebody else has the port.
+    async fn wait_until_ready(&mut self, data: &Path, log: &Path) -> Result<bool> {
         let started = Instant::now();
         while started.elapsed() < START_TIMEOUT {
             if let Some(status) = self.child.try_wait()? {
-                bail!("PostgreSQL ended at its start ({status}):\n{}", tail(log));
+                let log = tail(log);
+                if log.contains("could not bind") {
+                    return Ok(false);
+                }
+                bail!("PostgreSQL ended at its start ({status}):\n{log}");
             }
-            if tokio_postgres::connect(&self.url(), NoTls).await.is_ok() {
-                return Ok(());
+            if self.answers_for(data).await {
+                return Ok(true);
             }
             sleep(LOOK_EVERY).await;
         }
         bail!("PostgreSQL was not ready in time:\n{}", tail(log))
+    }
+
+    /// Whether the server on our port is the one on `data`.
+    async fn answers_for(&self, data: &Path) -> bool {
+        let Ok((client, connection)) = tokio_postgres::connect(&self.url(), NoTls).await else {
+            return false;
+        };
+        tokio::spawn(connection);
+        let row = client.query_one("SHOW data_directory", &[]).await;
+        row.is_ok_and(|row| Path::new(row.get::<_, &str>(0)) == data)
     }
 }
 
