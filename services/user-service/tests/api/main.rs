@@ -11,6 +11,7 @@ mod keysets;
 mod limits;
 mod login;
 mod migrations;
+mod pool;
 mod races;
 mod registration;
 mod sessions;
