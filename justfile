@@ -14,10 +14,6 @@ test *args:
 demo *args:
     cargo xtask demo {{args}}
 
-# Measurements, as a Markdown table
-bench *args:
-    cargo xtask bench {{args}}
-
 # Pending migrations of every service
 migrate:
     cargo run --package latchkey -- migrate run

@@ -10,8 +10,9 @@ use diesel_async::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _};
 use futures_util::StreamExt as _;
-use serde::Deserialize;
-use tokio::time::sleep;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use tokio::time::{sleep, timeout};
 
 use crate::settings::{Period, Secret};
 
@@ -29,10 +30,13 @@ pub struct DatabaseSettings {
     /// `postgres://user:password@host:port/database`.
     pub url: Secret,
     /// Connections in the pool.
+    #[serde(deserialize_with = "crate::settings::positive")]
     pub max_connections: u32,
     /// How long a request waits for a connection.
+    #[serde(deserialize_with = "crate::settings::positive")]
     pub connect_timeout: Period,
     /// How long one statement may run.
+    #[serde(deserialize_with = "statement_timeout")]
     pub statement_timeout: Period,
 }
 
@@ -58,6 +62,16 @@ impl DatabaseSettings {
             .max_size(self.max_connections)
             .connection_timeout(self.connect_timeout.0)
             .build_unchecked(manager)
+    }
+}
+
+/// PostgreSQL counts milliseconds in 31 bits, and takes 0 for no limit.
+fn statement_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Period, D::Error> {
+    let period = Period::deserialize(deserializer)?;
+    if (1..=i32::MAX.unsigned_abs().into()).contains(&period.0.as_millis()) {
+        Ok(period)
+    } else {
+        Err(D::Error::custom("it must be between a millisecond and 24 days"))
     }
 }
 
@@ -99,7 +113,7 @@ pub async fn listen(url: Secret, channel: &'static str, mut on_wake: impl FnMut(
     const LAST_RETRY: Duration = Duration::from_secs(5);
     let mut retry = FIRST_RETRY;
     loop {
-        match AsyncPgConnection::establish(url.expose()).await {
+        match connect_to_listen(&url).await {
             Ok(mut connection) => {
                 // The channel is a literal of the service, never input.
                 if connection.batch_execute(&format!("LISTEN {channel}")).await.is_ok() {
@@ -116,6 +130,29 @@ pub async fn listen(url: Secret, channel: &'static str, mut on_wake: impl FnMut(
     }
 }
 
+/// A connection on which nothing is sent for hours must still be known to live.
+async fn connect_to_listen(url: &Secret) -> Result<AsyncPgConnection, String> {
+    const CONNECT: Duration = Duration::from_secs(5);
+    // tokio-postgres does not quote the URL in its errors.
+    let mut config: tokio_postgres::Config =
+        url.expose().parse().map_err(|error: tokio_postgres::Error| error.to_string())?;
+    config
+        .connect_timeout(CONNECT)
+        .keepalives(true)
+        .keepalives_idle(Duration::from_secs(15))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3);
+    let connect = async {
+        let (client, connection) =
+            config.connect(tokio_postgres::NoTls).await.map_err(|error| error.to_string())?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection)
+            .await
+            .map_err(|error| error.to_string())
+    };
+    // The timeout of its own is for the TCP connection alone.
+    timeout(2 * CONNECT, connect).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+}
+
 /// Hands on notifications until the connection breaks.
 async fn relay(connection: &mut AsyncPgConnection, on_wake: &mut impl FnMut(Wake)) {
     let mut notifications = std::pin::pin!(connection.notifications_stream());
@@ -130,7 +167,11 @@ async fn relay(connection: &mut AsyncPgConnection, on_wake: &mut impl FnMut(Wake
 pub fn is_unavailable(error: &diesel::result::Error) -> bool {
     use diesel::result::{DatabaseErrorKind, Error};
     match error {
-        Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+        // Nothing but a lost connection, or what can't be made a message, fails to be sent.
+        Error::DatabaseError(
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            _,
+        )
         | Error::BrokenTransactionManager => true,
         Error::DatabaseError(_, information) => {
             let message = information.message();

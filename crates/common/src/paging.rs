@@ -85,7 +85,9 @@ impl std::str::FromStr for TimeAndId {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (time, id) = text.split_once('/').ok_or(())?;
-        let time = time.parse().ok().and_then(DateTime::from_timestamp_micros).ok_or(())?;
+        // Nothing of ours is older than 1970, and times before 4713 BC can't be asked for at all.
+        let micros = time.parse().ok().filter(|micros| *micros >= 0).ok_or(())?;
+        let time = DateTime::from_timestamp_micros(micros).ok_or(())?;
         Ok(Self(time, id.parse().map_err(|_| ())?))
     }
 }
@@ -114,6 +116,11 @@ mod tests {
     fn a_cursor_comes_back_as_the_key_and_garbage_is_refused() {
         let query = PageQuery { before: Some(cursor(&42_i64)), limit: None };
         assert_eq!(query.before::<i64>().unwrap(), Some(42));
+        let id = Uuid::from_u128(7);
+        for time in ["-1", "-9223372036854775808", "9223372036854775807", "x"] {
+            let query = PageQuery { before: Some(cursor(&format!("{time}/{id}"))), limit: None };
+            assert!(query.before::<TimeAndId>().is_err(), "{time}");
+        }
         let query = PageQuery { before: Some("!".into()), limit: Some(0) };
         assert!(query.before::<i64>().is_err());
         assert!(query.limit().is_err());

@@ -105,6 +105,7 @@ impl Blueprint {
         http: &HttpSettings,
         admin: &AdminSettings,
     ) -> std::io::Result<Running> {
+        self.readiness = self.readiness.until(self.draining.clone());
         let public_socket = bind(http.host, http.port)?;
         let admin_socket = bind(admin.host, admin.port)?;
         let (address, admin_address) = (public_socket.local_addr()?, admin_socket.local_addr()?);

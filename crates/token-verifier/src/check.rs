@@ -108,7 +108,9 @@ fn is_access_token_type(text: &str) -> bool {
     text.strip_prefix("application/").unwrap_or(&text) == ACCESS_TOKEN_TYPE
 }
 
-fn is_kid(kid: &str) -> bool {
+/// Whether `kid` has the shape of a key id: anything else names no key and need not be looked up.
+#[must_use]
+pub fn is_kid(kid: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     (1..=MAX_KID).contains(&kid.len()) && kid.bytes().all(allowed)
 }

@@ -38,7 +38,7 @@ impl Feed {
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
             // A lost connection must be noticed in time to make another.
-            silence: SILENCE.min(settings.stale_limit.0 / 2),
+            silence: SILENCE.min(settings.stale_limit.0 * 3 / 4),
             last_id: None,
             backoff: Backoff::default(),
         })
@@ -47,8 +47,7 @@ impl Feed {
     pub(crate) async fn follow(mut self, judge: Arc<Judge>) {
         loop {
             let Err(reason) = self.read(&judge).await;
-            judge.metrics.feed_connected.set(0);
-            tracing::warn!(reason, "feed_lost");
+            judge.lose_feed(&reason);
             sleep(self.backoff.pause()).await;
         }
     }

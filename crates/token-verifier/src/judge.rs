@@ -86,6 +86,13 @@ impl Judge {
         self.metrics.feed_last_heard.set(self.clock.now().timestamp());
     }
 
+    /// The feed can't be heard for now.
+    pub(crate) fn lose_feed(&self, reason: &str) {
+        self.standing.lose(reason);
+        self.metrics.feed_connected.set(0);
+        tracing::warn!(reason, "feed_lost");
+    }
+
     /// The feed can't go on from where we were; tombstones stay, they can only refuse too much.
     pub(crate) fn start_over(&self) {
         self.standing.fall_behind();

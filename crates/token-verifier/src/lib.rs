@@ -53,7 +53,7 @@ mod tombstones;
 mod verifier;
 
 pub use bearer::{NoToken, bearer_token};
-pub use check::{Policy, Unverified};
+pub use check::{Policy, Unverified, is_kid};
 pub use extractor::AuthenticatedUser;
 pub use key::{Algorithm, Key, KeyError, public_jwk};
 pub use reason::{Reason, Refusal};

@@ -11,8 +11,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("verifier.issuer", "`iss` of accepted tokens; the issuer's URL where not given"),
     Setting::new("verifier.audience", "`aud` of accepted tokens").default("latchkey"),
     Setting::new("verifier.client_id", "Who we are to the change feed").default("chat-service"),
-    Setting::new("verifier.client_secret", "Our secret at the change feed")
+    Setting::new("verifier.client_secret", "Our secret at the change feed; PEM files need none")
         .secret()
+        .optional()
         .development("development-feed-secret"),
     Setting::new(
         "verifier.public_key_files",
@@ -44,7 +45,7 @@ pub struct VerifierSettings {
     pub audience: String,
     /// Who we are to the change feed.
     pub client_id: String,
-    /// Our secret there; without one we ask unauthenticated.
+    /// Our secret there; needed unless there are PEM files.
     pub client_secret: Option<Secret>,
     /// PEM public keys instead of a URL.
     pub public_key_files: List<String>,
@@ -64,6 +65,9 @@ pub struct VerifierSettings {
 
 /// Leeways above this are refused: the issuer keeps revocations for `exp` and this.
 const LARGEST_LEEWAY: Duration = Duration::from_mins(5);
+
+/// The feed says something every 5 seconds; a limit below twice that would refuse in between.
+const SMALLEST_STALE_LIMIT: Duration = Duration::from_secs(10);
 
 impl VerifierSettings {
     /// The defaults of [`SETTINGS`], for a service that has settings of its own kind.
@@ -95,11 +99,15 @@ impl VerifierSettings {
 
     /// What is wrong, in one line that names the key.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.public_key_files.0.is_empty() && self.client_secret.is_none() {
+            return Err("`verifier.client_secret` is required without `verifier.public_key_files`");
+        }
         if self.leeway.0 > LARGEST_LEEWAY {
             return Err("`verifier.leeway` may be 5 minutes at most");
         }
-        if self.stale_limit.0.is_zero() {
-            return Err("`verifier.stale_limit` must be above zero");
+        if self.stale_limit.0 < SMALLEST_STALE_LIMIT {
+            return Err("`verifier.stale_limit` must be 10 seconds at least: \
+                        the feed may be silent for 5");
         }
         if self.fetch_timeout.0.is_zero() {
             return Err("`verifier.fetch_timeout` must be above zero");
@@ -143,5 +151,17 @@ mod tests {
         assert_eq!(settings.issuer(), "http://issuer.example");
         settings.leeway = Period(Duration::from_secs(301));
         assert!(settings.check().is_err());
+    }
+
+    #[test]
+    fn only_pem_files_make_up_for_a_missing_secret() {
+        let mut settings =
+            VerifierSettings::new("http://issuer.example/", "me", Secret::from(String::new()));
+        settings.client_secret = None;
+        assert!(settings.check().unwrap_err().contains("verifier.client_secret"));
+        settings.public_key_files = List(vec!["key.pem".to_owned()]);
+        assert_eq!(settings.check(), Ok(()));
+        settings.stale_limit = Period(Duration::from_secs(9));
+        assert!(settings.check().unwrap_err().contains("verifier.stale_limit"));
     }
 }

@@ -1,4 +1,4 @@
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -8,52 +8,76 @@ use common::clock::Clock;
 pub(crate) struct Standing {
     clock: Clock,
     stale_limit: Duration,
+    /// Static keys have no feed to be behind of.
+    followed: bool,
     state: RwLock<State>,
 }
 
-enum State {
-    /// Static keys: there is no feed to be behind of.
-    Unfollowed,
-    /// Before the first replay, or after a reset.
-    Behind,
-    /// At the feed's head, then. The wall clock counts too: a monotonic one stands still while
-    /// the machine sleeps.
-    Heard { at: Instant, time: DateTime<Utc> },
+#[derive(Default)]
+struct State {
+    /// False before the first replay, and from a reset to the end of its replay.
+    at_head: bool,
+    /// When the feed, at its head, said something last. The wall clock counts too: a monotonic
+    /// one stands still while the machine sleeps.
+    heard: Option<(Instant, DateTime<Utc>)>,
+    /// Why nobody speaks to us now.
+    lost: Option<String>,
 }
 
 impl Standing {
     pub(crate) fn new(clock: Clock, stale_limit: Duration, followed: bool) -> Self {
-        let state = if followed { State::Behind } else { State::Unfollowed };
-        Self { clock, stale_limit, state: RwLock::new(state) }
+        Self { clock, stale_limit, followed, state: RwLock::default() }
     }
 
     /// The reason, for operators, why nothing can be judged.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
-        let (at, time) = match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
-            State::Unfollowed => return Ok(()),
-            State::Behind => return Err("the change feed has not been replayed yet"),
-            State::Heard { at, time } => (*at, *time),
-        };
-        let by_the_wall = (self.clock.now() - time).to_std().unwrap_or_default();
-        if at.elapsed().max(by_the_wall) <= self.stale_limit {
+        if self.followed && !self.read().at_head {
+            return Err("the change feed has not been replayed yet");
+        }
+        self.check_live()
+    }
+
+    /// The same for what was accepted already, which a reset alone, over in a moment, does not end.
+    pub(crate) fn check_live(&self) -> Result<(), &'static str> {
+        let heard = self.read().heard;
+        let fresh = heard.is_some_and(|(at, time)| {
+            let by_the_wall = (self.clock.now() - time).to_std().unwrap_or_default();
+            at.elapsed().max(by_the_wall) <= self.stale_limit
+        });
+        if fresh || !self.followed {
             Ok(())
         } else {
             Err("the change feed has been silent for longer than the stale limit")
         }
     }
 
+    /// Why the feed is lost, where it is.
+    pub(crate) fn lost(&self) -> Option<String> {
+        self.read().lost.clone()
+    }
+
     /// The feed, at its head, said something.
     pub(crate) fn hear(&self) {
-        self.set(State::Heard { at: Instant::now(), time: self.clock.now() });
+        let heard = Some((Instant::now(), self.clock.now()));
+        *self.write() = State { at_head: true, heard, lost: None };
+    }
+
+    /// The feed can't be heard; what was heard is good for a while.
+    pub(crate) fn lose(&self, reason: &str) {
+        self.write().lost = Some(reason.to_owned());
     }
 
     /// The feed starts over: until it has caught up nothing is known.
     pub(crate) fn fall_behind(&self) {
-        self.set(State::Behind);
+        self.write().at_head = false;
     }
 
-    fn set(&self, state: State) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,5 +102,8 @@ mod tests {
         assert_eq!(standing.check(), Ok(()));
         standing.fall_behind();
         assert!(standing.check().is_err());
+        assert_eq!(standing.check_live(), Ok(()));
+        clock.turn(TimeDelta::hours(2));
+        assert!(standing.check_live().is_err());
     }
 }

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use common::claims::AccessClaims;
 use common::clock::Clock;
 use common::metrics::Metrics;
+use common::readiness::State;
 use moka::sync::Cache;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -44,6 +45,8 @@ pub enum Ended {
     Revoked,
     /// It expired, and the leeway with it.
     Expired,
+    /// The feed has been lost for longer than the stale limit: it may be revoked by now.
+    CannotJudge,
 }
 
 /// Checks access tokens. Clones share everything; what runs in the background ends with the last
@@ -92,17 +95,23 @@ impl Verifier {
         result
     }
 
-    /// Whether tokens can be judged and the keys are there; the reason, for operators, where not.
-    pub fn readiness(&self) -> Result<(), String> {
-        self.judge.standing.check()?;
-        if self.judge.keys.is_loaded() {
-            Ok(())
-        } else {
-            Err("no keys have been fetched yet".to_owned())
+    /// Whether tokens can be judged and the keys are there; degraded while the feed is lost and
+    /// the stale limit not reached. Reasons are for operators.
+    #[must_use]
+    pub fn readiness(&self) -> State {
+        if let Err(reason) = self.judge.standing.check() {
+            return State::NotReady(reason.to_owned());
+        }
+        if !self.judge.keys.is_loaded() {
+            return State::NotReady("no keys have been fetched yet".to_owned());
+        }
+        match self.judge.standing.lost() {
+            Some(reason) => State::Degraded(format!("the change feed is lost: {reason}")),
+            None => State::Ready,
         }
     }
 
-    /// Waits until the token of a live connection is revoked or expires.
+    /// Waits until the token of a live connection is revoked or expires, or nobody can tell.
     pub async fn until_refused(&self, verified: &Verified) -> Ended {
         let judge = &self.judge;
         let mut added = judge.tombstones.watch();
@@ -113,6 +122,9 @@ impl Verifier {
             let left = judge.until_expiry(&verified.claims);
             if left <= TimeDelta::zero() {
                 return Ended::Expired;
+            }
+            if judge.standing.check_live().is_err() {
+                return Ended::CannotJudge;
             }
             let wait = left.to_std().unwrap_or_default().min(LONGEST_WAIT);
             tokio::select! {

@@ -2,10 +2,21 @@
 
 use anyhow::Result;
 
+use crate::environment::Environment;
+use crate::ports::{CHAT, USER};
 use crate::{cargo, needs, run};
 
 /// Plays the story with `latchkey demo`, built where it is not yet.
 pub async fn run_demo(arguments: &[String]) -> Result<()> {
     needs::check().await?;
-    run(cargo(&["run", "--quiet", "--package", "latchkey", "--", "demo"]).args(arguments)).await
+    let environment = Environment::read()?;
+    let mut demo = cargo(&["run", "--package", "latchkey", "--", "demo"]);
+    // Where `up`, which looks at the same ports, has them.
+    for (variable, port) in
+        [("LATCHKEY_USER_SERVICE_URL", USER), ("LATCHKEY_CHAT_SERVICE_URL", CHAT)]
+    {
+        let given = environment.get(variable).map(str::to_owned);
+        demo.env(variable, given.map_or_else(|| port.url(&environment), Ok)?);
+    }
+    run(demo.args(arguments)).await
 }

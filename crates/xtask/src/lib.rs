@@ -1,7 +1,9 @@
 //! Runs, shows and tests Latchkey. Compiled first on a new machine, so it needs nothing that is
 //! not there: no OpenSSL, no services.
 
+mod build;
 pub mod demo;
+pub mod environment;
 mod needs;
 pub mod ports;
 pub mod postgres;
@@ -15,6 +17,7 @@ use std::process::ExitStatus;
 
 use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The workspace's root.
 #[must_use]
@@ -51,14 +54,23 @@ fn show(command: &Command) -> String {
     words.join(" ")
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Ctrl-C and SIGTERM, from its making on: none that comes between two waits is lost.
+struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    fn listen() -> std::io::Result<Self> {
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
     }
-    Ok(())
+
+    /// Waits for either.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

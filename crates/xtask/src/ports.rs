@@ -4,6 +4,8 @@ use std::net::TcpListener;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::environment::Environment;
+
 /// A port that a service will listen on.
 #[derive(Clone, Copy, Debug)]
 pub struct Port {
@@ -17,16 +19,20 @@ pub struct Port {
 
 impl Port {
     /// The port to be used.
-    pub fn number(&self) -> Result<u16> {
-        match std::env::var(self.variable) {
-            Ok(text) => text.parse().with_context(|| format!("{} is not a port", self.variable)),
-            Err(_) => Ok(self.default),
-        }
+    pub fn number(&self, environment: &Environment) -> Result<u16> {
+        environment.get(self.variable).map_or(Ok(self.default), |text| {
+            text.parse().with_context(|| format!("{} is not a port", self.variable))
+        })
+    }
+
+    /// Where the service will be reached.
+    pub fn url(&self, environment: &Environment) -> Result<String> {
+        Ok(format!("http://127.0.0.1:{}", self.number(environment)?))
     }
 
     /// An error in one sentence where somebody else has it.
-    pub fn check(&self) -> Result<()> {
-        let number = self.number()?;
+    pub fn check(&self, environment: &Environment) -> Result<()> {
+        let number = self.number(environment)?;
         if TcpListener::bind(("127.0.0.1", number)).is_err() {
             bail!(
                 "port {number}, which {} wants, is in use; stop what holds it (`ss -ltnp` shows \
@@ -38,6 +44,18 @@ impl Port {
         Ok(())
     }
 }
+
+/// user-service's API.
+pub const USER: Port =
+    Port { service: "user-service", variable: "USER_SERVICE__HTTP__PORT", default: 8080 };
+/// chat-service's API.
+pub const CHAT: Port =
+    Port { service: "chat-service", variable: "CHAT_SERVICE__HTTP__PORT", default: 8081 };
+/// The admin listeners.
+pub const ADMIN: [Port; 2] = [
+    Port { service: "user-service", variable: "USER_SERVICE__ADMIN__PORT", default: 9080 },
+    Port { service: "chat-service", variable: "CHAT_SERVICE__ADMIN__PORT", default: 9081 },
+];
 
 /// A free port, `preferred` if it is.
 pub fn free(preferred: u16) -> Result<u16> {
@@ -56,10 +74,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let default = listener.local_addr().unwrap().port();
         let port = Port { service: "user-service", variable: "NO_SUCH_VARIABLE_IS_SET", default };
-        let error = port.check().unwrap_err().to_string();
+        let environment = Environment::default();
+        let error = port.check(&environment).unwrap_err().to_string();
         assert!(error.contains(&default.to_string()) && error.contains("user-service"), "{error}");
         assert!(error.contains("NO_SUCH_VARIABLE_IS_SET") && !error.contains('\n'), "{error}");
         drop(listener);
-        assert!(port.check().is_ok());
+        assert!(port.check(&environment).is_ok());
     }
 }

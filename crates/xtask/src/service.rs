@@ -1,5 +1,6 @@
 //! A service as a child process: its lines prefixed, its readiness waited for, its end orderly.
 
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -29,12 +30,11 @@ impl Service {
     /// Starts a built service.
     pub(crate) fn start(
         name: &'static str,
+        program: &Path,
         port: u16,
         environment: &[(String, String)],
     ) -> Result<Self> {
-        let folder = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| workspace().join("target"), std::path::PathBuf::from);
-        let mut child = Command::new(folder.join("debug").join(name))
+        let mut child = Command::new(program)
             .envs(environment.iter().cloned())
             .current_dir(workspace())
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@ CREATE TABLE users (
     username text NOT NULL,
     username_key text NOT NULL UNIQUE,
     password_hash text NOT NULL,
+    password_version integer NOT NULL DEFAULT 1,
     display_name text,
     phone_number text,
     email text,
@@ -16,6 +17,7 @@ COMMENT ON COLUMN users.id IS 'The token''s subject and user_id.';
 COMMENT ON COLUMN users.username IS 'As the person chose it: trimmed, NFKC, 3 to 64 characters.';
 COMMENT ON COLUMN users.username_key IS 'Case-folded username; what uniqueness and login go by.';
 COMMENT ON COLUMN users.password_hash IS 'Argon2id in PHC string format, parameters and salt included.';
+COMMENT ON COLUMN users.password_version IS 'Counts the person''s changes of the password; renewing a hash of the same password leaves it. A login is good only while the version that it checked still stands.';
 COMMENT ON COLUMN users.display_name IS 'Name shown to others, if given.';
 COMMENT ON COLUMN users.phone_number IS 'As given; not verified.';
 COMMENT ON COLUMN users.email IS 'As given; not verified.';

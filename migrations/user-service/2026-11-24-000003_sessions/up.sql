@@ -26,6 +26,8 @@ CREATE TABLE auth_sessions (
 );
 CREATE UNIQUE INDEX auth_sessions_one_live_per_device ON auth_sessions (device_id) WHERE ended_at IS NULL;
 CREATE INDEX auth_sessions_live_by_user ON auth_sessions (user_id, created_at) WHERE ended_at IS NULL;
+CREATE INDEX auth_sessions_live_by_expiry ON auth_sessions (expires_at) WHERE ended_at IS NULL;
+CREATE INDEX auth_sessions_ended ON auth_sessions (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX auth_sessions_by_device ON auth_sessions (device_id, created_at);
 CREATE INDEX auth_sessions_by_user ON auth_sessions (user_id);
 CREATE INDEX auth_sessions_by_sealing_key ON auth_sessions (sealing_key_id);
@@ -54,4 +56,4 @@ COMMENT ON COLUMN auth_sessions.recent_rotations IS 'Rotations within the limit'
 COMMENT ON COLUMN auth_sessions.last_access_expires_at IS 'Latest expiry of any access token signed, recorded before it is signed: until then a revocation matters.';
 COMMENT ON COLUMN auth_sessions.expires_at IS 'End of its absolute life.';
 COMMENT ON COLUMN auth_sessions.ended_at IS 'When it ended, if it did.';
-COMMENT ON COLUMN auth_sessions.end_reason IS 'Why: logout, logout_all, login, password_changed, session_removed, replay.';
+COMMENT ON COLUMN auth_sessions.end_reason IS 'Why: logout, logout_all, login, password_changed, session_removed, device_removed, replay, expired, too_many_sessions.';

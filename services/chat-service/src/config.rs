@@ -4,7 +4,7 @@ use common::database::DatabaseSettings;
 use common::http::CorsSettings;
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
 use common::settings::{
-    ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HTTP, Period, Schema, Setting,
+    ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HTTP, Period, Schema, Setting, positive,
 };
 use common::telemetry::LogSettings;
 use serde::Deserialize;
@@ -68,6 +68,7 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct RoomSettings {
     /// How long an invitation is good.
+    #[serde(deserialize_with = "positive")]
     pub invitation_life: Period,
 }
 
@@ -76,12 +77,16 @@ pub struct RoomSettings {
 #[serde(deny_unknown_fields)]
 pub struct LiveSettings {
     /// How often a WebSocket is pinged.
+    #[serde(deserialize_with = "positive")]
     pub ping_interval: Period,
     /// How long a reader may hold up one frame.
+    #[serde(deserialize_with = "positive")]
     pub send_timeout: Period,
     /// How often to look for messages without notification.
+    #[serde(deserialize_with = "positive")]
     pub poll_interval: Period,
     /// Rooms that one WebSocket may subscribe to.
+    #[serde(deserialize_with = "positive")]
     pub max_subscriptions: usize,
 }
 

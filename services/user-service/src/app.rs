@@ -35,6 +35,7 @@ const PUBLIC_PATHS: &[&str] = &[
 
 /// Builds the service; an error is a bad setting.
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
+    settings.check()?;
     let metrics = Metrics::new("user-service");
     let counters = ServiceMetrics::register(&metrics);
     let pool = settings.database.pool();
@@ -63,6 +64,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     };
     let draining = state.draining.clone();
     tokio::spawn(housekeeping::run(state.clone()));
+    tokio::spawn(housekeeping::watch_connections(state.clone()));
     let readiness = Readiness::default()
         .with("database", move || database::check(pool.clone()))
         .with("change_feed", move || {

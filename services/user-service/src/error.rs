@@ -23,9 +23,9 @@ pub enum Error {
     /// Registration is switched off.
     #[error("registration closed")]
     RegistrationClosed,
-    /// Login: any wrong part of it.
-    #[error("invalid credentials")]
-    InvalidCredentials,
+    /// Login or a password check: any wrong part; which one is for log and metric alone.
+    #[error("invalid credentials: {0}")]
+    InvalidCredentials(&'static str),
     /// Refresh: any token that buys nothing.
     #[error("invalid refresh token")]
     InvalidRefreshToken,
@@ -94,7 +94,7 @@ impl Error {
                 "registration_closed",
                 "registration is closed; ask the operator for an account",
             ),
-            Self::InvalidCredentials => Problem::new(
+            Self::InvalidCredentials(_) => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_credentials",
                 "username, password or device proof is wrong",
@@ -120,11 +120,7 @@ impl Error {
                 Problem::unavailable("busy", "too much at once; try again shortly", *after)
             }
             Self::Unauthorized { token_sent } => Problem::unauthorized(*token_sent),
-            Self::InsufficientUserAuthentication => Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "insufficient_user_authentication",
-                "send `current_password`, or log in again first",
-            ),
+            Self::InsufficientUserAuthentication => insufficient_user_authentication(),
             Self::SessionNotFound => {
                 Problem::new(StatusCode::NOT_FOUND, "session_not_found", "you have no such session")
             }
@@ -142,6 +138,17 @@ impl Error {
             Self::Internal(reason) => Problem::internal(reason),
         }
     }
+}
+
+/// RFC 9470, section 3.
+fn insufficient_user_authentication() -> Problem {
+    let mut problem = Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "insufficient_user_authentication",
+        "send `current_password`, or log in again first",
+    );
+    problem.challenge = Some(r#"Bearer error="insufficient_user_authentication""#);
+    problem
 }
 
 impl ResponseError for Error {

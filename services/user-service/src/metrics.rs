@@ -6,7 +6,8 @@ use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec};
 /// The service's metrics; every label has a bounded set of values.
 #[derive(Clone)]
 pub struct ServiceMetrics {
-    /// Logins by `outcome` (`success`, `failure`, `refused`) and `reason`.
+    /// Logins by `outcome` (`success`, `failure`: something in it was wrong, `refused`: not
+    /// judged) and `reason`.
     pub logins: IntCounterVec,
     /// Duration of logins that succeeded.
     pub login_duration: Histogram,
@@ -14,18 +15,23 @@ pub struct ServiceMetrics {
     pub refreshes: IntCounterVec,
     /// Sessions ended by `reason`.
     pub sessions_ended: IntCounterVec,
-    /// Published keys by `state`.
+    /// Published keys by `state`: `waiting`, `active`, `revoked`.
     pub keys: IntGaugeVec,
+    /// Waiting keys.
+    pub pool_waiting: IntGauge,
     /// Waiting keys older than the pool's age.
     pub pool_ready: IntGauge,
     /// Keys handed out by `source`: `aged`, `fresh` (younger than the pool's age), `dry` (made on
     /// the spot).
     pub keys_taken: IntCounterVec,
+    /// Keys that the whole JWKS should hold; one more than `signing.jwks_max_keys` stands for any
+    /// number above it.
+    pub jwks_keys: IntGauge,
     /// Whether the whole JWKS holds every live key (1) or had to be cut (0).
     pub jwks_complete: IntGauge,
     /// Streams of the change feed now open.
     pub feed_streams: IntGauge,
-    /// Seconds between a revocation's commit and its sending, at the 99th percentile and others.
+    /// Seconds between a revocation's writing and its sending.
     pub feed_lag: Histogram,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
@@ -56,6 +62,7 @@ impl ServiceMetrics {
                 &["reason"],
             ),
             keys: metrics.gauges("keys", "Published keys by state", &["state"]),
+            pool_waiting: metrics.gauge("key_pool_waiting", "Keys that wait in the pool"),
             pool_ready: metrics
                 .gauge("key_pool_ready", "Waiting keys published for longer than the pool's age"),
             keys_taken: metrics.counter(
@@ -63,11 +70,12 @@ impl ServiceMetrics {
                 "Keys handed out: aged, fresh (younger than wanted), dry (made on the spot)",
                 &["source"],
             ),
+            jwks_keys: metrics.gauge("jwks_keys", "Keys in the whole JWKS, before any cut"),
             jwks_complete: metrics
                 .gauge("jwks_complete", "1 while the whole JWKS holds every live key"),
             feed_streams: metrics.gauge("feed_streams", "Open streams of the change feed"),
             feed_lag: metrics
-                .histogram("feed_lag_seconds", "Time from wake-up to sending a change"),
+                .histogram("feed_lag_seconds", "Time from a revocation's writing to its sending"),
             database_connections: metrics.gauges(
                 "database_connections",
                 "Connections of the pool by state",

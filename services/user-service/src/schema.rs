@@ -61,6 +61,7 @@ diesel::table! {
         kind -> Text,
         value -> Text,
         until -> Timestamptz,
+        created_at -> Timestamptz,
     }
 }
 
@@ -77,11 +78,13 @@ diesel::table! {
     published_keys (kid) {
         kid -> Text,
         public_jwk -> Jsonb,
+        key_type -> Text,
         state -> Text,
         user_id -> Nullable<Uuid>,
         sealed_key -> Nullable<Bytea>,
         sealing_key_id -> Text,
         published_at -> Timestamptz,
+        activated_at -> Nullable<Timestamptz>,
         until -> Nullable<Timestamptz>,
     }
 }
@@ -103,6 +106,7 @@ diesel::table! {
         username -> Text,
         username_key -> Text,
         password_hash -> Text,
+        password_version -> Integer,
         display_name -> Nullable<Text>,
         phone_number -> Nullable<Text>,
         email -> Nullable<Text>,

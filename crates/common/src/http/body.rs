@@ -124,14 +124,25 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(match web::Query::<T>::from_query(request.query_string()) {
-            Ok(query) => Ok(Self(query.into_inner())),
-            Err(error) => {
-                let message = format!("the query string is not valid: {error}");
-                Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_request", message).into())
-            }
-        })
+        std::future::ready(parse_query(request.query_string()).map(Self).map_err(Error::from))
     }
+}
+
+fn parse_query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    let pairs = form_urlencoded::parse(text.as_bytes());
+    let deserializer = serde_urlencoded::Deserializer::new(pairs);
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let text = error.inner().to_string();
+        let quoted = text.split('`').nth(1).unwrap_or_default();
+        let (field, what) = if text.starts_with("missing field") {
+            (quoted.to_owned(), "is missing")
+        } else if text.starts_with("duplicate field") {
+            (quoted.to_owned(), "is given twice")
+        } else {
+            (error.path().to_string(), "is not valid")
+        };
+        Problem::invalid_field(&field, format!("`{field}` {what}"))
+    })
 }
 
 /// A path parameter; one that does not parse is answered by the handler's own "no such thing".
@@ -194,5 +205,28 @@ mod tests {
         ] {
             assert_eq!(refusal(json), (message.to_owned(), field.map(str::to_owned)), "{json}");
         }
+    }
+
+    #[test]
+    fn queries_name_the_field_too() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "only its shape matters")]
+        struct Page {
+            room: String,
+            limit: Option<i64>,
+        }
+        let refusal = |query: &str| {
+            let problem = parse_query::<Page>(query).unwrap_err();
+            (problem.message.into_owned(), problem.details.unwrap()["field"].clone())
+        };
+        for (query, message, field) in [
+            ("limit=2", "`room` is missing", "room"),
+            ("room=a&limit=secret", "`limit` is not valid", "limit"),
+            ("room=a&limit=1&limit=2", "`limit` is given twice", "limit"),
+            ("room=a&limit=9999999999999999999", "`limit` is not valid", "limit"),
+        ] {
+            assert_eq!(refusal(query), (message.to_owned(), field.into()), "{query}");
+        }
+        assert!(parse_query::<Page>("room=a%20b&limit=3&more=x").is_ok());
     }
 }

@@ -2,7 +2,7 @@ use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::readiness::Readiness;
+use crate::readiness::{Finding, Readiness};
 
 /// The service is alive.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,7 +37,7 @@ pub(crate) async fn health() -> web::Json<Health> {
 #[get("/health/ready")]
 pub(crate) async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
     let findings = readiness.check().await;
-    if findings.iter().all(|finding| finding.reason.is_none()) {
+    if findings.iter().all(Finding::serves) {
         HttpResponse::Ok().json(Ready { status: "ready" })
     } else {
         HttpResponse::ServiceUnavailable().json(Ready { status: "not_ready" })

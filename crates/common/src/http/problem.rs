@@ -162,7 +162,8 @@ impl ResponseError for Problem {
         self.status
     }
 
-    /// The body is left to the context middleware, which knows operation and request id.
+    /// The context middleware, which knows operation and request id, puts its own body in the
+    /// place of this one; an app without it has this.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         if let Some(after) = self.retry_after {
@@ -172,8 +173,13 @@ impl ResponseError for Problem {
         if let Some(challenge) = self.challenge {
             response.insert_header((WWW_AUTHENTICATE, challenge));
         }
-        let response = response.finish();
-        let mut response = response;
+        let mut response = response.json(ErrorBody {
+            error: self.message.clone().into_owned(),
+            code: self.code.to_owned(),
+            details: self.details.clone(),
+            operation: "unknown".to_owned(),
+            request_id: "unknown".to_owned(),
+        });
         response.extensions_mut().insert(self.clone());
         response
     }

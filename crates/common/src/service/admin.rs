@@ -7,7 +7,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::json;
 
 use crate::metrics::Metrics;
-use crate::readiness::Readiness;
+use crate::readiness::{Finding, Readiness};
 
 pub(super) fn serve(
     socket: TcpListener,
@@ -37,8 +37,13 @@ async fn live() -> HttpResponse {
 /// Each dependency with its state and how long it took to say so.
 async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
     let findings = readiness.check().await;
-    let all = findings.iter().all(|finding| finding.reason.is_none());
+    let all = findings.iter().all(Finding::serves);
     let mut response = if all { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    let status = if all { "ready" } else { "not_ready" };
+    let healthy = findings.iter().all(|finding| finding.reason.is_none());
+    let status = match (all, healthy) {
+        (true, true) => "ready",
+        (true, false) => "degraded",
+        (false, _) => "not_ready",
+    };
     response.json(json!({ "status": status, "dependencies": findings }))
 }

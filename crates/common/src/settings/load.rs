@@ -129,20 +129,20 @@ impl Schema {
                         self.variable(key)
                     )));
                 }
-                // Arrays of the TOML file stay as they are.
-                if file.get_array(key).is_ok() { None } else { Some(value) }
+                Some(value)
             }
+            // Arrays of the TOML file, which are no text, stay as they are.
             (None, None) if file.get_array(key).is_ok() => None,
             (None, None) => match (setting.default, setting.development) {
                 (Some(default), _) => Some(default.to_owned()),
                 (None, Some(value)) if development => Some(value.to_owned()),
-                (None, Some(_)) => {
+                (None, Some(_)) if !setting.optional => {
                     return Err(SettingsError(format!(
                         "`{key}` is required; set {}",
                         self.variable(key)
                     )));
                 }
-                (None, None) => None,
+                (None, _) => None,
             },
         };
         match value {

@@ -33,6 +33,7 @@ struct Http {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Token {
+    #[serde(deserialize_with = "crate::settings::positive")]
     life: Period,
     key: Secret,
 }
@@ -75,6 +76,14 @@ fn a_value_of_the_wrong_type_names_its_variable() {
 }
 
 #[test]
+fn a_value_that_would_stop_the_service_later_stops_it_at_its_start() {
+    for value in ["0", "0s", "101000y", "1000000000000"] {
+        let error = load(&[KEY, ("TEST_SERVICE__TOKEN__LIFE", value)]).unwrap_err();
+        assert!(error.contains("TEST_SERVICE__TOKEN__LIFE") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
 fn a_development_secret_serves_only_development() {
     assert!(load(&[]).unwrap_err().contains("`token.key` is required"));
     let settings = load(&[("TEST_SERVICE__ENVIRONMENT", "development")]).unwrap();
@@ -101,6 +110,10 @@ fn a_toml_file_is_read_under_the_environment_and_its_unknown_keys_are_refused() 
     let settings = load(&[file, ("TEST_SERVICE__TOKEN__LIFE", "1m")]).unwrap();
     assert_eq!((settings.http.port, settings.token.life.as_secs()), (7, 60));
     assert_eq!(settings.http.origins.0, ["x"]);
+    let settings = load(&[file, ("TEST_SERVICE__HTTP__ORIGINS", "y,z")]).unwrap();
+    assert_eq!(settings.http.origins.0, ["y", "z"]);
+    let settings = load(&[file, ("FRONTEND_ORIGINS", "w")]).unwrap();
+    assert_eq!(settings.http.origins.0, ["w"]);
     fs::write(&path, "[http]\nprot = 7\n").unwrap();
     assert!(load(&[file, KEY]).unwrap_err().contains("`http.prot` is no setting"));
     fs::remove_file(path).unwrap();

@@ -3,13 +3,15 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer};
 
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
+
 /// A span of time: `10s`, `15m`, `2h`, `30d`, or a bare number of seconds as older deployments
-/// wrote it.
+/// wrote it; a hundred years at most, so that adding it to a time can't fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub Duration);
 
 impl Period {
-    /// For arithmetic with times; spans beyond some millions of years are cut there.
+    /// For arithmetic with times.
     #[must_use]
     pub fn as_delta(self) -> TimeDelta {
         TimeDelta::from_std(self.0).unwrap_or(TimeDelta::MAX)
@@ -41,6 +43,9 @@ impl<'de> Deserialize<'de> for Period {
                 })?,
             },
         };
+        if duration > LONGEST {
+            return Err(serde::de::Error::custom("a span of time may be a hundred years at most"));
+        }
         Ok(Self(duration))
     }
 }

@@ -8,6 +8,7 @@ pub struct Setting {
     pub(super) development: Option<&'static str>,
     pub(super) alias: Option<&'static str>,
     pub(super) secret: bool,
+    pub(super) optional: bool,
     pub(super) help: &'static str,
 }
 
@@ -15,7 +16,15 @@ impl Setting {
     /// `key` is dotted (`http.port`); `help` is a sentence for the README's table.
     #[must_use]
     pub const fn new(key: &'static str, help: &'static str) -> Self {
-        Self { key, default: None, development: None, alias: None, secret: false, help }
+        Self {
+            key,
+            default: None,
+            development: None,
+            alias: None,
+            secret: false,
+            optional: false,
+            help,
+        }
     }
 
     /// The value where none is given.
@@ -30,6 +39,13 @@ impl Setting {
     #[must_use]
     pub const fn development(mut self, value: &'static str) -> Self {
         self.development = Some(value);
+        self
+    }
+
+    /// Outside development it may be missing, where something else stands in for it.
+    #[must_use]
+    pub const fn optional(mut self) -> Self {
+        self.optional = true;
         self
     }
 
@@ -82,8 +98,8 @@ impl Schema {
         for setting in self.settings() {
             let default = match (setting.default, setting.development) {
                 (Some(value), _) => format!("`{value}`"),
-                (None, Some(_)) => "required outside development".to_owned(),
-                (None, None) => String::new(),
+                (None, Some(_)) if !setting.optional => "required outside development".to_owned(),
+                (None, _) => String::new(),
             };
             let alias =
                 setting.alias.map_or_else(String::new, |name| format!(" Older name: `{name}`."));

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use common::clock::Clock;
 use common::metrics::Metrics;
+use common::readiness::State;
 use common::settings::{List, Period, Secret};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -121,7 +122,7 @@ async fn pem_files_serve_without_network() {
         VerifierSettings::new("http://issuer.example", "c", Secret::from(String::new()));
     settings.public_key_files = List(vec![path.display().to_string()]);
     let verifier = Verifier::start(&settings, Clock::default(), &Metrics::new("test")).unwrap();
-    assert_eq!(verifier.readiness(), Ok(()));
+    assert_eq!(verifier.readiness(), State::Ready);
     let key = Key::from_pem(&PAIR.to_pem_public_key()).unwrap();
     let good = token("http://issuer.example", key.kid(), "j");
     assert_eq!(verifier.verify(&good).await.unwrap().kid, key.kid());

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::clock::Clock;
 use common::metrics::Metrics;
+use common::readiness::State;
 use common::settings::Secret;
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jws::{JwsSigner as _, RS256};
@@ -68,7 +69,7 @@ impl Subject {
     }
 
     pub async fn ready(self) -> Self {
-        until("the verifier is ready", || self.verifier.readiness().is_ok()).await;
+        until("the verifier is ready", || self.verifier.readiness() == State::Ready).await;
         self
     }
 
@@ -92,9 +93,9 @@ impl Subject {
     }
 }
 
-/// Waits until `condition` holds, 10 seconds at most.
+/// Waits until `condition` holds, 20 seconds at most.
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..2000 {
         if condition() {
             return;
         }

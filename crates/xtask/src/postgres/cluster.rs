@@ -3,7 +3,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
@@ -42,16 +42,47 @@ impl Cluster {
     ) -> Result<Self> {
         let data = folder.join("data");
         owner.make_folder(folder)?;
-        if !data.join("PG_VERSION").exists() {
-            initialise(binaries, owner, &data).await?;
+        let leftover = folder.to_path_buf();
+        tokio::task::spawn_blocking(move || Self::end_leftover(&leftover)).await??;
+        if !data.exists() {
+            initialise(binaries, owner, folder).await?;
         }
-        stop_leftover(&data).await?;
-        let port = ports::free(port)?;
         let log = folder.join("postgres.log");
-        let child = spawn(binaries, owner, folder, port, durability, &log)?;
-        let mut cluster = Self { child, port };
-        cluster.wait_until_ready(&log).await?;
-        Ok(cluster)
+        // Somebody may take a port between our look and PostgreSQL's; then it gets any other.
+        for port in [port, 0] {
+            let port = ports::free(port)?;
+            let child = spawn(binaries, owner, folder, port, durability, &log)?;
+            let mut cluster = Self { child, port };
+            if cluster.wait_until_ready(&data, &log).await? {
+                return Ok(cluster);
+            }
+        }
+        bail!("PostgreSQL got no port:\n{}", tail(&log))
+    }
+
+    /// Ends what an earlier run that was killed has left running in `folder`; waits for it.
+    pub fn end_leftover(folder: &Path) -> Result<()> {
+        let data = folder.join("data");
+        let Some(pid) = running(&data) else { return Ok(()) };
+        signal(pid, Signal::SIGINT)?;
+        let started = Instant::now();
+        while running(&data).is_some() {
+            if started.elapsed() > STOP_TIMEOUT {
+                bail!("an earlier PostgreSQL (process {pid}) on {} does not stop", data.display());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Throws the data in `folder` away, and first the server that may still run on it.
+    pub fn remove(folder: &Path) -> Result<()> {
+        Self::end_leftover(folder)?;
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)
+                .with_context(|| format!("{} can't be removed", folder.display()))?;
+        }
+        Ok(())
     }
 
     /// The URL of its maintenance database.
@@ -69,18 +100,33 @@ impl Cluster {
         ended.context("PostgreSQL did not stop in time")?.map(|_| ()).map_err(Into::into)
     }
 
-    async fn wait_until_ready(&mut self, log: &Path) -> Result<()> {
+    /// False where it ended because somebody else has the port.
+    async fn wait_until_ready(&mut self, data: &Path, log: &Path) -> Result<bool> {
         let started = Instant::now();
         while started.elapsed() < START_TIMEOUT {
             if let Some(status) = self.child.try_wait()? {
-                bail!("PostgreSQL ended at its start ({status}):\n{}", tail(log));
+                let log = tail(log);
+                if log.contains("could not bind") {
+                    return Ok(false);
+                }
+                bail!("PostgreSQL ended at its start ({status}):\n{log}");
             }
-            if tokio_postgres::connect(&self.url(), NoTls).await.is_ok() {
-                return Ok(());
+            if self.answers_for(data).await {
+                return Ok(true);
             }
             sleep(LOOK_EVERY).await;
         }
         bail!("PostgreSQL was not ready in time:\n{}", tail(log))
+    }
+
+    /// Whether the server on our port is the one on `data`.
+    async fn answers_for(&self, data: &Path) -> bool {
+        let Ok((client, connection)) = tokio_postgres::connect(&self.url(), NoTls).await else {
+            return false;
+        };
+        tokio::spawn(connection);
+        let row = client.query_one("SHOW data_directory", &[]).await;
+        row.is_ok_and(|row| Path::new(row.get::<_, &str>(0)) == data)
     }
 }
 
@@ -93,19 +139,41 @@ impl Drop for Cluster {
     }
 }
 
-async fn initialise(binaries: &Binaries, owner: &Owner, data: &Path) -> Result<()> {
-    let output = owner
+/// Makes the cluster beside its place and moves it there once complete, so that a run that is cut
+/// off leaves nothing that the next one would take for a cluster.
+async fn initialise(binaries: &Binaries, owner: &Owner, folder: &Path) -> Result<()> {
+    let unfinished = folder.join("data.new");
+    if unfinished.exists() {
+        std::fs::remove_dir_all(&unfinished)?;
+    }
+    let child = owner
         .command(&binaries.path("initdb"))
         .arg("--pgdata")
-        .arg(data)
+        .arg(&unfinished)
         .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
-        .output()
-        .await
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
         .context("initdb can't be started")?;
+    let mut group = Group(child.id());
+    let output = child.wait_with_output().await?;
+    group.0 = None;
     if !output.status.success() {
         bail!("initdb failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(())
+    std::fs::rename(&unfinished, folder.join("data")).context("the new cluster can't be moved")
+}
+
+/// Ends a command that leads a process group, and what it started, if we stop waiting for it.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0.and_then(|pid| pid.try_into().ok()) {
+            let _gone_already = killpg(Pid::from_raw(leader), Signal::SIGTERM);
+        }
+    }
 }
 
 fn spawn(
@@ -118,9 +186,14 @@ fn spawn(
 ) -> Result<Child> {
     let mut command = owner.command(&binaries.path("postgres"));
     command.arg("-D").arg(folder.join("data"));
-    let sockets = format!("unix_socket_directories={}", folder.display());
     let port = format!("port={port}");
-    let mut settings = vec!["listen_addresses=127.0.0.1", &sockets, &port, "max_connections=300"];
+    // No socket file: a path may be longer than the kernel takes, or have a comma in it.
+    let mut settings = vec![
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        &port,
+        "max_connections=300",
+    ];
     if durability == Durability::ThrownAway {
         settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
     }
@@ -130,20 +203,6 @@ fn spawn(
     let out = std::fs::File::create(log).with_context(|| format!("{}", log.display()))?;
     command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
     command.spawn().context("postgres can't be started")
-}
-
-/// Ends what an earlier run that was killed has left running on this data.
-async fn stop_leftover(data: &Path) -> Result<()> {
-    let Some(pid) = running(data) else { return Ok(()) };
-    signal(pid, Signal::SIGINT)?;
-    let started = Instant::now();
-    while running(data).is_some() {
-        if started.elapsed() > STOP_TIMEOUT {
-            bail!("an earlier PostgreSQL (process {pid}) on {} does not stop", data.display());
-        }
-        sleep(LOOK_EVERY).await;
-    }
-    Ok(())
 }
 
 /// The process that its own file names, if it still is a PostgreSQL.

@@ -59,6 +59,7 @@ impl From<Ended> for End {
         match ended {
             Ended::Revoked => Self::Revoked,
             Ended::Expired => Self::Expired,
+            Ended::CannotJudge => Self::Unavailable,
         }
     }
 }

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use common::clock::Clock;
 use common::database::{self, Pool, Wake};
 use common::settings::Secret;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::timeout;
 
 use super::position::Position;
 use super::stream::render;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
-use crate::models::key_change::{self, KeyChange};
+use crate::models::key_change::{self, FeedState, KeyChange};
 
 /// How often the table is read when no notification comes.
 const POLL: Duration = Duration::from_secs(1);
@@ -38,12 +38,15 @@ struct Inner {
     events: broadcast::Sender<Bytes>,
     wake: Arc<Notify>,
     read_at: Mutex<Option<Instant>>,
+    /// The database's life that events are read from; none before the first reading.
+    epoch: watch::Sender<Option<String>>,
 }
 
 /// How far the hub has come.
 struct Progress {
-    position: Position,
-    /// Changes beyond the position that have been sent.
+    /// Everything that a reading in this state shows has been sent.
+    seen: FeedState,
+    /// Changes sent although it does not show them: they were committed while it was read.
     sent: BTreeSet<(i64, i64)>,
 }
 
@@ -64,6 +67,7 @@ impl Hub {
             events: broadcast::channel(BACKLOG).0,
             wake: Arc::clone(&wake),
             read_at: Mutex::new(None),
+            epoch: watch::channel(None).0,
         });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
@@ -76,6 +80,12 @@ impl Hub {
     /// Events from now on, rendered.
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Bytes> {
         self.inner.events.subscribe()
+    }
+
+    /// The database's life that events are read from: none before the first reading, another when
+    /// the database was replaced.
+    pub(super) fn epoch(&self) -> watch::Receiver<Option<String>> {
+        self.inner.epoch.subscribe()
     }
 
     /// Whether changes committed by now would have been seen, give or take a few seconds.
@@ -95,14 +105,10 @@ async fn run(hub: Weak<Inner>, wake: Arc<Notify>) {
     let mut progress = None;
     loop {
         let Some(inner) = hub.upgrade() else { return };
-        let woken = Instant::now();
         match inner.read(&mut progress).await {
-            Ok(sent) => {
+            Ok(()) => {
                 *inner.read_at.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(Instant::now());
-                if sent > 0 {
-                    inner.metrics.feed_lag.observe(woken.elapsed().as_secs_f64());
-                }
             }
             Err(error) => tracing::warn!(%error, "feed_not_read"),
         }
@@ -113,36 +119,35 @@ async fn run(hub: Weak<Inner>, wake: Arc<Notify>) {
 }
 
 impl Inner {
-    /// Reads what is new and sends it; answers how much.
-    async fn read(&self, progress: &mut Option<Progress>) -> Result<usize, Error> {
+    /// Reads what is new and sends it.
+    async fn read(&self, progress: &mut Option<Progress>) -> Result<(), Error> {
         let mut connection = self.pool.get().await?;
         let state = key_change::state(&mut connection).await?;
-        let Some(known) = progress.as_mut().filter(|known| known.position.is_of(&state)) else {
+        let Some(known) = progress.as_mut().filter(|known| known.seen.epoch == state.epoch) else {
             // A first reading, or another database behind the same name: streams replay anew.
-            *progress =
-                Some(Progress { position: Position::horizon(&state), sent: BTreeSet::new() });
-            return Ok(0);
+            self.epoch.send_replace(Some(state.epoch.clone()));
+            *progress = Some(Progress { seen: state, sent: BTreeSet::new() });
+            return Ok(());
         };
-        let mut cursor = known.position.key();
-        let mut count = 0;
+        let mut cursor = (0, 0);
         loop {
+            let now = self.clock.now();
             let page =
-                key_change::list_after(&mut connection, cursor, self.clock.now(), PAGE).await?;
-            for change in &page {
-                let key = (change.transaction_id, change.id);
-                cursor = key;
-                if known.sent.insert(key) {
-                    count += 1;
+                key_change::list_unseen(&mut connection, &known.seen, cursor, now, PAGE).await?;
+            for (change, age) in &page {
+                cursor = (change.transaction_id, change.id);
+                if known.sent.insert(cursor) {
                     self.send(change, &Position::after(change, &state));
+                    self.metrics.feed_lag.observe(age.max(0.0));
                 }
             }
             if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
                 break;
             }
         }
-        known.position = Position::horizon(&state);
-        known.sent = known.sent.split_off(&(state.horizon, 0));
-        Ok(count)
+        known.sent.retain(|(transaction, _)| !state.shows(*transaction));
+        known.seen = state;
+        Ok(())
     }
 
     fn send(&self, change: &KeyChange, position: &Position) {

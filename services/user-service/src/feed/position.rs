@@ -48,11 +48,6 @@ impl Position {
         known.then_some(position)
     }
 
-    /// Whether it was taken in the same life of the same database.
-    pub(super) fn is_of(&self, state: &FeedState) -> bool {
-        self.epoch == state.epoch
-    }
-
     pub(super) fn key(&self) -> (i64, i64) {
         (self.transaction, self.id)
     }
@@ -71,7 +66,7 @@ mod tests {
     use super::*;
 
     fn state() -> FeedState {
-        FeedState { epoch: "ab".into(), horizon: 100, next: 120 }
+        FeedState { epoch: "ab".into(), horizon: 100, next: 120, running: vec![100] }
     }
 
     fn change(transaction_id: i64) -> KeyChange {

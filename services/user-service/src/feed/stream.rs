@@ -6,8 +6,8 @@ use common::database::Pool;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde_json::json;
-use tokio::sync::broadcast;
 use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clients::Slot;
@@ -68,14 +68,24 @@ pub fn open(
 async fn serve(source: &Source, sender: &Sender<Bytes>, last_id: Option<&str>) -> Result<(), Gone> {
     // Subscribed before the replay reads: what is committed in between comes twice, never not.
     let mut live = source.hub.subscribe();
+    let mut epochs = source.hub.epoch();
     send(sender, COMMENT).await?;
-    if let Err(error) = replay(source, sender, last_id).await? {
-        tracing::warn!(%error, "feed_replay_failed");
-        return Err(Gone);
+    // The hub's first reading sends nothing: what it skips must be there for the replay to see.
+    let epoch = epochs.wait_for(Option::is_some).await.map_err(|_| Gone)?.clone();
+    match replay(source, sender, last_id).await? {
+        Ok(replayed) if Some(&replayed) == epoch.as_ref() => {}
+        // The database was replaced before the hub has noticed.
+        Ok(_) => return Err(Gone),
+        Err(error) => {
+            tracing::warn!(%error, "feed_replay_failed");
+            return Err(Gone);
+        }
     }
     let mut comments = tokio::time::interval(COMMENT_EVERY);
     loop {
         tokio::select! {
+            // Another database has other transactions: readers come back and replay anew.
+            () = replaced(&mut epochs, epoch.as_deref()) => return Err(Gone),
             event = live.recv() => match event {
                 Ok(event) => send(sender, event).await?,
                 Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => {
@@ -91,12 +101,18 @@ async fn serve(source: &Source, sender: &Sender<Bytes>, last_id: Option<&str>) -
     }
 }
 
-/// Sends what the reader has missed, page by page, then `caught_up`.
+/// Waits until the hub reads from another life of the database than `epoch`, or is no more.
+async fn replaced(epochs: &mut watch::Receiver<Option<String>>, epoch: Option<&str>) {
+    let _ = epochs.wait_for(|now| now.as_deref() != epoch).await;
+}
+
+/// Sends what the reader has missed, page by page, then `caught_up`; answers the epoch that it was
+/// read in.
 async fn replay(
     source: &Source,
     sender: &Sender<Bytes>,
     last_id: Option<&str>,
-) -> Result<Result<(), Error>, Gone> {
+) -> Result<Result<String, Error>, Gone> {
     let state = match read_state(source).await {
         Ok(state) => state,
         Err(error) => return Ok(Err(error)),
@@ -121,7 +137,7 @@ async fn replay(
     }
     let caught_up = format!("id: {}\nevent: caught_up\ndata: {{}}\n\n", Position::horizon(&state));
     send(sender, caught_up.into()).await?;
-    Ok(Ok(()))
+    Ok(Ok(state.epoch))
 }
 
 async fn read_state(source: &Source) -> Result<key_change::FeedState, Error> {

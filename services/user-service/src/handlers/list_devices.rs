@@ -31,6 +31,7 @@ pub(crate) struct DeviceView {
     (status = 200, description = "A page of devices", body = Page<DeviceView>),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
 #[get("/api/auth/devices")]
 pub(crate) async fn list_devices(

@@ -34,6 +34,7 @@ pub(crate) struct SessionView {
     (status = 200, description = "A page of sessions", body = Page<SessionView>),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
 #[get("/api/auth/sessions")]
 pub(crate) async fn list_sessions(

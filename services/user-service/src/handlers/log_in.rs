@@ -2,6 +2,8 @@ use actix_web::post;
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use common::http::{Body, ErrorBody};
+use diesel::result::DatabaseErrorKind;
+use diesel::result::Error::DatabaseError;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
@@ -11,11 +13,12 @@ use super::{Tokens, check_text};
 use crate::devices::{self, LoginProof, TIMESTAMP_WINDOW};
 use crate::error::Error;
 use crate::limits::Limit;
+use crate::models::auth_session::AuthSession;
 use crate::models::device::{self, Device};
 use crate::models::user::{self, User, UserView};
 use crate::models::{device_nonce, password_parameters};
 use crate::passwords::{Admission, Password, Username};
-use crate::sessions::{self, Caller, Login};
+use crate::sessions::{self, Caller, Login, TokenPair};
 use crate::state::State;
 
 /// A sign-in on a registered device.
@@ -37,6 +40,9 @@ pub(crate) struct LogIn {
     device_signature: String,
     /// What the device says of itself now.
     device_info: Option<String>,
+    /// Taken and ignored: the server knows.
+    #[expect(dead_code, reason = "its form is checked, its value is not used")]
+    ip_address: Option<String>,
 }
 
 /// The first tokens of a session.
@@ -56,8 +62,8 @@ pub(crate) struct LoggedIn {
     (status = 200, description = "A session, its first tokens, and the user", body = LoggedIn),
     (status = 400, description = "`invalid_request`: a field is missing or of the wrong type", body = ErrorBody),
     (status = 401, description = "`invalid_credentials`: any wrong part", body = ErrorBody),
-    (status = 429, description = "`rate_limited`, by address", body = ErrorBody),
-    (status = 503, description = "`busy`: the nonce is still good; or `database_unavailable`", body = ErrorBody),
+    (status = 429, description = "`rate_limited`, by address and by device: the nonce is still good", body = ErrorBody),
+    (status = 503, description = "`busy`: the nonce is still good; `database_unavailable`: it may be burned", body = ErrorBody),
 ))]
 #[post("/api/auth/login")]
 pub(crate) async fn log_in(
@@ -67,7 +73,6 @@ pub(crate) async fn log_in(
 ) -> Result<web::Json<LoggedIn>, Error> {
     let started = Instant::now();
     check_text("device_info", request.device_info.as_deref(), 1024)?;
-    state.limiter.check(Limit::Login, caller.address.limit_key()).await?;
     match attempt(&state, &request, caller).await {
         Ok(logged_in) => {
             count(&state, "success", "");
@@ -79,10 +84,10 @@ pub(crate) async fn log_in(
             tracing::info!(reason, "login_failed");
             // One answer at one time, whatever was wrong and whatever it cost.
             sleep_until(started + state.hasher.floor()).await;
-            Err(Error::InvalidCredentials)
+            Err(Error::InvalidCredentials(reason))
         }
         Err(Refused::With(error)) => {
-            count(&state, "refused", "");
+            count(&state, "refused", refusal(&error));
             Err(error)
         }
     }
@@ -99,28 +104,44 @@ enum Refused {
 impl<E: Into<Error>> From<E> for Refused {
     fn from(error: E) -> Self {
         match error.into() {
-            // The device went or changed hands while the password was checked.
-            Error::InvalidCredentials => Self::Because("device"),
+            // Device or password changed while the password was checked.
+            Error::InvalidCredentials(reason) => Self::Because(reason),
             error => Self::With(error),
         }
     }
 }
 
+/// Why a login was not judged, as a bounded label.
+fn refusal(error: &Error) -> &'static str {
+    match error {
+        Error::RateLimited(_) => "rate_limited",
+        Error::Busy(_) => "busy",
+        Error::Database(_) | Error::Pool(_) => "database",
+        _ => "internal",
+    }
+}
+
 async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<LoggedIn, Refused> {
+    state.limiter.check(Limit::Login, caller.address.limit_key().into()).await?;
     let device = find_device(state, &request.device_id).await?;
     let signed_at = check_proof(state, request, &device)?;
     let user = find_user(state, &request.username).await?;
     let known_device = user.is_some() && device.user_id == user.as_ref().map(|user| user.id);
-    // A full queue leaves the nonce fresh.
+    // Limits and a full queue leave the nonce fresh.
+    state.limiter.check(Limit::DeviceLogin, device.id.into()).await?;
     let admission = state.hasher.admit(known_device)?;
     burn_nonce(state, &device, &request.nonce, signed_at).await?;
-    let user = check_password(state, admission, user, &request.password).await?;
+    let (user, outdated) = check_password(state, admission, user, &request.password).await?;
     if device.user_id.is_some_and(|owner| owner != user.id) {
         return Err(Refused::Because("foreign_device"));
     }
     let device_info = request.device_info.as_deref();
-    let login = Login { user_id: user.id, device_id: device.id, device_info, caller };
-    let (session, tokens) = sessions::open(state, &login).await?;
+    let (user_id, password_version) = (user.id, user.password_version);
+    let login = Login { user_id, password_version, device_id: device.id, device_info, caller };
+    let (session, tokens) = open(state, &login, &request.nonce).await?;
+    if let Some(password) = Password::for_login(&request.password).filter(|_| outdated) {
+        tokio::spawn(renew_hash(state.clone(), user.clone(), password));
+    }
     Ok(LoggedIn { session_id: session.id, tokens: tokens.into(), user: user.view() })
 }
 
@@ -159,47 +180,67 @@ async fn burn_nonce(
 ) -> Result<(), Refused> {
     let mut connection = state.pool.get().await?;
     let expires_at = signed_at + TIMESTAMP_WINDOW;
-    if device_nonce::burn(&mut connection, device.id, nonce, expires_at).await? {
-        Ok(())
-    } else {
-        Err(Refused::Because("replayed_nonce"))
+    match device_nonce::burn(&mut connection, device.id, nonce, expires_at).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Refused::Because("replayed_nonce")),
+        // The device was removed since it was looked up.
+        Err(DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
+            Err(Refused::Because("unknown_device"))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
-/// Costs one hash whether or not there is such a user.
+/// Opens the session; where there is no room for it now, the nonce is good for another try.
+async fn open(
+    state: &State,
+    login: &Login<'_>,
+    nonce: &str,
+) -> Result<(AuthSession, TokenPair), Error> {
+    let opened = sessions::open(state, login).await;
+    if matches!(opened, Err(Error::Busy(_))) {
+        let mut connection = state.pool.get().await?;
+        device_nonce::give_back(&mut connection, login.device_id, nonce).await?;
+    }
+    opened
+}
+
+/// Costs one hash whether or not there is such a user; says also whether the hash is outdated.
 async fn check_password(
     state: &State,
     admission: Admission,
     user: Option<User>,
     password: &str,
-) -> Result<User, Refused> {
+) -> Result<(User, bool), Refused> {
     let Some(password) = Password::for_login(password) else {
         return Err(Refused::Because("wrong_password"));
     };
     let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let verdict = state.hasher.verify(&admission, stored, password.clone()).await?;
+    let verdict = state.hasher.verify(&admission, stored, password).await?;
     let user = user.ok_or(Refused::Because("unknown_user"))?;
-    if !verdict.matches {
-        return Err(Refused::Because("wrong_password"));
+    if verdict.matches {
+        Ok((user, verdict.outdated))
+    } else {
+        Err(Refused::Because("wrong_password"))
     }
-    if verdict.outdated {
-        rehash(state, &admission, &user, password).await?;
-    }
-    Ok(user)
 }
 
-/// Moves a hash to today's parameters, unless the password was changed meanwhile.
-async fn rehash(
-    state: &State,
-    admission: &Admission,
-    user: &User,
-    password: Password,
-) -> Result<(), Error> {
-    let hash = state.hasher.hash(admission, password).await?;
+/// Moves a hash to today's parameters. It takes a place of its own in the queue, since the floor
+/// under failures counts on one hash a place; where there is none, the next login does it.
+async fn renew_hash(state: State, user: User, password: Password) {
+    if let Err(error) = try_renew_hash(&state, &user, password).await {
+        tracing::info!(%error, "password_hash_not_renewed");
+    }
+}
+
+async fn try_renew_hash(state: &State, user: &User, password: Password) -> Result<(), Error> {
+    let admission = state.hasher.admit(false)?;
+    let hash = state.hasher.hash(&admission, password).await?;
+    drop(admission);
     let now = state.clock.now();
     let mut connection = state.pool.get().await?;
     password_parameters::remember(&mut connection, &state.hasher.parameters(), now).await?;
-    user::replace_password_hash(&mut connection, user.id, &user.password_hash, &hash, now).await?;
+    user::renew_password_hash(&mut connection, user.id, &user.password_hash, &hash, now).await?;
     Ok(())
 }
 

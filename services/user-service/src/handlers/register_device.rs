@@ -59,7 +59,7 @@ pub(crate) async fn register_device(
     let mut registered = devices::agree(&state.keyring, &request.public_key, state.clock.now())?;
     registered.device.device_name = request.device_name;
     registered.device.device_info = request.device_info;
-    state.limiter.check(Limit::RegisterDevice, address.limit_key()).await?;
+    state.limiter.check(Limit::RegisterDevice, address.limit_key().into()).await?;
     let mut connection = state.pool.get().await?;
     if device::unbound_reach(&mut connection, state.settings.limits.unbound_devices).await? {
         let message = "too many devices wait for their first sign-in; try again later";

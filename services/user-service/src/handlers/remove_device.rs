@@ -1,5 +1,5 @@
 use actix_web::{delete, web};
-use common::http::{Body, ErrorBody, SegmentPath};
+use common::http::{Body, ClientAddress, ErrorBody, SegmentPath};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -24,19 +24,21 @@ pub(crate) struct RemoveDevice {
     (status = 200, description = "It is gone", body = Done),
     (status = 401, description = "`unauthorized`, `invalid_token`, or `insufficient_user_authentication`", body = ErrorBody),
     (status = 404, description = "`device_not_found`", body = ErrorBody),
+    (status = 429, description = "`rate_limited`: password checks, by account and address", body = ErrorBody),
     (status = 503, description = "`busy` or `database_unavailable`", body = ErrorBody),
 ))]
 #[delete("/api/auth/devices/{device_id}")]
 pub(crate) async fn remove_device(
     state: web::Data<State>,
     caller: Authenticated,
+    address: ClientAddress,
     SegmentPath(device_id): SegmentPath<Uuid>,
     Body(request): Body<Option<RemoveDevice>>,
 ) -> Result<web::Json<Done>, Error> {
     let device_id = device_id.ok_or(Error::DeviceNotFound)?;
     if device_id != caller.device_id {
         let password = request.unwrap_or_default().current_password;
-        sessions::require_recent_sign_in(&state, &caller, password.as_deref()).await?;
+        sessions::require_recent_sign_in(&state, &caller, address, password.as_deref()).await?;
     }
     sessions::remove_device(&state, caller.user_id, device_id).await?;
     Ok(web::Json(Done { message: "device removed" }))

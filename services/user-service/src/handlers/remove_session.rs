@@ -14,6 +14,7 @@ use crate::state::State;
     (status = 200, description = "It has ended", body = Done),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
     (status = 404, description = "`session_not_found`: none of the caller's live ones", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
 #[delete("/api/auth/sessions/{session_id}")]
 pub(crate) async fn remove_session(

@@ -25,7 +25,7 @@ pub(crate) struct Metadata {
 #[utoipa::path(tag = "keys", responses((status = 200, description = "Metadata", body = Metadata)))]
 #[get("/.well-known/oauth-authorization-server")]
 pub(crate) async fn show_metadata(state: web::Data<State>) -> HttpResponse {
-    let base = state.settings.public_url.trim_end_matches('/');
+    let base = state.settings.base_url();
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(Metadata {
         issuer: state.settings.issuer().to_owned(),
         jwks_uri: format!("{base}/.well-known/jwks.json"),

@@ -21,6 +21,7 @@ pub(crate) struct PublicKeyQuery {
 #[utoipa::path(tag = "keys", params(PublicKeyQuery), responses(
     (status = 200, description = "SubjectPublicKeyInfo", content_type = "application/x-pem-file", body = String),
     (status = 404, description = "`no_such_key`", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
 #[get("/api/auth/public-key")]
 pub(crate) async fn show_public_key(

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::delete_batch;
 use crate::schema::{auth_sessions, devices};
 
 /// A session, live or ended.
@@ -70,6 +71,10 @@ pub enum Which {
     All,
     /// All but one.
     AllBut(Uuid),
+    /// Those whose life is over at this time.
+    Expired(DateTime<Utc>),
+    /// Those that have rested longest, beyond so many.
+    IdlestBeyond(i64),
 }
 
 /// Opens a session.
@@ -93,20 +98,6 @@ pub async fn find(
         .optional()
 }
 
-/// A session, locked until the transaction ends.
-pub async fn lock(
-    connection: &mut AsyncPgConnection,
-    id: Uuid,
-) -> QueryResult<Option<AuthSession>> {
-    auth_sessions::table
-        .find(id)
-        .select(AuthSession::as_select())
-        .for_update()
-        .first(connection)
-        .await
-        .optional()
-}
-
 /// Live sessions of `user`, locked in the order of their ids.
 pub async fn lock_live(
     connection: &mut AsyncPgConnection,
@@ -117,21 +108,72 @@ pub async fn lock_live(
     let live = dsl::auth_sessions
         .select(AuthSession::as_select())
         .filter(dsl::user_id.eq(user))
-        .filter(dsl::ended_at.is_null());
+        .filter(dsl::ended_at.is_null())
+        .order(dsl::id)
+        .for_update();
     match which {
-        Which::Family(id) => live.filter(dsl::id.eq(id)).for_update().load(connection).await,
-        Which::Device(device) => {
-            live.filter(dsl::device_id.eq(device))
-                .order(dsl::id)
-                .for_update()
-                .load(connection)
-                .await
-        }
-        Which::All => live.order(dsl::id).for_update().load(connection).await,
-        Which::AllBut(id) => {
-            live.filter(dsl::id.ne(id)).order(dsl::id).for_update().load(connection).await
+        Which::Family(id) => live.filter(dsl::id.eq(id)).load(connection).await,
+        Which::Device(device) => live.filter(dsl::device_id.eq(device)).load(connection).await,
+        Which::All => live.load(connection).await,
+        Which::AllBut(id) => live.filter(dsl::id.ne(id)).load(connection).await,
+        Which::Expired(now) => live.filter(dsl::expires_at.le(now)).load(connection).await,
+        Which::IdlestBeyond(kept) => {
+            let idlest = list_idlest(connection, user, kept).await?;
+            if idlest.is_empty() {
+                return Ok(Vec::new());
+            }
+            live.filter(dsl::id.eq_any(idlest)).load(connection).await
         }
     }
+}
+
+/// Live sessions of `user` without the `kept` that were seen last.
+async fn list_idlest(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    kept: i64,
+) -> QueryResult<Vec<Uuid>> {
+    use auth_sessions::dsl;
+    dsl::auth_sessions
+        .select(dsl::id)
+        .filter(dsl::user_id.eq(user))
+        .filter(dsl::ended_at.is_null())
+        .order((dsl::last_seen_at.desc(), dsl::id))
+        .offset(kept)
+        .load(connection)
+        .await
+}
+
+/// Users with live sessions whose life is over at `now`, from `limit` such sessions at most.
+pub async fn list_users_with_expired(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> QueryResult<Vec<Uuid>> {
+    use auth_sessions::dsl;
+    let mut users: Vec<Uuid> = dsl::auth_sessions
+        .select(dsl::user_id)
+        .filter(dsl::ended_at.is_null())
+        .filter(dsl::expires_at.le(now))
+        .order(dsl::expires_at)
+        .limit(limit)
+        .load(connection)
+        .await?;
+    users.sort_unstable();
+    users.dedup();
+    Ok(users)
+}
+
+/// Removes up to `batch` sessions that ended before `before`, as did the last of their access
+/// tokens. `before` is at least an hour ago: until then the device's next session takes over
+/// their rotations.
+pub async fn delete_ended(
+    connection: &mut AsyncPgConnection,
+    before: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    let over = "ended_at <= $1 AND last_access_expires_at <= $1";
+    delete_batch(connection, "auth_sessions", over, before, batch).await
 }
 
 /// Marks sessions as ended.

@@ -1,8 +1,9 @@
 //! `key_changes`: the change feed.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Double, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::delete_batch;
@@ -84,6 +85,17 @@ pub struct FeedState {
     /// The first transaction not yet begun.
     #[diesel(sql_type = BigInt)]
     pub next: i64,
+    /// Transactions between the two that were still running.
+    #[diesel(sql_type = Array<BigInt>)]
+    pub running: Vec<i64>,
+}
+
+impl FeedState {
+    /// Whether a reading in this state saw what `transaction` wrote.
+    #[must_use]
+    pub fn shows(&self, transaction: i64) -> bool {
+        transaction < self.next && !self.running.contains(&transaction)
+    }
 }
 
 /// Reads where the feed stands. Read it before the changes: what commits in between then counts
@@ -92,7 +104,8 @@ pub async fn state(connection: &mut AsyncPgConnection) -> QueryResult<FeedState>
     diesel::sql_query(
         "SELECT substr(md5(concat_ws('/', system_identifier, timeline_id, d.oid)), 1, 8) AS epoch,
                 pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,
-                pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next
+                pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next,
+                ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint) AS running
          FROM pg_control_system(), pg_control_checkpoint(), pg_database d
          WHERE d.datname = current_database()",
     )
@@ -110,6 +123,30 @@ pub async fn list_after(
     use key_changes::dsl;
     dsl::key_changes
         .select(KeyChange::as_select())
+        .filter(dsl::transaction_id.ge(transaction))
+        .filter(dsl::transaction_id.gt(transaction).or(dsl::id.gt(id)))
+        .filter(dsl::until.gt(now))
+        .order((dsl::transaction_id, dsl::id))
+        .limit(limit)
+        .load(connection)
+        .await
+}
+
+/// The same for changes that a reading in the state `seen` can't have shown, with their age in
+/// seconds by the database's clock. What lies behind a transaction that stays open is not read
+/// again and again.
+pub async fn list_unseen(
+    connection: &mut AsyncPgConnection,
+    seen: &FeedState,
+    (transaction, id): (i64, i64),
+    now: DateTime<Utc>,
+    limit: i64,
+) -> QueryResult<Vec<(KeyChange, f64)>> {
+    use key_changes::dsl;
+    let age = sql::<Double>("EXTRACT(EPOCH FROM clock_timestamp() - created_at)::float8");
+    dsl::key_changes
+        .select((KeyChange::as_select(), age))
+        .filter(dsl::transaction_id.ge(seen.next).or(dsl::transaction_id.eq_any(&seen.running)))
         .filter(dsl::transaction_id.ge(transaction))
         .filter(dsl::transaction_id.gt(transaction).or(dsl::id.gt(id)))
         .filter(dsl::until.gt(now))

@@ -23,6 +23,8 @@ pub struct NewPublishedKey {
     pub kid: String,
     /// What the JWKS shows.
     pub public_jwk: Value,
+    /// Algorithm and size.
+    pub key_type: String,
     /// `waiting` or `active`.
     pub state: &'static str,
     /// Whose; none while it waits.
@@ -33,6 +35,8 @@ pub struct NewPublishedKey {
     pub sealing_key_id: String,
     /// Now.
     pub published_at: DateTime<Utc>,
+    /// Now, unless it waits.
+    pub activated_at: Option<DateTime<Utc>>,
 }
 
 /// A key pair on its way into a keyset.
@@ -44,6 +48,9 @@ pub struct TakenKey {
     /// What the JWKS shows.
     #[diesel(sql_type = Jsonb)]
     pub public_jwk: Value,
+    /// Algorithm and size.
+    #[diesel(sql_type = Text)]
+    pub key_type: String,
     /// The sealed private key, PKCS#8.
     #[diesel(sql_type = Bytea)]
     pub sealed_key: Vec<u8>,
@@ -58,7 +65,7 @@ pub async fn insert_waiting(
     key: &TakenKey,
     sealing_key_id: &str,
 ) -> QueryResult<usize> {
-    insert(connection, key, sealing_key_id, None).await
+    insert(connection, key, sealing_key_id, None, None).await
 }
 
 /// Publishes a key that was made on the spot for `user`.
@@ -67,8 +74,9 @@ pub async fn insert_active(
     key: &TakenKey,
     sealing_key_id: &str,
     user: Uuid,
+    now: DateTime<Utc>,
 ) -> QueryResult<usize> {
-    insert(connection, key, sealing_key_id, Some(user)).await
+    insert(connection, key, sealing_key_id, Some(user), Some(now)).await
 }
 
 async fn insert(
@@ -76,35 +84,44 @@ async fn insert(
     key: &TakenKey,
     sealing_key_id: &str,
     user_id: Option<Uuid>,
+    activated_at: Option<DateTime<Utc>>,
 ) -> QueryResult<usize> {
     let row = NewPublishedKey {
         kid: key.kid.clone(),
         public_jwk: key.public_jwk.clone(),
+        key_type: key.key_type.clone(),
         state: if user_id.is_some() { ACTIVE } else { WAITING },
         user_id,
         sealed_key: user_id.is_none().then(|| key.sealed_key.clone()),
         sealing_key_id: sealing_key_id.to_owned(),
         published_at: key.published_at,
+        activated_at,
     };
     diesel::insert_into(published_keys::table).values(row).execute(connection).await
 }
 
-/// Hands out the oldest waiting key to `user`, never the same to two replicas; `None` when the
-/// pool is dry.
+/// Hands out the oldest waiting key of `key_type` to `user`, never the same to two replicas;
+/// `None` when the pool is dry.
 pub async fn take_waiting(
     connection: &mut AsyncPgConnection,
     user: Uuid,
+    key_type: &str,
+    now: DateTime<Utc>,
 ) -> QueryResult<Option<TakenKey>> {
     diesel::sql_query(
         "WITH taken AS (
-             SELECT kid, sealed_key FROM published_keys WHERE state = 'waiting'
+             SELECT kid, sealed_key FROM published_keys
+             WHERE state = 'waiting' AND key_type = $2
              ORDER BY published_at LIMIT 1 FOR UPDATE SKIP LOCKED
          )
-         UPDATE published_keys AS p SET state = 'active', user_id = $1, sealed_key = NULL
+         UPDATE published_keys AS p
+         SET state = 'active', user_id = $1, sealed_key = NULL, activated_at = $3
          FROM taken WHERE p.kid = taken.kid
-         RETURNING p.kid, p.public_jwk, taken.sealed_key, p.published_at",
+         RETURNING p.kid, p.public_jwk, p.key_type, taken.sealed_key, p.published_at",
     )
     .bind::<diesel::sql_types::Uuid, _>(user)
+    .bind::<Text, _>(key_type)
+    .bind::<Timestamptz, _>(now)
     .get_result(connection)
     .await
     .optional()
@@ -185,20 +202,43 @@ pub async fn find_user(connection: &mut AsyncPgConnection, kid: &str) -> QueryRe
         .optional()
 }
 
-/// Counts waiting keys, all and those published before `aged_before`.
-pub async fn count_waiting(
+/// How full the pool is and how much was asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    /// Keys that wait.
+    pub waiting: i64,
+    /// Those of them published for long enough.
+    pub ready: i64,
+    /// Keys handed out lately, by any replica.
+    pub taken: i64,
+}
+
+/// Counts the keys of `key_type`: waiting, published before `since`, handed out after it.
+pub async fn pool_state(
     connection: &mut AsyncPgConnection,
-    aged_before: DateTime<Utc>,
-) -> QueryResult<(i64, i64)> {
+    key_type: &str,
+    since: DateTime<Utc>,
+) -> QueryResult<PoolState> {
     use published_keys::dsl;
-    let waiting = || dsl::published_keys.filter(dsl::state.eq(WAITING));
-    let all = waiting().select(count_star()).first(connection).await?;
-    let ready = waiting()
-        .filter(dsl::published_at.lt(aged_before))
-        .select(count_star())
+    let keys = || dsl::published_keys.filter(dsl::key_type.eq(key_type)).select(count_star());
+    let waiting = keys().filter(dsl::state.eq(WAITING)).first(connection).await?;
+    let ready = keys()
+        .filter(dsl::state.eq(WAITING))
+        .filter(dsl::published_at.le(since))
         .first(connection)
         .await?;
-    Ok((all, ready))
+    let taken = keys().filter(dsl::activated_at.gt(since)).first(connection).await?;
+    Ok(PoolState { waiting, ready, taken })
+}
+
+/// Counts keys by state, those alone that there are any of.
+pub async fn count_by_state(connection: &mut AsyncPgConnection) -> QueryResult<Vec<(String, i64)>> {
+    use published_keys::dsl;
+    dsl::published_keys
+        .group_by(dsl::state)
+        .select((dsl::state, count_star()))
+        .load(connection)
+        .await
 }
 
 /// Removes up to `batch` revoked keys whose last tokens are past.

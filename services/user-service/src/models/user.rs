@@ -21,6 +21,8 @@ pub struct User {
     pub username_key: String,
     /// PHC string.
     pub password_hash: String,
+    /// Changes of the password so far, the first included.
+    pub password_version: i32,
     /// Name shown to others.
     pub display_name: Option<String>,
     /// As given.
@@ -99,8 +101,36 @@ pub async fn find(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<O
     users::table.find(id).select(User::as_select()).first(connection).await.optional()
 }
 
-/// Replaces a password's hash, unless somebody else has since.
-pub async fn replace_password_hash(
+/// The version of a password; `None` where the account is gone.
+pub async fn find_password_version(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+) -> QueryResult<Option<i32>> {
+    users::table.find(id).select(users::password_version).first(connection).await.optional()
+}
+
+/// Stores a changed password's hash, unless the password has changed since `version`.
+pub async fn change_password(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    version: i32,
+    hash: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let unchanged = users::table.find(id).filter(users::password_version.eq(version));
+    let updated = diesel::update(unchanged)
+        .set((
+            users::password_hash.eq(hash),
+            users::password_version.eq(version + 1),
+            users::updated_at.eq(now),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(updated == 1)
+}
+
+/// Stores a renewed hash of the same password, unless somebody else has stored one since.
+pub async fn renew_password_hash(
     connection: &mut AsyncPgConnection,
     id: Uuid,
     former: &str,

@@ -41,11 +41,15 @@ impl Username {
     }
 }
 
-/// Control characters, and the format characters that hide or reorder text.
+/// Control characters, those that hide or reorder text, and all that Unicode lets a display leave
+/// out (`Default_Ignorable_Code_Point`).
 pub(crate) fn is_invisible(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -66,7 +70,19 @@ mod tests {
 
     #[test]
     fn names_of_the_wrong_length_or_with_hidden_characters_are_refused() {
-        for bad in ["", "ab", " ab ", "a\u{0}bc", "ab\u{202e}c", "ab\ncd", "a\u{200b}bc"] {
+        for bad in [
+            "",
+            "ab",
+            " ab ",
+            "a\u{0}bc",
+            "ab\u{202e}c",
+            "ab\ncd",
+            "a\u{200b}bc",
+            "ab\u{34f}c",
+            "ab\u{3164}c",
+            "ab\u{fe0f}c",
+            "ab\u{e0041}c",
+        ] {
             assert_eq!(key(bad), None, "{bad:?}");
         }
         assert_eq!(key(&"x".repeat(65)), None);

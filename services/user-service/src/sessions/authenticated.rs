@@ -57,9 +57,13 @@ async fn authenticate(state: &State, token: &str) -> Result<Authenticated, Error
     let claims = unverified
         .check(&key, &state.signing.policy(), now)
         .map_err(|reason| refused(reason.as_str()))?;
+    // The policy's leeway is for replicas whose clocks are behind the signer's, not for expiry.
+    if now.timestamp() >= claims.exp {
+        return Err(refused("expired"));
+    }
     let mut connection = state.pool.get().await?;
     let session = auth_session::find(&mut connection, claims.sid).await?;
-    let session = session.filter(|session| session.ended_at.is_none());
+    let session = session.filter(|session| session.ended_at.is_none() && now < session.expires_at);
     let session = session.ok_or_else(|| refused("session_ended"))?;
     Ok(Authenticated {
         user_id: session.user_id,

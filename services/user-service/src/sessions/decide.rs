@@ -9,6 +9,8 @@ use crate::models::auth_session::AuthSession;
 pub(super) struct Rules {
     /// How long the last token may be presented again; zero is strict.
     pub(super) grace: TimeDelta,
+    /// How long the session may rest; zero is no limit.
+    pub(super) idle: TimeDelta,
     /// Rotations an hour per device; zero is no limit.
     pub(super) rotations_per_hour: usize,
 }
@@ -26,7 +28,7 @@ pub(super) enum Decision {
     Replay,
     /// The session has ended.
     Revoked,
-    /// Its absolute life is over.
+    /// Its absolute life is over, or it has rested too long.
     Expired,
     /// A counter that we have not reached: refuse, and end nothing.
     Ahead,
@@ -43,7 +45,8 @@ pub(super) fn decide(
     if session.ended_at.is_some() {
         return Decision::Revoked;
     }
-    if now >= session.expires_at {
+    let rested = now - session.last_seen_at;
+    if now >= session.expires_at || (rules.idle > TimeDelta::zero() && rested >= rules.idle) {
         return Decision::Expired;
     }
     if counter > session.counter {
@@ -80,7 +83,8 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    const RULES: Rules = Rules { grace: TimeDelta::seconds(10), rotations_per_hour: 3 };
+    const RULES: Rules =
+        Rules { grace: TimeDelta::seconds(10), idle: TimeDelta::zero(), rotations_per_hour: 3 };
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_700_000_000, 0).unwrap()
@@ -148,6 +152,16 @@ mod tests {
         assert_eq!(decided(&ended, 5, "app"), Decision::Revoked);
         let expired = AuthSession { expires_at: now(), ..session() };
         assert_eq!(decided(&expired, 5, "app"), Decision::Expired);
+    }
+
+    #[test]
+    fn a_session_that_rests_too_long_expires_where_there_is_an_idle_limit() {
+        let resting = AuthSession { last_seen_at: now() - TimeDelta::days(7), ..session() };
+        assert_eq!(decided(&resting, 5, "app"), Decision::Rotate(Vec::new()));
+        let limited = |days| Rules { idle: TimeDelta::days(days), ..RULES };
+        let decided = |rules| decide(&resting, 5, Some("app"), now(), rules);
+        assert_eq!(decided(limited(7)), Decision::Expired);
+        assert_eq!(decided(limited(8)), Decision::Rotate(Vec::new()));
     }
 
     #[test]

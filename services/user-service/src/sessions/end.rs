@@ -28,6 +28,10 @@ pub enum EndReason {
     DeviceRemoved,
     /// An old refresh token was presented.
     Replay,
+    /// Its life was over, or it rested too long.
+    Expired,
+    /// The person has newer ones, as many as one may have.
+    TooManySessions,
 }
 
 impl EndReason {
@@ -42,6 +46,8 @@ impl EndReason {
             Self::SessionRemoved => "session_removed",
             Self::DeviceRemoved => "device_removed",
             Self::Replay => "replay",
+            Self::Expired => "expired",
+            Self::TooManySessions => "too_many_sessions",
         }
     }
 }
@@ -79,7 +85,7 @@ pub(super) async fn end_under_lock(
     let kids = revoked_kids(&ended);
     keyset.keys.retain(|key| !kids.iter().any(|(kid, _)| *kid == key.kid));
     published_key::revoke(connection, &kids).await?;
-    key_change::insert(connection, &changes(&ended)).await?;
+    key_change::insert(connection, &changes(&ended, now)).await?;
     Ok(ended)
 }
 
@@ -92,9 +98,11 @@ fn revoked_kids(ended: &[AuthSession]) -> Vec<(String, DateTime<Utc>)> {
     ended.iter().filter_map(|session| Some((session.kid.clone()?, until(session)))).collect()
 }
 
-fn changes(ended: &[AuthSession]) -> Vec<NewKeyChange> {
+/// What verifiers must hear; of a session whose last token has expired everywhere, nothing.
+fn changes(ended: &[AuthSession], now: DateTime<Utc>) -> Vec<NewKeyChange> {
     ended
         .iter()
+        .filter(|session| until(session) > now)
         .flat_map(|session| {
             let until = until(session);
             let kid =

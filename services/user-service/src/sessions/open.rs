@@ -2,7 +2,6 @@
 //! family.
 
 use chrono::{DateTime, Utc};
-use common::database::Connection;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
@@ -20,6 +19,8 @@ use crate::state::State;
 pub struct Login<'a> {
     /// Who.
     pub user_id: Uuid,
+    /// Version of the password that was checked.
+    pub password_version: i32,
     /// On which device.
     pub device_id: Uuid,
     /// What the device says of itself now.
@@ -32,7 +33,10 @@ pub struct Login<'a> {
 struct Opened {
     session: AuthSession,
     key: Option<TakenKey>,
+    /// The device's earlier session.
     ended: Vec<AuthSession>,
+    /// Those that the ceiling has no room for.
+    crowded_out: Vec<AuthSession>,
 }
 
 /// Opens a session and answers its first tokens.
@@ -43,26 +47,24 @@ pub async fn open(state: &State, login: &Login<'_>) -> Result<(AuthSession, Toke
     let mut session = new_session(state, login, family, now);
     session.sealing_key_id = sealed_secret.key_id().to_owned();
     session.sealed_secret = sealed_secret.into_bytes();
-    let mut connection = state.pool.get().await?;
-    let opened = with_a_key(state, &mut connection, login, session, now).await?;
-    drop(connection);
-    if let Some(key) = &opened.key {
-        state.signing.remember_signer(&key.kid, &key.sealed_key)?;
-    }
+    let opened = with_a_key(state, login, session, now).await?;
     state.forget_sessions(&opened.ended, EndReason::Login);
+    state.forget_sessions(&opened.crowded_out, EndReason::TooManySessions);
     let session = opened.session;
+    let signer = match &opened.key {
+        Some(key) => state.signing.remember_signer(&key.kid, &key.sealed_key)?,
+        None => state.signing.signer(&state.pool, &session).await?,
+    };
     let version = state.mac_keys.writing_version();
     let refresh_token = RefreshToken::render(&state.mac_keys, version, family, 0, &secret)
         .ok_or_else(|| Error::Internal("the writing MAC key is missing".to_owned()))?;
-    let access_token = state.signing.sign(&state.pool, &session, now).await?;
-    Ok((
-        session,
-        TokenPair { access_token, refresh_token, expires_in: state.signing.life_seconds() },
-    ))
+    let (access_token, expires_in) = state.signing.sign(&signer, &session, now)?;
+    Ok((session, TokenPair { access_token, refresh_token, expires_in }))
 }
 
 fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -> AuthSession {
     let settings = &state.settings;
+    let expires_at = now + settings.refresh.life.as_delta();
     AuthSession {
         id,
         user_id: login.user_id,
@@ -83,28 +85,27 @@ fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -
         last_seen_at: now,
         rotated_at: now,
         recent_rotations: Vec::new(),
-        last_access_expires_at: state.signing.access_expiry(now),
-        expires_at: now + settings.refresh.life.as_delta(),
+        last_access_expires_at: state.signing.access_expiry(now, expires_at),
+        expires_at,
         ended_at: None,
         end_reason: None,
     }
 }
 
 /// Runs the transaction; where the pool is dry, once more with a key made in between, so that no
-/// lock is held while it is made.
+/// lock and no connection is held while it is made.
 async fn with_a_key(
     state: &State,
-    connection: &mut Connection<'_>,
     login: &Login<'_>,
     session: AuthSession,
     now: DateTime<Utc>,
 ) -> Result<Opened, Error> {
     let mut dry = false;
-    let mut opened = transact(state, connection, login, session.clone(), None, now).await?;
+    let mut opened = transact(state, login, session.clone(), None, now).await?;
     if opened.is_none() {
         dry = true;
         let made = state.signing.pool.make().await?;
-        opened = transact(state, connection, login, session, Some(made), now).await?;
+        opened = transact(state, login, session, Some(made), now).await?;
     }
     let opened = opened.ok_or_else(|| Error::Internal("a key at hand was not used".to_owned()))?;
     if let Some(key) = &opened.key {
@@ -128,12 +129,12 @@ impl<E: Into<Error>> From<E> for Abort {
 /// `None` where the pool is dry and no key is at hand; nothing was written then.
 async fn transact(
     state: &State,
-    connection: &mut AsyncPgConnection,
     login: &Login<'_>,
     session: AuthSession,
     made: Option<(TakenKey, String)>,
     now: DateTime<Utc>,
 ) -> Result<Option<Opened>, Error> {
+    let mut connection = state.pool.get().await?;
     let outcome = connection
         .transaction(async |connection| write(state, connection, login, session, made, now).await)
         .await;
@@ -154,13 +155,17 @@ async fn write(
 ) -> Result<Opened, Abort> {
     let user = login.user_id;
     let mut keyset = user_keyset::lock(connection, user, now).await?;
+    check_password_version(connection, login).await?;
     bind_device(connection, login, now).await?;
     session.recent_rotations =
         auth_session::find_recent_rotations(connection, login.device_id).await?;
     let which = Which::Device(login.device_id);
     let ended = end_under_lock(connection, user, which, EndReason::Login, &mut keyset, now).await?;
+    let kept = i64::from(state.settings.limits.sessions_per_user) - 1;
+    let (which, reason) = (Which::IdlestBeyond(kept), EndReason::TooManySessions);
+    let crowded_out = end_under_lock(connection, user, which, reason, &mut keyset, now).await?;
     let key = if state.signing.uses_device_keys() {
-        let key = take_key(state, connection, user, made).await?.ok_or(Abort::PoolDry)?;
+        let key = take_key(state, connection, login, made, now).await?.ok_or(Abort::PoolDry)?;
         session.kid = Some(key.kid.clone());
         add_key(&mut keyset, &key, login.device_id);
         Some(key)
@@ -170,7 +175,21 @@ async fn write(
     user_keyset::save(connection, user, &keyset, now).await?;
     auth_session::insert(connection, &session).await?;
     user::touch_login(connection, user, now).await?;
-    Ok(Opened { session, key, ended })
+    Ok(Opened { session, key, ended, crowded_out })
+}
+
+/// A password change ends sessions under the keyset's lock: one that was checked before the
+/// change must not open a session after it.
+async fn check_password_version(
+    connection: &mut AsyncPgConnection,
+    login: &Login<'_>,
+) -> Result<(), Error> {
+    let version = user::find_password_version(connection, login.user_id).await?;
+    if version == Some(login.password_version) {
+        Ok(())
+    } else {
+        Err(Error::InvalidCredentials("password_changed"))
+    }
 }
 
 /// The device belongs to the first user who signs in on it.
@@ -180,10 +199,10 @@ async fn bind_device(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     let device = device::lock(connection, login.device_id).await?;
-    let device = device.ok_or(Error::InvalidCredentials)?;
+    let device = device.ok_or(Error::InvalidCredentials("unknown_device"))?;
     match device.user_id {
         Some(owner) if owner == login.user_id => {}
-        Some(_) => return Err(Error::InvalidCredentials),
+        Some(_) => return Err(Error::InvalidCredentials("foreign_device")),
         None => device::bind(connection, device.id, login.user_id, now).await.map(|_| ())?,
     }
     device::touch(connection, device.id, login.device_info, now).await?;
@@ -193,15 +212,17 @@ async fn bind_device(
 async fn take_key(
     state: &State,
     connection: &mut AsyncPgConnection,
-    user: Uuid,
+    login: &Login<'_>,
     made: Option<(TakenKey, String)>,
+    now: DateTime<Utc>,
 ) -> Result<Option<TakenKey>, Error> {
+    let user = login.user_id;
     match made {
         Some((key, sealing_key_id)) => {
-            published_key::insert_active(connection, &key, &sealing_key_id, user).await?;
+            published_key::insert_active(connection, &key, &sealing_key_id, user, now).await?;
             Ok(Some(key))
         }
-        None => state.signing.pool.take(connection, user).await,
+        None => state.signing.pool.take(connection, user, now).await,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Refresh and logout: what a refresh token can do.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::decide::{Decision, Rules, decide};
@@ -8,6 +10,7 @@ use super::sensitive::end_now;
 use super::{Caller, RefreshToken, TokenPair, open_secret};
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession, Rotation, Which};
+use crate::signing::Signer;
 use crate::state::State;
 
 /// How often a refresh that lost a race looks again before it answers 409.
@@ -18,6 +21,7 @@ pub async fn refresh(state: &State, text: &str, caller: &Caller) -> Result<Token
     let Some(token) = RefreshToken::parse(&state.mac_keys, text) else {
         return Err(refused(state, "forged"));
     };
+    let mut lost_a_race = false;
     for _ in 0..ATTEMPTS {
         let now = state.clock.now();
         let session = load(state, &token).await?;
@@ -33,15 +37,18 @@ pub async fn refresh(state: &State, text: &str, caller: &Caller) -> Result<Token
                     return Ok(tokens);
                 }
             }
+            // The winner superseded this token a moment ago, after we had read it as the newest.
+            Decision::Replay if lost_a_race => return Err(Error::RefreshInProgress),
             Decision::Replay => return replayed(state, &session, &token, caller).await,
             Decision::Limited(after) => {
                 count(state, "limited");
                 return Err(Error::RateLimited(after.to_std().unwrap_or_default()));
             }
             Decision::Revoked => return Err(refused(state, "revoked")),
-            Decision::Expired => return Err(refused(state, "expired")),
+            Decision::Expired => return expired(state, &session).await,
             Decision::Ahead => return Err(refused(state, "forged")),
         }
+        lost_a_race = true;
     }
     Err(Error::RefreshInProgress)
 }
@@ -69,6 +76,7 @@ fn judge(
 ) -> Decision {
     let rules = Rules {
         grace: state.settings.refresh.grace.as_delta(),
+        idle: state.settings.refresh.idle.as_delta(),
         rotations_per_hour: state.settings.refresh.rotations_per_hour,
     };
     decide(session, token.counter, caller.user_agent.as_deref(), now, rules)
@@ -85,15 +93,19 @@ async fn rotate(
     if state.settings.refresh.rotations_per_hour > 0 {
         recent.push(now);
     }
-    let access_expires_at = state.signing.access_expiry(now);
+    session.counter += 1;
+    session.mac_version = state.mac_keys.writing_version().into();
+    // Whatever can fail does so before the old token is spent.
+    let prepared = Prepared::new(state, &session).await?;
+    let access_expires_at = state.signing.access_expiry(now, session.expires_at);
     let rotation = Rotation {
-        counter: session.counter + 1,
+        counter: session.counter,
         user_agent: caller.user_agent.clone(),
         address_range: caller.address.range(),
         last_seen_at: now,
         rotated_at: now,
         recent_rotations: recent,
-        mac_version: state.mac_keys.writing_version().into(),
+        mac_version: session.mac_version,
         last_access_expires_at: session.last_access_expires_at.max(access_expires_at),
     };
     let mut connection = state.pool.get().await?;
@@ -101,9 +113,7 @@ async fn rotate(
         return Ok(None);
     }
     drop(connection);
-    session.counter = rotation.counter;
-    session.mac_version = rotation.mac_version;
-    answer(state, &session, now, "rotated").await.map(Some)
+    prepared.sign(state, &session, now, "rotated").map(Some)
 }
 
 /// The same successor again, with a fresh access token.
@@ -112,31 +122,53 @@ async fn repeat(
     session: AuthSession,
     now: DateTime<Utc>,
 ) -> Result<Option<TokenPair>, Error> {
-    let expiry = state.signing.access_expiry(now);
+    let prepared = Prepared::new(state, &session).await?;
+    let expiry = state.signing.access_expiry(now, session.expires_at);
     let mut connection = state.pool.get().await?;
     let (id, counter) = (session.id, session.counter);
     if !auth_session::extend_access(&mut connection, id, counter, expiry, now).await? {
         return Ok(None);
     }
     drop(connection);
-    answer(state, &session, now, "grace").await.map(Some)
+    prepared.sign(state, &session, now, "grace").map(Some)
 }
 
-async fn answer(
-    state: &State,
-    session: &AuthSession,
-    now: DateTime<Utc>,
-    outcome: &'static str,
-) -> Result<TokenPair, Error> {
-    let secret = open_secret(&state.keyring, session)?;
-    let version = u8::try_from(session.mac_version).unwrap_or_default();
-    let refresh_token =
-        RefreshToken::render(&state.mac_keys, version, session.id, session.counter, &secret)
-            .ok_or_else(|| Error::Internal(format!("MAC key {version} is not in the ring")))?;
-    let access_token = state.signing.sign(&state.pool, session, now).await?;
-    count(state, outcome);
-    let expires_in = state.signing.life_seconds();
-    Ok(TokenPair { access_token, refresh_token, expires_in })
+/// An answer but for the access token, which is signed once its expiry is on record.
+struct Prepared {
+    refresh_token: String,
+    signer: Arc<Signer>,
+}
+
+impl Prepared {
+    /// For the refresh token that `session`'s counter names.
+    async fn new(state: &State, session: &AuthSession) -> Result<Self, Error> {
+        let secret = open_secret(&state.keyring, session)?;
+        let version = u8::try_from(session.mac_version).unwrap_or_default();
+        let refresh_token =
+            RefreshToken::render(&state.mac_keys, version, session.id, session.counter, &secret)
+                .ok_or_else(|| Error::Internal(format!("MAC key {version} is not in the ring")))?;
+        let signer = state.signing.signer(&state.pool, session).await?;
+        Ok(Self { refresh_token, signer })
+    }
+
+    fn sign(
+        self,
+        state: &State,
+        session: &AuthSession,
+        now: DateTime<Utc>,
+        outcome: &'static str,
+    ) -> Result<TokenPair, Error> {
+        let (access_token, expires_in) = state.signing.sign(&self.signer, session, now)?;
+        count(state, outcome);
+        Ok(TokenPair { access_token, refresh_token: self.refresh_token, expires_in })
+    }
+}
+
+/// Ends a family whose life is over, so that its key need not wait for housekeeping.
+async fn expired(state: &State, session: &AuthSession) -> Result<TokenPair, Error> {
+    let which = Which::Family(session.id);
+    end_now(state, session.user_id, which, EndReason::Expired).await?;
+    Err(refused(state, "expired"))
 }
 
 /// Ends the family, under locks taken in their order.

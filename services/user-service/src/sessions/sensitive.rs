@@ -1,14 +1,16 @@
 //! Changes that need the person and not merely a token: password, devices.
 
-use diesel_async::AsyncConnection as _;
+use common::http::ClientAddress;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::Authenticated;
-use super::end::{EndReason, end};
+use super::end::{EndReason, end, end_under_lock};
 use crate::error::Error;
+use crate::limits::Limit;
 use crate::models::auth_session::{AuthSession, Which};
 use crate::models::user::{self, User};
-use crate::models::{device, password_parameters};
+use crate::models::{device, password_parameters, user_keyset};
 use crate::passwords::Password;
 use crate::state::State;
 
@@ -33,11 +35,12 @@ pub async fn end_now(
 pub async fn require_recent_sign_in(
     state: &State,
     caller: &Authenticated,
+    address: ClientAddress,
     current_password: Option<&str>,
 ) -> Result<(), Error> {
     if let Some(password) = current_password {
-        return match check_current_password(state, caller, password).await {
-            Err(Error::InvalidCredentials) => Err(Error::InsufficientUserAuthentication),
+        return match check_current_password(state, caller, address, password).await {
+            Err(Error::InvalidCredentials(_)) => Err(Error::InsufficientUserAuthentication),
             other => other.map(|_| ()),
         };
     }
@@ -53,11 +56,12 @@ pub async fn require_recent_sign_in(
 pub async fn change_password(
     state: &State,
     caller: &Authenticated,
+    address: ClientAddress,
     current: &str,
     new: Password,
 ) -> Result<(), Error> {
-    let user = check_current_password(state, caller, current).await?;
-    let admission = state.hasher.admit(true)?;
+    let user = check_current_password(state, caller, address, current).await?;
+    let admission = state.hasher.admit(false)?;
     let hash = state.hasher.hash(&admission, new).await?;
     drop(admission);
     let (now, parameters) = (state.clock.now(), state.hasher.parameters());
@@ -67,12 +71,12 @@ pub async fn change_password(
         .transaction(async |connection| {
             let ended = end(connection, user.id, which, reason, now).await?;
             password_parameters::remember(connection, &parameters, now).await?;
-            let former = &user.password_hash;
-            if user::replace_password_hash(connection, user.id, former, &hash, now).await? {
+            let version = user.password_version;
+            if user::change_password(connection, user.id, version, &hash, now).await? {
                 Ok(ended)
             } else {
                 // Changed in another session since it was checked.
-                Err(Error::InvalidCredentials)
+                Err(Error::InvalidCredentials("password_changed"))
             }
         })
         .await?;
@@ -87,9 +91,11 @@ pub async fn remove_device(state: &State, user: Uuid, device_id: Uuid) -> Result
     let mut connection = state.pool.get().await?;
     let ended: Vec<AuthSession> = connection
         .transaction(async |connection| {
-            let ended = end(connection, user, Which::Device(device_id), reason, now).await?;
-            let device = device::lock(connection, device_id).await?;
-            device.filter(|device| device.user_id == Some(user)).ok_or(Error::DeviceNotFound)?;
+            let mut keyset = user_keyset::lock(connection, user, now).await?;
+            lock_own_device(connection, user, device_id).await?;
+            let which = Which::Device(device_id);
+            let ended = end_under_lock(connection, user, which, reason, &mut keyset, now).await?;
+            user_keyset::save(connection, user, &keyset, now).await?;
             device::delete(connection, device_id).await?;
             Ok::<_, Error>(ended)
         })
@@ -99,21 +105,36 @@ pub async fn remove_device(state: &State, user: Uuid, device_id: Uuid) -> Result
     Ok(())
 }
 
+async fn lock_own_device(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    device_id: Uuid,
+) -> Result<(), Error> {
+    let device = device::lock(connection, device_id).await?;
+    device.filter(|device| device.user_id == Some(user)).ok_or(Error::DeviceNotFound).map(|_| ())
+}
+
+/// Costs one hash, and no more of them than the limits allow: who holds a token may neither guess
+/// the password nor keep others from signing in.
 async fn check_current_password(
     state: &State,
     caller: &Authenticated,
+    address: ClientAddress,
     password: &str,
 ) -> Result<User, Error> {
+    state.limiter.check(Limit::PasswordCheck, caller.user_id.into()).await?;
+    state.limiter.check(Limit::Login, address.limit_key().into()).await?;
     let mut connection = state.pool.get().await?;
     let user = user::find(&mut connection, caller.user_id).await?;
     drop(connection);
     let user = user.ok_or(Error::Unauthorized { token_sent: true })?;
-    let password = Password::for_login(password).ok_or(Error::InvalidCredentials)?;
-    let admission = state.hasher.admit(true)?;
+    let password =
+        Password::for_login(password).ok_or(Error::InvalidCredentials("wrong_password"))?;
+    let admission = state.hasher.admit(false)?;
     let stored = Some(user.password_hash.clone());
     if state.hasher.verify(&admission, stored, password).await?.matches {
         Ok(user)
     } else {
-        Err(Error::InvalidCredentials)
+        Err(Error::InvalidCredentials("wrong_password"))
     }
 }

@@ -1,7 +1,7 @@
 //! The whole JWKS, as served: kept for a second, rebuilt at once after a revocation here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,6 +18,9 @@ use crate::models::published_key;
 
 /// How long one reading of the database serves.
 const KEPT: Duration = Duration::from_secs(1);
+
+/// Share of the ceiling, in percent, from which an operator is warned.
+const NEARLY_FULL: usize = 80;
 
 /// The document (RFC 7517, section 5) and its entity tag.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ struct Inner {
     database: Pool,
     metrics: ServiceMetrics,
     generation: AtomicU64,
+    /// The last [`Room`] logged, so that a change is logged once and not each second.
+    room: AtomicU8,
     /// Held while the database is read, so that many askers cost one reading.
     kept: Mutex<Option<(u64, Instant, JwksDocument)>>,
 }
@@ -57,6 +62,7 @@ impl Jwks {
             database,
             metrics,
             generation: AtomicU64::new(0),
+            room: AtomicU8::new(Room::Enough as u8),
             kept: Mutex::new(None),
         };
         Self { inner: Arc::new(inner) }
@@ -92,19 +98,68 @@ impl Inner {
             published_key::list_public(&mut connection, self.max_keys.saturating_add(1)).await?;
         drop(connection);
         let limit = usize::try_from(self.max_keys).unwrap_or(usize::MAX);
-        let complete = keys.len() <= limit;
-        self.metrics.jwks_complete.set(i64::from(complete));
-        if !complete {
-            tracing::warn!(
-                max_keys = limit,
-                "jwks_cut: clients that fetch the whole set miss keys; raise signing.jwks_max_keys \
-                 or use service mode, ?kid= or introspection"
-            );
-            keys.truncate(limit);
-        }
+        let room = Room::of(keys.len(), limit);
+        self.tell(room, keys.len(), limit);
+        keys.truncate(limit);
         let all: Vec<&Value> = self.service.iter().chain(&keys).collect();
         let body = Bytes::from(json!({ "keys": all }).to_string());
         let etag = format!("\"{}\"", &hex::encode(Sha256::digest(&body))[..32]);
         Ok(JwksDocument { body, etag })
+    }
+
+    /// Sets the metrics; logs what is new, and what is wrong in time.
+    fn tell(&self, room: Room, keys: usize, max_keys: usize) {
+        self.metrics.jwks_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+        self.metrics.jwks_complete.set(i64::from(room != Room::TooLittle));
+        if self.room.swap(room as u8, Ordering::Relaxed) == room as u8 {
+            return;
+        }
+        match room {
+            Room::Enough => tracing::info!(keys, max_keys, "jwks_has_room"),
+            Room::Little => tracing::warn!(
+                keys,
+                max_keys,
+                advice = "raise signing.jwks_max_keys, or prepare for service mode or ?kid=",
+                "jwks_nearly_full"
+            ),
+            Room::TooLittle => tracing::warn!(
+                max_keys,
+                advice = "clients that fetch the whole set miss keys: raise signing.jwks_max_keys, \
+                          or use service mode, ?kid= or introspection",
+                "jwks_cut"
+            ),
+        }
+    }
+}
+
+/// How near the whole set is to its ceiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Enough,
+    Little,
+    TooLittle,
+}
+
+impl Room {
+    fn of(keys: usize, limit: usize) -> Self {
+        if keys > limit {
+            Self::TooLittle
+        } else if keys.saturating_mul(100) >= limit.saturating_mul(NEARLY_FULL) {
+            Self::Little
+        } else {
+            Self::Enough
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_is_warned_before_the_set_is_cut() {
+        let rooms = [0, 79, 80, 100, 101].map(|keys| Room::of(keys, 100));
+        let expected = [Room::Enough, Room::Enough, Room::Little, Room::Little, Room::TooLittle];
+        assert_eq!(rooms, expected);
     }
 }

@@ -19,6 +19,14 @@ pub(super) fn identity(kid: &str) -> Identity {
     Identity::new("signing_key").field(kid)
 }
 
+/// What tells keys for one setting from those for another.
+pub(super) fn key_type(algorithm: Algorithm, rsa_bits: u32) -> String {
+    match algorithm {
+        Algorithm::Rs256 => format!("RS256-{rsa_bits}"),
+        Algorithm::Es256 => "ES256".to_owned(),
+    }
+}
+
 /// Makes a key pair and seals its private part; 80 to 250 ms of one core for RSA.
 pub fn generate(
     algorithm: Algorithm,
@@ -27,6 +35,7 @@ pub fn generate(
     now: DateTime<Utc>,
 ) -> Result<(TakenKey, String), String> {
     let kid = Uuid::new_v4().simple().to_string();
+    let key_type = key_type(algorithm, rsa_bits);
     let (public_jwk, private) = match algorithm {
         Algorithm::Rs256 => rsa(&kid, rsa_bits)?,
         Algorithm::Es256 => ec(&kid)?,
@@ -34,7 +43,7 @@ pub fn generate(
     let sealed = keyring.seal(&identity(&kid), &private);
     let sealing_key_id = sealed.key_id().to_owned();
     let sealed_key = sealed.into_bytes();
-    Ok((TakenKey { kid, public_jwk, sealed_key, published_at: now }, sealing_key_id))
+    Ok((TakenKey { kid, public_jwk, key_type, sealed_key, published_at: now }, sealing_key_id))
 }
 
 fn rsa(kid: &str, bits: u32) -> Result<(Value, Zeroizing<Vec<u8>>), String> {

@@ -21,7 +21,7 @@ use common::clock::Clock;
 use common::database::Pool;
 use moka::sync::Cache;
 use serde_json::Value;
-use token_verifier::{Key, Policy};
+use token_verifier::{Key, Policy, is_kid};
 use uuid::Uuid;
 use vault_crypto::Keyring;
 
@@ -29,7 +29,7 @@ pub use jwks::Jwks;
 pub use pool::KeyPool;
 pub use public_key::to_pem;
 use service_keys::ServiceKeys;
-use signer::Signer;
+pub use signer::Signer;
 
 use crate::config::{Settings, SigningMode};
 use crate::error::Error;
@@ -44,6 +44,9 @@ const SIGNERS_IDLE: Duration = Duration::from_mins(10);
 /// Clock leeway that a verifier may be configured with at most; a revocation matters until the
 /// last token's expiry and this.
 pub const LARGEST_LEEWAY: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
+
+/// How far replicas' clocks may lie apart: a token just signed by another is not of the future.
+const REPLICA_LEEWAY: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 
 /// Signs access tokens and publishes keys.
 #[derive(Clone)]
@@ -103,41 +106,41 @@ impl Signing {
         self.mode == SigningMode::Device
     }
 
-    /// When a token signed at `now` expires, in whole seconds.
+    /// When a token signed at `now` for a session that lives until `session_end` expires, in whole
+    /// seconds.
     #[must_use]
-    pub fn access_expiry(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let expiry = now + self.life;
+    pub fn access_expiry(&self, now: DateTime<Utc>, session_end: DateTime<Utc>) -> DateTime<Utc> {
+        let expiry = session_end.min(now + self.life);
         DateTime::from_timestamp(expiry.timestamp(), 0).unwrap_or(expiry)
     }
 
-    /// Seconds that an access token lives, for `expires_in`.
-    #[must_use]
-    pub fn life_seconds(&self) -> i64 {
-        self.life.num_seconds()
-    }
-
-    /// Signs an access token for `session`. Its expiry, [`Signing::access_expiry`] of `now`, must
-    /// have been recorded in the session's row before.
-    pub async fn sign(
+    /// The key that signs for `session`.
+    pub async fn signer(
         &self,
         database: &Pool,
         session: &AuthSession,
-        now: DateTime<Utc>,
-    ) -> Result<String, Error> {
-        let signer = match &session.kid {
-            Some(kid) => self.device_signer(database, session.user_id, kid).await?,
+    ) -> Result<Arc<Signer>, Error> {
+        match &session.kid {
+            Some(kid) => self.device_signer(database, session.user_id, kid).await,
             None => self.service.current().ok_or_else(|| {
                 Error::Internal("a session without a device key, and no service key".to_owned())
-            })?,
-        };
-        let claims = access_token::claims(
-            session,
-            &self.issuer,
-            &self.audience,
-            now,
-            self.access_expiry(now),
-        );
-        signer.sign(&claims).map_err(|error| Error::Internal(error.to_string()))
+            }),
+        }
+    }
+
+    /// Signs an access token for `session` and answers it with the seconds that it lives. Its
+    /// expiry, [`Signing::access_expiry`] of `now`, must have been recorded in the session's row
+    /// before.
+    pub fn sign(
+        &self,
+        signer: &Signer,
+        session: &AuthSession,
+        now: DateTime<Utc>,
+    ) -> Result<(String, i64), Error> {
+        let expires_at = self.access_expiry(now, session.expires_at);
+        let claims = access_token::claims(session, &self.issuer, &self.audience, now, expires_at);
+        let token = signer.sign(&claims).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok((token, claims.exp - claims.iat))
     }
 
     async fn device_signer(
@@ -181,6 +184,9 @@ impl Signing {
         if let Some(jwk) = self.service.find_public(kid) {
             return Ok(Some(jwk.clone()));
         }
+        if !is_kid(kid) {
+            return Ok(None);
+        }
         let mut connection = database.get().await?;
         Ok(published_key::find_public(&mut connection, kid).await?)
     }
@@ -197,13 +203,13 @@ impl Signing {
         Ok(jwk.and_then(|jwk| Key::from_jwk(&jwk).ok()))
     }
 
-    /// What our own tokens must say.
+    /// What our own tokens must say; their expiry is to be checked without the leeway.
     #[must_use]
     pub fn policy(&self) -> Policy {
         Policy {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
-            leeway: chrono::TimeDelta::zero(),
+            leeway: REPLICA_LEEWAY,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The pool of keys that wait, born published, shared by all replicas.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,15 +14,17 @@ use uuid::Uuid;
 use vault_crypto::Keyring;
 
 use super::key_pair;
-use crate::config::SigningSettings;
+use crate::config::{SigningMode, SigningSettings};
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
-use crate::models::published_key::{self, TakenKey};
+use crate::models::published_key::{self, PoolState, TakenKey};
 
 /// How often the pool is looked at when nobody takes from it.
 const IDLE_CHECK: Duration = Duration::from_secs(10);
 /// How long to leave the database alone after an error.
 const RETRY: Duration = Duration::from_secs(1);
+/// Logins that may wait for each thread that makes keys on the spot: a bound on their wait.
+const WAITERS: usize = 16;
 
 /// Hands out keys and fills itself in the background.
 #[derive(Clone)]
@@ -34,21 +35,23 @@ pub struct KeyPool {
 struct Inner {
     algorithm: Algorithm,
     rsa_bits: u32,
+    key_type: String,
     size: i64,
     max: i64,
     age: TimeDelta,
     /// One permit a thread that may make keys, in the background or on the spot.
     makers: Semaphore,
+    /// One permit a login that has a key made on the spot.
+    waiters: Semaphore,
     database: Pool,
     keyring: Keyring,
     clock: Clock,
     metrics: ServiceMetrics,
     taken: Notify,
-    recently_taken: Mutex<VecDeque<DateTime<Utc>>>,
 }
 
 impl KeyPool {
-    /// Starts to fill the pool; the filling ends with the last handle on it.
+    /// Starts to fill the pool, in device mode; the filling ends with the last handle on it.
     pub(super) fn start(
         settings: &SigningSettings,
         database: Pool,
@@ -56,21 +59,25 @@ impl KeyPool {
         clock: Clock,
         metrics: ServiceMetrics,
     ) -> Self {
+        let threads = settings.pool_threads.max(1);
         let inner = Arc::new(Inner {
             algorithm: settings.algorithm,
             rsa_bits: settings.rsa_bits,
+            key_type: key_pair::key_type(settings.algorithm, settings.rsa_bits),
             size: settings.pool_size,
             max: settings.pool_max.max(settings.pool_size),
             age: settings.pool_age.as_delta(),
-            makers: Semaphore::new(settings.pool_threads.max(1)),
+            makers: Semaphore::new(threads),
+            waiters: Semaphore::new(threads * WAITERS),
             database,
             keyring,
             clock,
             metrics,
             taken: Notify::new(),
-            recently_taken: Mutex::default(),
         });
-        for _ in 0..settings.pool_threads.max(1) {
+        // Nobody takes keys in service mode; waiting ones would only swell the JWKS.
+        let fillers = if settings.mode == SigningMode::Device { threads } else { 0 };
+        for _ in 0..fillers {
             tokio::spawn(fill(Arc::downgrade(&inner)));
         }
         Self { inner }
@@ -81,8 +88,9 @@ impl KeyPool {
         &self,
         connection: &mut AsyncPgConnection,
         user: Uuid,
+        now: DateTime<Utc>,
     ) -> Result<Option<TakenKey>, Error> {
-        Ok(published_key::take_waiting(connection, user).await?)
+        Ok(published_key::take_waiting(connection, user, &self.inner.key_type, now).await?)
     }
 
     /// Counts a key that was handed out, once its transaction is committed, and wakes the filler.
@@ -96,12 +104,13 @@ impl KeyPool {
             "fresh"
         };
         self.inner.metrics.keys_taken.with_label_values(&[source]).inc();
-        self.inner.recently_taken().push_back(now);
         self.inner.taken.notify_waiters();
     }
 
-    /// Makes a key on the spot, for when the pool is dry. Never more at once than makers.
+    /// Makes a key on the spot, for when the pool is dry. Never more at once than makers; where too
+    /// many wait already, [`Error::Busy`].
     pub async fn make(&self) -> Result<(TakenKey, String), Error> {
+        let _waiter = self.inner.waiters.try_acquire().map_err(|_| Error::Busy(RETRY))?;
         self.inner.make().await.map_err(Error::Internal)
     }
 }
@@ -116,25 +125,15 @@ impl Inner {
             .map_err(|error| error.to_string())?
     }
 
-    fn recently_taken(&self) -> std::sync::MutexGuard<'_, VecDeque<DateTime<Utc>>> {
-        self.recently_taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What the pool should hold: enough for the logins of one waiting time to find old keys.
-    fn target(&self) -> i64 {
-        let since = self.clock.now() - self.age;
-        let mut taken = self.recently_taken();
-        while taken.front().is_some_and(|time| *time < since) {
-            taken.pop_front();
-        }
-        let demand = i64::try_from(taken.len()).unwrap_or(i64::MAX);
-        (self.size + demand).min(self.max)
+    fn target(&self, state: PoolState) -> i64 {
+        self.size.saturating_add(state.taken).min(self.max)
     }
 
     /// Adds one key if the pool is short of it; says whether it was.
     async fn add_one(&self) -> Result<bool, String> {
-        let waiting = self.count().await?;
-        if waiting >= self.target() {
+        let state = self.count().await?;
+        if state.waiting >= self.target(state) {
             return Ok(false);
         }
         let (key, sealing_key_id) = self.make().await?;
@@ -145,15 +144,15 @@ impl Inner {
         Ok(true)
     }
 
-    async fn count(&self) -> Result<i64, String> {
+    async fn count(&self) -> Result<PoolState, String> {
         let mut connection = self.database.get().await.map_err(|error| error.to_string())?;
-        let aged_before = self.clock.now() - self.age;
-        let (waiting, ready) = published_key::count_waiting(&mut connection, aged_before)
+        let since = self.clock.now() - self.age;
+        let state = published_key::pool_state(&mut connection, &self.key_type, since)
             .await
             .map_err(|error| error.to_string())?;
-        self.metrics.keys.with_label_values(&["waiting"]).set(waiting);
-        self.metrics.pool_ready.set(ready);
-        Ok(waiting)
+        self.metrics.pool_waiting.set(state.waiting);
+        self.metrics.pool_ready.set(state.ready);
+        Ok(state)
     }
 }
 
@@ -171,5 +170,46 @@ async fn fill(inner: std::sync::Weak<Inner>) {
             () = inner.taken.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::metrics::Metrics;
+    use common::settings::Environment;
+
+    use super::*;
+    use crate::config::{SCHEMA, Settings};
+
+    #[tokio::test]
+    async fn past_a_bound_nobody_waits_for_a_key() {
+        let environment = Environment::from_iter([
+            ("USER_SERVICE__ENVIRONMENT", "development"),
+            ("USER_SERVICE__SIGNING__MODE", "service"),
+            ("USER_SERVICE__SIGNING__ALGORITHM", "ES256"),
+        ]);
+        let settings: Settings = SCHEMA.load(&environment).unwrap();
+        let pool = KeyPool::start(
+            &settings.signing,
+            settings.database.pool(),
+            Keyring::parse(settings.vault.keys.expose()).unwrap(),
+            Clock::default(),
+            ServiceMetrics::register(&Metrics::new("test")),
+        );
+        let maker = pool.inner.makers.acquire().await.unwrap();
+        let waiting: Vec<_> = (0..WAITERS)
+            .map(|_| {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.make().await.is_ok() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert_eq!(pool.inner.waiters.available_permits(), 0);
+        assert!(matches!(pool.make().await, Err(Error::Busy(_))));
+        drop(maker);
+        for made in waiting {
+            assert!(made.await.unwrap());
+        }
+        assert!(pool.make().await.is_ok());
     }
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::PKey;
 use serde_json::Value;
-use token_verifier::public_jwk;
+use token_verifier::{Key, public_jwk};
 use zeroize::Zeroizing;
 
 use super::signer::Signer;
@@ -23,17 +23,13 @@ impl ServiceKeys {
     pub(super) fn read(settings: &SigningSettings) -> Result<Self, String> {
         let mut ring = Self::default();
         if let Some(path) = &settings.private_key_path {
-            let private = read_private(path)?;
-            let pem = private.public_key_to_pem().map_err(|error| unusable(path, &error))?;
-            let public = public_jwk(&pem).map_err(|error| unusable(path, &error))?;
-            let der = private.private_key_to_pkcs8().map_err(|error| unusable(path, &error))?;
-            let kid = public["kid"].as_str().unwrap_or_default();
-            let signer = Signer::from_pkcs8(kid, &Zeroizing::new(der))
-                .map_err(|error| unusable(path, &error))?;
-            ring.current = Some((Arc::new(signer), public));
+            let current = read_current(path);
+            ring.current = Some(current.map_err(|error| named("private_key_path", path, &error))?);
         }
-        for path in settings.next_key_path.iter().chain(&settings.retired_key_paths.0) {
-            ring.others.push(read_public(path)?);
+        let next = settings.next_key_path.iter().map(|path| ("next_key_path", path));
+        let retired = settings.retired_key_paths.0.iter().map(|path| ("retired_key_paths", path));
+        for (key, path) in next.chain(retired) {
+            ring.others.push(read_public(path).map_err(|error| named(key, path, &error))?);
         }
         Ok(ring)
     }
@@ -55,28 +51,74 @@ impl ServiceKeys {
     }
 }
 
-fn unusable(path: &str, error: &dyn std::fmt::Display) -> String {
-    format!("{path}: not a usable signing key: {error}")
+fn named(key: &str, path: &str, error: &str) -> String {
+    format!("`signing.{key}`: {path}: {error}")
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> String {
+    format!("not a usable signing key: {error}")
 }
 
 fn read_file(path: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let bytes = fs::read(path).map_err(|error| {
-        format!("{path} can't be read: {error}; `latchkey keygen` makes a service key")
+        format!("can't be read: {error}; `latchkey keygen` makes a service key")
     })?;
     Ok(Zeroizing::new(bytes))
 }
 
-fn read_private(path: &str) -> Result<PKey<Private>, String> {
-    let pem = read_file(path)?;
-    PKey::private_key_from_pem(&pem).map_err(|_| format!("{path}: not a PEM private key"))
+fn read_current(path: &str) -> Result<(Arc<Signer>, Value), String> {
+    let private = PKey::private_key_from_pem(&read_file(path)?)
+        .map_err(|_| "not a PEM private key".to_owned())?;
+    let public = public_of(&private.public_key_to_pem().map_err(|error| unusable(&error))?)?;
+    let der = private.private_key_to_pkcs8().map_err(|error| unusable(&error))?;
+    let kid = public["kid"].as_str().unwrap_or_default();
+    let signer = Signer::from_pkcs8(kid, &Zeroizing::new(der)).map_err(|error| unusable(&error))?;
+    Ok((Arc::new(signer), public))
 }
 
 /// From a private or a public PEM: a retired key's private part may be gone already.
 fn read_public(path: &str) -> Result<Value, String> {
     let pem = read_file(path)?;
-    let public = match PKey::private_key_from_pem(&pem) {
-        Ok(private) => private.public_key_to_pem().map_err(|error| unusable(path, &error))?,
-        Err(_) => pem.to_vec(),
-    };
-    public_jwk(&public).map_err(|error| unusable(path, &error))
+    match PKey::private_key_from_pem(&pem) {
+        Ok(private) => public_of(&private.public_key_to_pem().map_err(|error| unusable(&error))?),
+        Err(_) => public_of(&pem),
+    }
+}
+
+/// The public JWK, if verifiers will take it.
+fn public_of(pem: &[u8]) -> Result<Value, String> {
+    let jwk = public_jwk(pem).map_err(|error| unusable(&error))?;
+    Key::from_jwk(&jwk).map_err(|error| unusable(&error))?;
+    Ok(jwk)
+}
+
+#[cfg(test)]
+mod tests {
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::nid::Nid;
+    use openssl::pkey::Private;
+    use openssl::rsa::Rsa;
+
+    use super::*;
+
+    fn pem_of(key: &PKey<Private>) -> Vec<u8> {
+        key.public_key_to_pem().unwrap()
+    }
+
+    #[test]
+    fn keys_that_verifiers_refuse_are_refused_here() {
+        let rsa = |bits| pem_of(&PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap());
+        let ec = |curve| {
+            let group = EcGroup::from_curve_name(curve).unwrap();
+            pem_of(&PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap())
+        };
+        for weak in [rsa(1024), ec(Nid::SECP384R1), ec(Nid::SECP256K1)] {
+            assert!(public_of(&weak).unwrap_err().starts_with("not a usable signing key"));
+        }
+        let ed25519 = pem_of(&PKey::generate_ed25519().unwrap());
+        assert!(public_of(&ed25519).is_err());
+        assert!(public_of(b"nonsense").is_err());
+        assert_eq!(public_of(&rsa(2048)).unwrap()["alg"], "RS256");
+        assert_eq!(public_of(&ec(Nid::X9_62_PRIME256V1)).unwrap()["alg"], "ES256");
+    }
 }

@@ -1,9 +1,10 @@
 use chrono::TimeDelta;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use reqwest::Method;
+use serde_json::json;
 
 use super::feed_reader::FeedReader;
-use super::support::{TestApp, header, send};
+use super::support::{PASSWORD, TestApp, header, send};
 
 fn sids(events: &[super::feed_reader::Event]) -> Vec<&str> {
     events.iter().filter_map(|event| event.data["sid"].as_str()).collect()
@@ -47,6 +48,25 @@ async fn every_kind_of_end_is_announced_with_key_and_session() {
     let path = format!("/api/auth/devices/{}", second.device.id);
     let _ = app.delete_as(&second, &path).await.expect(200);
     assert_eq!(reader.next_session().await.data["sid"], second.id);
+
+    let removed = app.sign_in().await;
+    let path = format!("/api/auth/sessions/{}", removed.id);
+    let _ = app.delete_as(&removed, &path).await.expect(200);
+    assert_eq!(reader.next_session().await.data["sid"], removed.id);
+
+    let kept = app.sign_in().await;
+    let other = app.log_in(&app.register_device().await, &kept.username).await;
+    let change = json!({ "current_password": PASSWORD, "new_password": "another password" });
+    let _ = app.post_as(&kept, "/api/auth/password", &change).await.expect(200);
+    assert_eq!(reader.next_session().await.data["sid"], other.id);
+    let _ = app.post_as(&kept, "/api/auth/logout-all", &json!({})).await.expect(200);
+    assert_eq!(reader.next_session().await.data["sid"], kept.id);
+
+    let replayed = app.sign_in().await;
+    let next = app.refresh(&replayed.refresh_token).await.expect(200).member("refresh_token");
+    let _ = app.refresh(&next).await.expect(200);
+    let _ = app.refresh(&replayed.refresh_token).await.expect(401);
+    assert_eq!(reader.next_session().await.data["sid"], replayed.id);
 }
 
 #[tokio::test]
@@ -125,6 +145,17 @@ async fn a_transaction_left_open_delays_nobody() {
         let session = app.sign_in().await;
         let _ = app.log_out(&session.refresh_token).await.expect(200);
         assert_eq!(reader.next_session().await.data["sid"], session.id, "{number}");
+    }
+    // Many more than are read at once, none of them told twice.
+    let many = "INSERT INTO key_changes (kind, value, until) \
+                SELECT 'kid', 'many-' || n, now() + interval '1 hour' \
+                FROM generate_series(1, 10000) n";
+    let mut writer = app.database.connect().await;
+    for _ in 0..2 {
+        writer.batch_execute(many).await.unwrap();
+        for number in 1..=10_000 {
+            assert_eq!(reader.next().await.data["kid"], format!("many-{number}"));
+        }
     }
     open.batch_execute("COMMIT").await.unwrap();
     assert_eq!(reader.next().await.data["kid"], "open");

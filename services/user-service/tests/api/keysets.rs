@@ -20,6 +20,7 @@ async fn add_user(connection: &mut diesel_async::AsyncPgConnection, name: &str) 
         username: name.to_owned(),
         username_key: name.to_owned(),
         password_hash: String::new(),
+        password_version: 1,
         display_name: None,
         phone_number: None,
         email: None,

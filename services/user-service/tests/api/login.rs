@@ -151,6 +151,90 @@ async fn a_full_queue_answers_503_at_once_and_the_login_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn garbage_costs_no_hash_and_half_of_the_queue_is_for_devices_known_to_the_user() {
+    let app = TestApp::with(&[
+        ("USER_SERVICE__PASSWORDS__WORKERS", "1"),
+        ("USER_SERVICE__PASSWORDS__QUEUE", "4"),
+        ("USER_SERVICE__PASSWORDS__MEMORY_KIB", "65536"),
+        ("USER_SERVICE__PASSWORDS__PASSES", "4"),
+    ])
+    .await;
+    let session = app.sign_in().await;
+    let stranger = app.register_device().await;
+    let garbage = |_| {
+        let mut body = app.login_body(&stranger, &session.username);
+        body["device_signature"] = json!("00".repeat(32));
+        body
+    };
+    let garbage: Vec<Value> = (0..50).map(garbage).collect();
+    let flood = join_all(garbage.iter().map(|body| app.post("/api/auth/login", body)));
+    let own = app.login_body(&session.device, &session.username);
+    let (flood, answer) = tokio::join!(flood, app.post("/api/auth/login", &own));
+    let _ = answer.expect(200);
+    assert!(flood.iter().all(|answer| answer.status == 401));
+
+    // Strangers whose proofs hold fill their half and no more.
+    let mut strangers = Vec::new();
+    for _ in 0..12 {
+        let device = app.register_device().await;
+        strangers.push(app.login_body(&device, &session.username));
+    }
+    let flood = join_all(strangers.iter().map(|body| app.post("/api/auth/login", body)));
+    let own = app.login_body(&session.device, &session.username);
+    let known = async {
+        let pending = "user_service_password_hashes_pending";
+        test_support::eventually("strangers wait for their hashes", || async {
+            (app.metric(pending).await >= 2).then_some(())
+        })
+        .await;
+        app.post("/api/auth/login", &own).await
+    };
+    let (flood, answer) = tokio::join!(flood, known);
+    let _ = answer.expect(200);
+    assert!(flood.iter().any(|answer| answer.status == 503), "strangers were not held back");
+}
+
+#[tokio::test]
+async fn slower_hashes_in_the_table_lift_the_floor_under_every_failure() {
+    let app = TestApp::start().await;
+    let session = app.sign_in().await;
+    let failure = app.register_device().await.login("nobody-here", PASSWORD, 0);
+    let floor = |server: &test_support::TestServer| {
+        let request = app.client.post(server.url("/api/auth/login")).json(&failure);
+        async move {
+            let started = Instant::now();
+            let _ = super::support::send(request).await.expect_error(401, "invalid_credentials");
+            started.elapsed()
+        }
+    };
+    let before = floor(&app.server).await;
+    let slow = app
+        .replica_with(&[
+            ("USER_SERVICE__PASSWORDS__MEMORY_KIB", "262144"),
+            ("USER_SERVICE__PASSWORDS__PASSES", "4"),
+        ])
+        .await;
+    let body = app.login_body(&session.device, &session.username);
+    let request = app.client.post(slow.url("/api/auth/login")).json(&body);
+    let _ = super::support::send(request).await.expect(200);
+    test_support::eventually("the slow hash is stored", || async {
+        use diesel_async::RunQueryDsl as _;
+        let query = "UPDATE users SET updated_at = updated_at \
+                     WHERE password_hash LIKE '%$m=262144,t=4,p=1$%'";
+        let mut connection = app.database.connect().await;
+        let slow = diesel::sql_query(query).execute(&mut connection).await.unwrap();
+        (slow == 1).then_some(())
+    })
+    .await;
+    // A replica with light settings reads what is stored as it starts; it costs no hash to fail.
+    let light = app.replica().await;
+    test_support::eventually("its floor is the slow hash's", || async {
+        (floor(&light).await > before * 3).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn older_hashes_are_renewed_at_login() {
     let app = TestApp::start().await;
     let session = app.sign_in().await;
@@ -173,7 +257,10 @@ async fn older_hashes_are_renewed_at_login() {
     let body = app.login_body(&session.device, &session.username);
     let request = app.client.post(heavier.url("/api/auth/login")).json(&body);
     let _ = super::support::send(request).await.expect(200);
-    assert!(stored().await.contains("$m=128,t=1,p=1$"));
+    test_support::eventually("the hash is renewed", || async {
+        stored().await.contains("$m=128,t=1,p=1$").then_some(())
+    })
+    .await;
     app.log_in(&session.device, &session.username).await;
 }
 
