@@ -1,5 +1,6 @@
 //! How the service is built, and its route table.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -16,12 +17,12 @@ use vault_crypto::{Keyring, TokenHasher};
 
 use crate::callers::Callers;
 use crate::config::Settings;
-use crate::housekeeping;
 use crate::metrics::ServiceMetrics;
 use crate::providers::Providers;
 use crate::sessions::{SessionCache, StateKey};
 use crate::state::State;
 use crate::vault::{DrawTools, Draws, Ledger, Outbox};
+use crate::{handlers, housekeeping};
 
 /// Open to every origin.
 const PUBLIC_PATHS: &[&str] = &["/openapi.json"];
@@ -33,7 +34,10 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let (pool, draining) = (state.pool.clone(), state.draining.clone());
     let ledger = state.ledger.clone();
     tokio::spawn(housekeeping::run(state.clone()));
-    let readiness = Readiness::default().with("database", move || database::check(pool.clone()));
+    let callers = state.callers.clone();
+    let readiness = Readiness::default()
+        .with("database", move || database::check(pool.clone()))
+        .with("callers", move || ready(callers.readiness()));
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
     let state = web::Data::new(state);
     Ok(Blueprint {
@@ -94,7 +98,11 @@ fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<St
 }
 
 /// Every route of the service.
-fn routes(_config: &mut ServiceConfig) {}
+fn routes(config: &mut ServiceConfig) {
+    config
+        // Sign-in
+        .service(handlers::validate_token::validate_token);
+}
 
 /// The document's title; the paths come from the route table.
 fn document() -> OpenApi {

@@ -1,5 +1,9 @@
-//! Who calls us: a person through the login client, or a configured service client.
+//! Who calls us: a person through a provider's login client, or a service client that
+//! configuration names. A token drawn from the vault opens nothing here: it comes from the client
+//! that consent was given to.
 
-mod checks;
+mod check;
+mod extractors;
 
-pub use checks::Callers;
+pub use check::{Caller, Callers};
+pub use extractors::{Drawer, Person};

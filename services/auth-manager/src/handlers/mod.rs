@@ -1,5 +1,7 @@
 //! The endpoints, one a file: request and response types, and a handler that reads as prose.
 
+pub(crate) mod validate_token;
+
 use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -31,3 +31,4 @@ pub use settings::{
     ClientCredentials, EndpointSettings, ProviderKind, ProviderSettings, ServiceClient,
 };
 pub use token_facts::TokenFacts;
+pub(crate) use token_facts::unverified_claims;
