@@ -34,6 +34,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let (pool, draining) = (state.pool.clone(), state.draining.clone());
     let ledger = state.ledger.clone();
     tokio::spawn(housekeeping::run(state.clone()));
+    Outbox::start(state.clone());
     let callers = state.callers.clone();
     let readiness = Readiness::default()
         .with("database", move || database::check(pool.clone()))
@@ -101,7 +102,12 @@ fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<St
 fn routes(config: &mut ServiceConfig) {
     config
         // Sign-in
-        .service(handlers::validate_token::validate_token);
+        .service(handlers::validate_token::validate_token)
+        // Offline use
+        .service(handlers::request_offline_token::request_offline_token)
+        .service(handlers::finish_offline_token::finish_offline_token)
+        .service(handlers::issue_persistent_id::issue_persistent_id)
+        .service(handlers::revoke_persistent_id::revoke_persistent_id);
 }
 
 /// The document's title; the paths come from the route table.

@@ -1,5 +1,9 @@
 //! The endpoints, one a file: request and response types, and a handler that reads as prose.
 
+pub(crate) mod finish_offline_token;
+pub(crate) mod issue_persistent_id;
+pub(crate) mod request_offline_token;
+pub(crate) mod revoke_persistent_id;
 pub(crate) mod validate_token;
 
 use actix_web::web;

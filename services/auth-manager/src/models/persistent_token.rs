@@ -89,3 +89,23 @@ pub async fn list_of_user(
     }
     own.load(connection).await
 }
+
+/// Removes an id, if it still is on `grant`.
+pub async fn delete_from_grant(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    grant: Uuid,
+) -> QueryResult<usize> {
+    let token = persistent_tokens::table.find(id).filter(persistent_tokens::grant_id.eq(grant));
+    diesel::delete(token).execute(connection).await
+}
+
+/// Removes all ids on `grants`.
+pub async fn delete_of_grants(
+    connection: &mut AsyncPgConnection,
+    grants: &[Uuid],
+) -> QueryResult<usize> {
+    diesel::delete(persistent_tokens::table.filter(persistent_tokens::grant_id.eq_any(grants)))
+        .execute(connection)
+        .await
+}

@@ -1,0 +1,99 @@
+use actix_web::{get, web};
+use common::http::{ErrorBody, Problem, Query};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Success;
+use super::issue_persistent_id::IssuedId;
+use crate::error::Error;
+use crate::state::State;
+use crate::vault::{Returned, accept_consent};
+
+/// What the provider sends with the browser.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Callback {
+    /// The code, good once.
+    code: Option<String>,
+    /// The state token of the request.
+    state: Option<String>,
+    /// The issuer (RFC 9207).
+    iss: Option<String>,
+    /// What went wrong, instead of a code.
+    #[param(example = "access_denied")]
+    error: Option<String>,
+    /// More about it.
+    error_description: Option<String>,
+}
+
+impl Callback {
+    fn parse(&self) -> Result<Returned<'_>, Error> {
+        let code = match (&self.error, &self.code) {
+            (Some(error), _) => Err((error.as_str(), self.error_description.as_deref())),
+            (None, Some(code)) if !code.is_empty() => Ok(code.as_str()),
+            (None, _) => return Err(Problem::invalid_field("code", "`code` is missing").into()),
+        };
+        let state = self.state.as_deref().ok_or(Error::InvalidStateToken)?;
+        Ok(Returned { state, issuer: self.iss.as_deref(), code })
+    }
+}
+
+/// Take the browser back from the provider and store the offline token
+#[utoipa::path(tag = "offline use", params(Callback), responses(
+    (status = 200, description = "Stored", body = Success<IssuedId>),
+    (status = 400, description = "`invalid_request`: no code; `invalid_state_token`: bad, used or old, or another person came back; `provider_error`: the provider's own error in `details`", body = ErrorBody),
+    (status = 409, description = "`consent_required`: a revocation ended the grant meanwhile; `details.consent_url`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+))]
+#[get("/api/auth/manager/offline-token/callback")]
+pub(crate) async fn finish_offline_token(
+    state: web::Data<State>,
+    Query(callback): Query<Callback>,
+) -> Result<web::Json<Success<IssuedId>>, Error> {
+    let consented = accept_consent(&state, &callback.parse()?).await;
+    let outcome = if consented.is_ok() { "ok" } else { "failed" };
+    state.metrics.callbacks.with_label_values(&["consent", outcome]).inc();
+    let consented = consented?;
+    Ok(Success::json(IssuedId {
+        persistent_token_id: consented.stored.persistent_token_id,
+        session_state_id: consented.session_state_id,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn callback(code: Option<&str>, state: Option<&str>, error: Option<&str>) -> Callback {
+        Callback {
+            code: code.map(str::to_owned),
+            state: state.map(str::to_owned),
+            iss: None,
+            error: error.map(str::to_owned),
+            error_description: None,
+        }
+    }
+
+    #[test]
+    fn the_code_is_missed_before_the_state_is_used() {
+        let refused = callback(None, Some("state"), None).parse();
+        assert!(matches!(refused, Err(Error::Request(_))));
+        let refused = callback(Some(""), Some("state"), None).parse();
+        assert!(matches!(refused, Err(Error::Request(_))));
+    }
+
+    #[test]
+    fn without_a_state_nothing_is_believed_an_error_included() {
+        let refused = callback(Some("code"), None, None).parse();
+        assert!(matches!(refused, Err(Error::InvalidStateToken)));
+        let refused = callback(None, None, Some("access_denied")).parse();
+        assert!(matches!(refused, Err(Error::InvalidStateToken)));
+    }
+
+    #[test]
+    fn an_error_goes_before_a_code() {
+        let both = callback(Some("code"), Some("state"), Some("access_denied"));
+        assert_eq!(both.parse().unwrap().code, Err(("access_denied", None)));
+    }
+}

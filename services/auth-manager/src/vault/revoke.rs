@@ -1,0 +1,202 @@
+//! The end of a persistent id: the handle goes at once, and with the last one the grant.
+
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use uuid::Uuid;
+
+use super::call::{HEAD_START, Outcome};
+use super::lock::lock_grants;
+use super::share::{Released, release};
+use crate::error::Error;
+use crate::models::sharing::Sharers;
+use crate::models::{grant, persistent_token};
+use crate::state::State;
+
+/// What became of an id and of the grant behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The provider revoked the grant.
+    pub token_revoked: bool,
+    /// Its session at the provider was ended too.
+    pub session_revoked: bool,
+    /// Ids that go on with what the provider would have revoked.
+    pub shared_with: usize,
+    /// The provider has not heard of it yet; it will.
+    pub pending: bool,
+    /// Why it is as it is.
+    pub reason: RevocationReason,
+}
+
+/// Why a revocation went as far as it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationReason {
+    /// It was the last id.
+    Revoked,
+    /// Other ids share the grant.
+    SharedGrant,
+    /// Ids on another grant share its token.
+    SharedToken,
+    /// Ids on the grant of the other type share its client and session.
+    SharedSession,
+    /// Somebody consented anew before the provider was called.
+    ConsentedAnew,
+    /// The grant is being refreshed at this moment.
+    InUse,
+    /// The provider can't be reached.
+    ProviderAway,
+    /// The provider refuses us.
+    ProviderRefuses,
+}
+
+impl RevocationReason {
+    /// A name for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::SharedGrant => "shared_grant",
+            Self::SharedToken => "shared_token",
+            Self::SharedSession => "shared_session",
+            Self::ConsentedAnew => "consented_anew",
+            Self::InUse => "in_use",
+            Self::ProviderAway => "provider_away",
+            Self::ProviderRefuses => "provider_refuses",
+        }
+    }
+
+    /// A sentence for people.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Revoked => "the last id is gone, and the provider revoked the grant",
+            Self::SharedGrant => "the id is gone; other ids go on with the same grant",
+            Self::SharedToken => "the id is gone; other ids go on with the same token",
+            Self::SharedSession => {
+                "the id is gone; the provider would revoke the other grant of this client and \
+                 session too, so that the last of both is revoked with it"
+            }
+            Self::ConsentedAnew => {
+                "the id is gone; the grant goes on, since consent was given anew"
+            }
+            Self::InUse => {
+                "the id is gone; the grant is in use at this moment and revoked after it"
+            }
+            Self::ProviderAway => {
+                "the id is gone; the provider can't be reached and is told as soon as it can"
+            }
+            Self::ProviderRefuses => {
+                "the id is gone; the provider refuses the revocation, and an operator must look"
+            }
+        }
+    }
+}
+
+/// Revokes an id of `user`, and what only it held.
+pub async fn revoke_persistent_id(
+    state: &State,
+    user: Uuid,
+    id: Uuid,
+) -> Result<Revocation, Error> {
+    let Some(released) = give_up(state, user, id).await? else {
+        return Err(Error::TokenNotFound);
+    };
+    tracing::info!(user_id = %user, persistent_token_id = %id, "persistent_id_revoked");
+    let mut outcome = None;
+    for entry in &released.queued {
+        outcome = worse(outcome, state.outbox.run_now(state, *entry).await?);
+    }
+    Ok(explain(released.sharers, outcome))
+}
+
+/// Deletes the id, and gives its grant up where it was the last one; none where there is no such
+/// id.
+async fn give_up(state: &State, user: Uuid, id: Uuid) -> Result<Option<Released>, Error> {
+    let mut connection = state.pool.get().await?;
+    loop {
+        let Some(seen) = persistent_token::find_of_user(&mut connection, id, user).await? else {
+            return Ok(None);
+        };
+        let released = connection
+            .transaction(async |connection| {
+                release_from(state, connection, id, seen.grant_id).await
+            })
+            .await?;
+        // None: meanwhile the id has moved to another grant, or is gone.
+        if released.is_some() {
+            return Ok(released);
+        }
+    }
+}
+
+async fn release_from(
+    state: &State,
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    grant_id: Uuid,
+) -> Result<Option<Released>, Error> {
+    let Some(seen) = grant::find(connection, grant_id).await? else { return Ok(None) };
+    lock_grants(connection, &[seen]).await?;
+    if persistent_token::delete_from_grant(connection, id, grant_id).await? == 0 {
+        return Ok(None);
+    }
+    let Some(grant) = grant::find(connection, grant_id).await? else { return Ok(None) };
+    let now = state.clock.now();
+    Ok(Some(release(connection, &grant, now + HEAD_START, now).await?))
+}
+
+/// Of several calls the one that went least far; those that had nothing to do say nothing.
+fn worse(known: Option<Outcome>, next: Outcome) -> Option<Outcome> {
+    let rank = |outcome: &Outcome| match outcome {
+        Outcome::Dropped => 0,
+        Outcome::Made { .. } => 1,
+        Outcome::InUse => 2,
+        Outcome::Away => 3,
+        Outcome::Refused => 4,
+    };
+    match known {
+        Some(known) if rank(&known) > rank(&next) => Some(known),
+        _ => Some(next),
+    }
+}
+
+fn explain(sharers: Sharers, outcome: Option<Outcome>) -> Revocation {
+    use RevocationReason as Reason;
+    let (token_revoked, session_revoked, pending, reason) = match outcome {
+        None if sharers.same_grant > 0 => (false, false, false, Reason::SharedGrant),
+        None if sharers.same_token > 0 => (false, false, false, Reason::SharedToken),
+        None => (false, false, false, Reason::SharedSession),
+        Some(Outcome::Made { session_ended, session_pending }) => {
+            (true, session_ended, session_pending, Reason::Revoked)
+        }
+        Some(Outcome::Dropped) => (false, false, false, Reason::ConsentedAnew),
+        Some(Outcome::InUse) => (false, false, true, Reason::InUse),
+        Some(Outcome::Away) => (false, false, true, Reason::ProviderAway),
+        Some(Outcome::Refused) => (false, false, true, Reason::ProviderRefuses),
+    };
+    Revocation { token_revoked, session_revoked, shared_with: sharers.total(), pending, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_says_how_far_it_went_and_why() {
+        let shared = Sharers { same_grant: 2, ..Sharers::default() };
+        let answer = explain(shared, None);
+        assert_eq!((answer.shared_with, answer.token_revoked), (2, false));
+        assert_eq!(answer.reason, RevocationReason::SharedGrant);
+        let away = explain(Sharers::default(), Some(Outcome::Away));
+        assert!(away.pending && !away.token_revoked);
+        let made = Outcome::Made { session_ended: true, session_pending: false };
+        let made = explain(Sharers::default(), Some(made));
+        assert!(made.token_revoked && made.session_revoked && !made.pending);
+    }
+
+    #[test]
+    fn one_call_that_failed_makes_the_whole_pending() {
+        let made = Outcome::Made { session_ended: false, session_pending: false };
+        let all = worse(Some(Outcome::Away), made.clone());
+        assert_eq!(all, Some(Outcome::Away));
+        assert_eq!(worse(Some(made), Outcome::Refused), Some(Outcome::Refused));
+    }
+}

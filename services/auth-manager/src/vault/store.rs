@@ -1,0 +1,249 @@
+//! A token's way into the vault. Two things may be under way against the same grant at that
+//! moment: a revocation that was decided and not begun is cancelled, since it must never end a new
+//! grant; one whose call has begun is waited for, and then the token is tried once.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use common::settings::Secret;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::lock::{self, lock_all};
+use super::seal::{access_token_identity, token_identity};
+use super::share::release;
+use super::trial::{Tried, try_token};
+use crate::error::Error;
+use crate::models::drawn_token::{self, DrawnToken};
+use crate::models::grant::{Grant, GrantKey, TokenType};
+use crate::models::persistent_token::{self, PersistentToken};
+use crate::models::provider_call;
+use crate::models::{grant_upsert, sharing};
+use crate::state::State;
+
+/// A refresh or offline token that a provider gave.
+#[derive(Clone, Debug)]
+pub struct NewGrant<'a> {
+    /// Whose.
+    pub user_id: Uuid,
+    /// The account at the provider.
+    pub account_id: Option<Uuid>,
+    /// The provider's name in the configuration.
+    pub provider: &'a str,
+    /// The person's subject there.
+    pub subject: &'a str,
+    /// The client that it was given to.
+    pub client_id: &'a str,
+    /// Its own sid.
+    pub session_state_id: &'a str,
+    /// The sid that consent was asked from, where it is another one.
+    pub consent_session_id: Option<&'a str>,
+    /// Its type.
+    pub token_type: TokenType,
+    /// The token.
+    pub token: &'a Secret,
+    /// Granted scope.
+    pub scope: &'a str,
+    /// When the grant ends if it is not used; none: no maximum.
+    pub grant_expires_at: Option<DateTime<Utc>>,
+    /// The access token that came with it, and its expiry.
+    pub access: Option<(&'a Secret, DateTime<Utc>)>,
+    /// What imports and operators add.
+    pub metadata: Value,
+}
+
+/// Where it was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredGrant {
+    /// The row.
+    pub grant_id: Uuid,
+    /// A new id on it.
+    pub persistent_token_id: Uuid,
+}
+
+impl<'a> NewGrant<'a> {
+    pub(super) fn key(&self) -> GrantKey<'a> {
+        GrantKey {
+            provider: self.provider,
+            subject: self.subject,
+            client_id: self.client_id,
+            session_state_id: self.session_state_id,
+        }
+    }
+}
+
+/// Stores a token: in the place of the one that its natural key has, or on its own, or not at all
+/// where the same token is there already; and makes an id on it. [`Error::ConsentRequired`] where
+/// a revocation has just ended it.
+pub async fn store_grant(state: &State, new: &NewGrant<'_>) -> Result<StoredGrant, Error> {
+    let mut waited = false;
+    loop {
+        let mut connection = state.pool.get().await?;
+        let stored = connection
+            .transaction(async |connection| store_once(state, connection, new, waited).await)
+            .await?;
+        drop(connection);
+        if let Some(stored) = stored {
+            state.outbox.wake();
+            return Ok(stored);
+        }
+        waited = true;
+        state.outbox.wait_for_an_end().await;
+    }
+}
+
+/// None while a call against the same grant or session is under way.
+async fn store_once(
+    state: &State,
+    connection: &mut AsyncPgConnection,
+    new: &NewGrant<'_>,
+    waited: bool,
+) -> Result<Option<StoredGrant>, Error> {
+    let replaced = lock_for(state, connection, new).await?;
+    let now = state.clock.now();
+    let calls = provider_call::list_concerning(connection, &new.key()).await?;
+    if calls.iter().any(|call| call.under_way(now).is_some()) {
+        return Ok(None);
+    }
+    // A call that has begun may have ended this token, even one whose answer never came.
+    let answer = if waited || calls.iter().any(|call| call.attempts > 0) {
+        Some(try_token(state, new).await?)
+    } else {
+        None
+    };
+    let tried = match &answer {
+        Some(answer) => answer.tried(new),
+        None => Tried::untried(new),
+    };
+    let ids: Vec<Uuid> = calls.iter().map(|call| call.id).collect();
+    provider_call::delete(connection, &ids).await?;
+    let grant_id = put(state, connection, new, &tried, now).await?;
+    replace_online(connection, grant_id, &replaced, now).await?;
+    let persistent_token_id = add_id(connection, new, grant_id, now).await?;
+    Ok(Some(StoredGrant { grant_id, persistent_token_id }))
+}
+
+/// Takes all locks in their order. Answers the online grants that this one replaces.
+async fn lock_for(
+    state: &State,
+    connection: &mut AsyncPgConnection,
+    new: &NewGrant<'_>,
+) -> Result<Vec<Grant>, Error> {
+    let mut replaced = Vec::new();
+    if state.settings.vault.one_online_grant && new.token_type == TokenType::Refresh {
+        let user = lock::online_grants(new.user_id, new.provider);
+        lock_all(connection, [user].into()).await?;
+        replaced = sharing::list_online(connection, new.user_id, new.provider).await?;
+        replaced.retain(|grant| grant.key() != new.key());
+    }
+    let key = new.key();
+    let mut names = BTreeSet::from([lock::session(&key), lock::identity(&key)]);
+    names.extend(replaced.iter().map(|grant| lock::identity(&grant.key())));
+    lock_all(connection, names).await?;
+    let hash = state.hasher.hash(new.token.expose().as_bytes());
+    let mut names = BTreeSet::from([lock::token(&hash)]);
+    names.extend(replaced.iter().map(|grant| lock::token(&grant.token_hash)));
+    lock_all(connection, names).await?;
+    Ok(replaced)
+}
+
+/// Writes row and access token; answers the row's id.
+async fn put(
+    state: &State,
+    connection: &mut AsyncPgConnection,
+    new: &NewGrant<'_>,
+    tried: &Tried<'_>,
+    now: DateTime<Utc>,
+) -> Result<Uuid, Error> {
+    let row = row(state, new, tried, now);
+    let hash = &row.token_hash;
+    let known = grant_upsert::find_duplicate(connection, new.user_id, new.provider, hash).await?;
+    if let Some(known) = known.filter(|known| known.key() != new.key()) {
+        return Ok(known.id);
+    }
+    let id = grant_upsert::upsert(connection, &row).await?;
+    grant_upsert::delete_foreign_ids(connection, id, new.user_id).await?;
+    drawn_token::delete_of_grant(connection, id).await?;
+    if let Some((access_token, expires_at)) = tried.access {
+        let identity = access_token_identity(&new.key(), new.token_type, "");
+        let sealed = state.keyring.seal(&identity, access_token.expose().as_bytes());
+        let drawn = DrawnToken {
+            grant_id: id,
+            scope: String::new(),
+            sealing_key_id: sealed.key_id().to_owned(),
+            sealed_access_token: sealed.into_bytes(),
+            obtained_at: now,
+            expires_at,
+        };
+        drawn_token::upsert(connection, &drawn).await?;
+    }
+    Ok(id)
+}
+
+fn row(state: &State, new: &NewGrant<'_>, tried: &Tried<'_>, now: DateTime<Utc>) -> Grant {
+    let token = tried.token.expose().as_bytes();
+    let sealed = state.keyring.seal(&token_identity(&new.key(), new.token_type), token);
+    Grant {
+        id: Uuid::new_v4(),
+        user_id: new.user_id,
+        account_id: new.account_id,
+        provider: new.provider.to_owned(),
+        subject: new.subject.to_owned(),
+        client_id: new.client_id.to_owned(),
+        session_state_id: new.session_state_id.to_owned(),
+        consent_session_id: new.consent_session_id.map(str::to_owned),
+        token_type: new.token_type.as_str().to_owned(),
+        sealing_key_id: sealed.key_id().to_owned(),
+        encrypted_token: sealed.into_bytes(),
+        token_hash: state.hasher.hash(token).to_vec(),
+        scope: new.scope.to_owned(),
+        metadata: new.metadata.clone(),
+        grant_expires_at: tried.grant_expires_at,
+        state: tried.state.as_str().to_owned(),
+        dead_reason: None,
+        version: 0,
+        presentations: tried.presentations,
+        lease_holder: None,
+        lease_until: None,
+        call_deadline: None,
+        created_at: now,
+        updated_at: now,
+        last_access_at: now,
+    }
+}
+
+/// The ids of what is replaced go on with the new grant; the old ones are revoked.
+async fn replace_online(
+    connection: &mut AsyncPgConnection,
+    grant_id: Uuid,
+    replaced: &[Grant],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let replaced: Vec<&Grant> = replaced.iter().filter(|grant| grant.id != grant_id).collect();
+    let ids: Vec<Uuid> = replaced.iter().map(|grant| grant.id).collect();
+    grant_upsert::move_ids(connection, &ids, grant_id).await?;
+    for grant in replaced {
+        release(connection, grant, now, now).await?;
+    }
+    Ok(())
+}
+
+async fn add_id(
+    connection: &mut AsyncPgConnection,
+    new: &NewGrant<'_>,
+    grant_id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Uuid, Error> {
+    let id = Uuid::new_v4();
+    let token = PersistentToken {
+        id,
+        grant_id,
+        user_id: new.user_id,
+        session_state_id: new.consent_session_id.unwrap_or(new.session_state_id).to_owned(),
+        created_at: now,
+        last_used_at: None,
+    };
+    persistent_token::insert(connection, &token).await?;
+    Ok(id)
+}
