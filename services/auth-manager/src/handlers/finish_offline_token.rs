@@ -77,18 +77,19 @@ mod tests {
 
     #[test]
     fn the_code_is_missed_before_the_state_is_used() {
-        let refused = callback(None, Some("state"), None).parse();
-        assert!(matches!(refused, Err(Error::Request(_))));
-        let refused = callback(Some(""), Some("state"), None).parse();
-        assert!(matches!(refused, Err(Error::Request(_))));
+        for code in [None, Some("")] {
+            let callback = callback(code, Some("state"), None);
+            assert!(matches!(callback.parse(), Err(Error::Request(_))));
+        }
     }
 
     #[test]
     fn without_a_state_nothing_is_believed_an_error_included() {
-        let refused = callback(Some("code"), None, None).parse();
-        assert!(matches!(refused, Err(Error::InvalidStateToken)));
-        let refused = callback(None, None, Some("access_denied")).parse();
-        assert!(matches!(refused, Err(Error::InvalidStateToken)));
+        for callback in
+            [callback(Some("code"), None, None), callback(None, None, Some("access_denied"))]
+        {
+            assert!(matches!(callback.parse(), Err(Error::InvalidStateToken)));
+        }
     }
 
     #[test]

@@ -2,7 +2,6 @@ use actix_web::{delete, web};
 use common::http::{ErrorBody, Problem, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use super::Success;
 use crate::callers::Person;
@@ -15,7 +14,7 @@ use crate::vault;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Which {
     /// One of the caller's.
-    #[param(value_type = Uuid)]
+    #[param(value_type = uuid::Uuid)]
     id: Option<String>,
 }
 
