@@ -103,6 +103,10 @@ fn routes(config: &mut ServiceConfig) {
     config
         // Sign-in
         .service(handlers::validate_token::validate_token)
+        // Access tokens
+        .service(handlers::draw_access_token::draw_access_token)
+        .service(handlers::list_tokens::list_tokens)
+        .service(handlers::list_token_uses::list_token_uses)
         // Offline use
         .service(handlers::request_offline_token::request_offline_token)
         .service(handlers::finish_offline_token::finish_offline_token)

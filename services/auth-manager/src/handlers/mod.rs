@@ -1,7 +1,10 @@
 //! The endpoints, one a file: request and response types, and a handler that reads as prose.
 
+pub(crate) mod draw_access_token;
 pub(crate) mod finish_offline_token;
 pub(crate) mod issue_persistent_id;
+pub(crate) mod list_token_uses;
+pub(crate) mod list_tokens;
 pub(crate) mod request_offline_token;
 pub(crate) mod revoke_persistent_id;
 pub(crate) mod validate_token;

@@ -6,7 +6,7 @@ use test_support::eventually;
 
 use crate::process::Drawn;
 use crate::proxy::Mode;
-use crate::realm::{ROTATIONS, Rotation};
+use crate::realm::{LOGIN, ROTATIONS, Rotation, SECRET};
 use crate::world::World;
 
 fn code(drawn: &Drawn) -> (u16, &'static str) {
@@ -192,7 +192,7 @@ async fn a_session_that_keycloak_has_lost_is_a_dead_grant() {
     let world = World::with(Rotation::Off, 1).await;
     let process = world.process().await;
     world.draw(&process).await.unwrap();
-    world.realm.end_session(&world.session).await;
+    world.realm.end_session(&world.session, true).await;
     world.let_time_pass();
     assert_eq!(code(&world.draw(&process).await), DEAD);
     let row = world.row().await;
@@ -206,14 +206,14 @@ async fn a_session_that_keycloak_has_lost_is_a_dead_grant() {
 async fn a_secret_of_ours_that_is_wrong_is_no_fault_of_the_grant() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        world.name_provider("another-development-secret");
+        world.name_provider(LOGIN, "another-development-secret", "");
         let process = world.process().await;
         for _ in 0..3 {
             assert_eq!(code(&world.draw(&process).await), (502, "provider_misconfigured"));
         }
         let row = world.row().await;
         assert_eq!((row.state(), row.presentations), (GrantState::Live, 0));
-        world.name_provider(crate::realm::SECRET);
+        world.name_provider(LOGIN, SECRET, "");
         assert!(world.draw(&world.process().await).await.is_ok());
     }
 }

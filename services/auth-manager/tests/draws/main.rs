@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
 mod crashes;
+mod endpoints;
 mod faults;
 mod fresh;
 mod ledger;

@@ -3,15 +3,25 @@
 
 use std::collections::BTreeMap;
 
+use auth_manager::providers::TokenFacts;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
+/// Consent to offline use goes through this client …
 pub(crate) const CLIENT: &str = "offline";
-pub(crate) const SECRET: &str = "offline-development-secret";
-const USER: &str = "alice";
-const PASSWORD: &str = "alice-development-password";
+/// … and people sign in through this one.
+pub(crate) const LOGIN: &str = "login";
+/// The same without an audience mapper.
+pub(crate) const BARE_LOGIN: &str = "bare-login";
+/// A service account.
+pub(crate) const JOB: &str = "job";
+/// Of every client, since the realm goes with its test process.
+pub(crate) const SECRET: &str = "realm-development-secret";
+pub(crate) const ALICE: &str = "alice";
+pub(crate) const BOB: &str = "bob";
+const PASSWORD: &str = "people-development-password";
 
 /// How a realm treats refresh tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,16 +85,17 @@ impl Realm {
             "accessTokenLifespan": 300,
             "revokeRefreshToken": self.rotation != Rotation::Off,
             "refreshTokenMaxReuse": self.reuse().unwrap_or_default(),
-            "clients": [{
-                "clientId": CLIENT, "secret": SECRET, "enabled": true, "publicClient": false,
-                "standardFlowEnabled": false, "directAccessGrantsEnabled": true,
-            }],
-            "users": [{
-                "username": USER, "enabled": true, "email": "alice@latchkey.test",
-                "emailVerified": true, "firstName": "Alice", "lastName": "Example",
-                "credentials": [{ "type": "password", "value": PASSWORD, "temporary": false }],
-                "realmRoles": [format!("default-roles-{}", self.name)],
-            }],
+            "clients": [client(CLIENT), client(BARE_LOGIN), heard_by_login(LOGIN), heard_by_login(JOB)],
+            "users": [self.user(ALICE), self.user(BOB)],
+        })
+    }
+
+    fn user(&self, name: &str) -> Value {
+        json!({
+            "username": name, "enabled": true, "email": format!("{name}@latchkey.test"),
+            "emailVerified": true, "firstName": name, "lastName": "Example",
+            "credentials": [{ "type": "password", "value": PASSWORD, "temporary": false }],
+            "realmRoles": [format!("default-roles-{}", self.name)],
         })
     }
 
@@ -101,17 +112,11 @@ impl Realm {
         format!("/realms/{}{rest}", self.name)
     }
 
-    /// A grant with a session of its own.
+    /// A grant of alice's, with a session of its own.
     pub(crate) async fn grant(&self) -> OfflineGrant {
-        let answer = self.tokens(&[
-            ("grant_type", "password"),
-            ("username", USER),
-            ("password", PASSWORD),
-            ("scope", "openid offline_access"),
-        ]);
-        let answer = answer.await.expect("a grant");
+        let answer = self.sign_in(CLIENT, ALICE, "openid offline_access").await;
         let token = answer["refresh_token"].as_str().unwrap().to_owned();
-        let facts = auth_manager::providers::TokenFacts::decode(&token).unwrap();
+        let facts = TokenFacts::decode(&token).unwrap();
         assert!(facts.is_offline());
         OfflineGrant {
             token,
@@ -121,21 +126,39 @@ impl Realm {
         }
     }
 
-    /// Whether Keycloak still honours `token`.
-    pub(crate) async fn honours(&self, token: &str) -> bool {
-        self.tokens(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await.is_ok()
+    /// Tokens of somebody who signs in through `client`.
+    pub(crate) async fn sign_in(&self, client: &str, user: &str, scope: &str) -> Value {
+        let form = [
+            ("grant_type", "password"),
+            ("username", user),
+            ("password", PASSWORD),
+            ("scope", scope),
+        ];
+        self.tokens(client, &form).await.expect("tokens")
     }
 
-    async fn tokens(&self, form: &[(&str, &str)]) -> Result<Value, Value> {
+    /// An access token of the service account.
+    pub(crate) async fn job_token(&self) -> String {
+        let answer = self.tokens(JOB, &[("grant_type", "client_credentials")]).await;
+        answer.expect("a token")["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether Keycloak still honours `token`.
+    pub(crate) async fn honours(&self, token: &str) -> bool {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        self.tokens(CLIENT, &form).await.is_ok()
+    }
+
+    async fn tokens(&self, client: &str, form: &[(&str, &str)]) -> Result<Value, Value> {
         let url = format!("{}{}", keycloak(), self.path("/protocol/openid-connect/token"));
-        let request = self.client.post(url).basic_auth(CLIENT, Some(SECRET));
+        let request = self.client.post(url).basic_auth(client, Some(SECRET));
         let answer = send_form(request, form).await;
         if answer.get("error").is_some() { Err(answer) } else { Ok(answer) }
     }
 
-    /// Ends a session with all its grants, as a Keycloak that lost its sessions has it.
-    pub(crate) async fn end_session(&self, session: &str) {
-        let path = format!("/{}/sessions/{session}?isOffline=true", self.name);
+    /// Ends an online session, or an offline one with all its grants.
+    pub(crate) async fn end_session(&self, session: &str, offline: bool) {
+        let path = format!("/{}/sessions/{session}?isOffline={offline}", self.name);
         let ended = self.admin(Method::DELETE, &path).await.send().await.unwrap();
         assert_eq!(ended.status(), 204);
     }
@@ -167,6 +190,25 @@ impl Realm {
             }
         }
     }
+}
+
+fn client(id: &str) -> Value {
+    json!({
+        "clientId": id, "secret": SECRET, "enabled": true, "publicClient": false,
+        "standardFlowEnabled": false, "directAccessGrantsEnabled": true,
+        "serviceAccountsEnabled": id == JOB,
+    })
+}
+
+/// One whose access tokens the login client may introspect.
+fn heard_by_login(id: &str) -> Value {
+    let mut client = client(id);
+    client["protocolMappers"] = json!([{
+        "name": "audience", "protocol": "openid-connect",
+        "protocolMapper": "oidc-audience-mapper",
+        "config": { "included.client.audience": LOGIN, "access.token.claim": "true" },
+    }]);
+    client
 }
 
 async fn send_form(request: RequestBuilder, form: &[(&str, &str)]) -> Value {

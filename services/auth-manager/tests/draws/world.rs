@@ -1,6 +1,7 @@
 //! A user's grant in a vault of its own, and the processes that draw on it.
 
 use auth_manager::MIGRATIONS;
+use auth_manager::config::Settings;
 use auth_manager::models::grant::{self, Grant, GrantKey, TokenType};
 use auth_manager::vault::{Draw, token_identity};
 use chrono::TimeDelta;
@@ -14,7 +15,7 @@ use vault_crypto::{Keyring, TokenHasher};
 
 use crate::process::{Drawn, Process, draw_as, settings};
 use crate::proxy::Proxy;
-use crate::realm::{CLIENT, OfflineGrant, Realm, Rotation, SECRET, keycloak};
+use crate::realm::{CLIENT, LOGIN, OfflineGrant, Realm, Rotation, SECRET, keycloak};
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) grant_id: Uuid,
     pub(crate) ids: Vec<Uuid>,
     pub(crate) session: String,
+    pub(crate) subject: String,
     folder: TempDir,
 }
 
@@ -47,6 +49,7 @@ impl World {
             grant_id: Uuid::new_v4(),
             ids: Vec::new(),
             session: grant.session.clone(),
+            subject: grant.subject.clone(),
             folder: TempDir::new().unwrap(),
             realm,
         };
@@ -54,12 +57,13 @@ impl World {
         for _ in 0..ids {
             world.add_id().await;
         }
-        world.name_provider(SECRET);
+        world.name_provider(LOGIN, SECRET, "");
         world
     }
 
-    /// Writes the providers' file, with the way to Keycloak through the proxy.
-    pub(crate) fn name_provider(&self, secret: &str) {
+    /// Writes the providers' file, with the way to Keycloak's tokens through the proxy; `secret` is
+    /// the offline client's, `more` further tables.
+    pub(crate) fn name_provider(&self, login: &str, secret: &str, more: &str) {
         let (realm, proxy) = (&self.realm, self.proxy.address);
         let reuse = realm.reuse().map(|reuse| format!("refresh_token_max_reuse = {reuse}"));
         let text = format!(
@@ -67,11 +71,13 @@ impl World {
             [keycloak]
             kind = "keycloak"
             issuer = "{issuer}"
-            login_client = {{ id = "{CLIENT}", secret = "{secret}" }}
+            login_client = {{ id = "{login}", secret = "{SECRET}" }}
+            offline_client = {{ id = "{CLIENT}", secret = "{secret}" }}
             {reuse}
             [keycloak.endpoints]
             discovery = "http://{proxy}{discovery}"
             token = "http://{proxy}{token}"
+            {more}
             "#,
             issuer = keycloak() + &realm.path(""),
             reuse = reuse.unwrap_or_default(),
@@ -86,13 +92,17 @@ impl World {
     }
 
     pub(crate) async fn process_with(&self, more: &[(&str, &str)]) -> Process {
+        Process::start(self.settings(more), self.clock.clone()).await
+    }
+
+    pub(crate) fn settings(&self, more: &[(&str, &str)]) -> Settings {
         let file = self.folder.path().join("providers.toml").display().to_string();
         let own = [
             ("AUTH_MANAGER__DATABASE__URL", self.database.url()),
             ("AUTH_MANAGER__PROVIDERS__FILE", file.as_str()),
         ];
         let environment: Vec<_> = own.iter().chain(more).copied().collect();
-        Process::start(settings(&environment), self.clock.clone()).await
+        settings(&environment)
     }
 
     /// The grant's own user, by its first id.
