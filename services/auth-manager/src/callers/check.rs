@@ -128,9 +128,13 @@ impl Callers {
         }
     }
 
-    /// Only providers of ours are asked, whatever the token says of itself.
+    /// Only providers of ours are asked, whatever the token says of itself, and about access tokens
+    /// alone: Keycloak calls an id token active too.
     fn provider_of(&self, token: &str) -> Option<&Arc<Provider>> {
         let claims = unverified_claims(token)?;
+        if claims.get("typ").is_some_and(|kind| kind != "Bearer") {
+            return None;
+        }
         self.providers.by_issuer(claims.get("iss")?.as_str()?)
     }
 
