@@ -102,11 +102,22 @@ fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<St
 fn routes(config: &mut ServiceConfig) {
     config
         // Sign-in
+        .service(handlers::start_login::start_login)
+        .service(handlers::finish_login::finish_login)
         .service(handlers::validate_token::validate_token)
+        .service(handlers::receive_backchannel_logout::receive_backchannel_logout)
         // Access tokens
         .service(handlers::draw_access_token::draw_access_token)
         .service(handlers::list_tokens::list_tokens)
         .service(handlers::list_token_uses::list_token_uses)
+        // Accounts and sessions
+        .service(handlers::link_account::link_account)
+        .service(handlers::list_accounts::list_accounts)
+        .service(handlers::unlink_account::unlink_account)
+        .service(handlers::list_sessions::list_sessions)
+        .service(handlers::end_sessions::end_sessions)
+        .service(handlers::show_session::show_session)
+        .service(handlers::end_session::end_session)
         // Offline use
         .service(handlers::request_offline_token::request_offline_token)
         .service(handlers::finish_offline_token::finish_offline_token)

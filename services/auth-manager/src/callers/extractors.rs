@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::Caller;
 use crate::error::Error;
 use crate::providers::ServiceClient;
-use crate::sessions::find_or_create_account;
+use crate::sessions::{find_or_create_account, watch};
 use crate::state::State;
 use crate::vault::DrawnBy;
 
@@ -110,6 +110,7 @@ async fn person(state: &State, caller: &Caller) -> Result<Person, Error> {
         return Err(Error::TokenNotActive);
     }
     let session_state_id = caller.session_state_id.clone().ok_or(Error::TokenNotActive)?;
+    watch(state, &caller.provider, &session_state_id).await?;
     let (issuer, subject) = (&caller.issuer, &caller.subject);
     let now = state.clock.now();
     let mut connection = state.pool.get().await?;

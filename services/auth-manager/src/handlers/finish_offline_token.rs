@@ -27,7 +27,7 @@ pub(crate) struct Callback {
 }
 
 impl Callback {
-    fn parse(&self) -> Result<Returned<'_>, Error> {
+    pub(super) fn parse(&self) -> Result<Returned<'_>, Error> {
         let code = match (&self.error, &self.code) {
             (Some(error), _) => Err((error.as_str(), self.error_description.as_deref())),
             (None, Some(code)) if !code.is_empty() => Ok(code.as_str()),

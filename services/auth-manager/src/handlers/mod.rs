@@ -1,12 +1,22 @@
 //! The endpoints, one a file: request and response types, and a handler that reads as prose.
 
 pub(crate) mod draw_access_token;
+pub(crate) mod end_session;
+pub(crate) mod end_sessions;
+pub(crate) mod finish_login;
 pub(crate) mod finish_offline_token;
 pub(crate) mod issue_persistent_id;
+pub(crate) mod link_account;
+pub(crate) mod list_accounts;
+pub(crate) mod list_sessions;
 pub(crate) mod list_token_uses;
 pub(crate) mod list_tokens;
+pub(crate) mod receive_backchannel_logout;
 pub(crate) mod request_offline_token;
 pub(crate) mod revoke_persistent_id;
+pub(crate) mod show_session;
+pub(crate) mod start_login;
+pub(crate) mod unlink_account;
 pub(crate) mod validate_token;
 
 use actix_web::web;

@@ -26,6 +26,16 @@ pub async fn remember(
     Ok(inserted == 1)
 }
 
+/// Whether a token was heard before.
+pub async fn is_known(
+    connection: &mut AsyncPgConnection,
+    issuer: &str,
+    jti: &str,
+) -> QueryResult<bool> {
+    let known = logout_tokens::table.find((issuer, jti));
+    diesel::select(diesel::dsl::exists(known)).get_result(connection).await
+}
+
 /// Deletes a batch of those that would be refused by their age anyway.
 pub async fn delete_expired(
     connection: &mut AsyncPgConnection,

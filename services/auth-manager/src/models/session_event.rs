@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::schema::session_events;
 
 /// Something that happened to a session.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable, Selectable)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = session_events)]
 pub struct SessionEvent {
     /// Order.
@@ -73,6 +73,23 @@ pub async fn insert(
         })
         .collect();
     diesel::insert_into(session_events::table).values(rows).execute(connection).await
+}
+
+/// The latest `limit` events of each of `sessions`, newest first.
+pub async fn list_of_each(
+    connection: &mut AsyncPgConnection,
+    sessions: &[Uuid],
+    limit: i64,
+) -> QueryResult<Vec<SessionEvent>> {
+    diesel::sql_query(
+        "SELECT event.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL (
+             SELECT * FROM session_events WHERE session_id = wanted.id
+             ORDER BY id DESC LIMIT $2) AS event ORDER BY event.id DESC",
+    )
+    .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(sessions)
+    .bind::<diesel::sql_types::BigInt, _>(limit)
+    .load(connection)
+    .await
 }
 
 /// The latest `limit` events of a session, newest first.

@@ -163,6 +163,16 @@ pub async fn list_live(
     live.load(connection).await
 }
 
+/// Ids of all live sessions of `user`.
+pub async fn list_live_ids(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+) -> QueryResult<Vec<Uuid>> {
+    use user_sessions::dsl;
+    let live = dsl::user_sessions.filter(dsl::user_id.eq(user)).filter(dsl::active);
+    live.select(dsl::id).order(dsl::id).load(connection).await
+}
+
 /// Records that the provider gave new tokens for a live session, and when it now ends.
 pub async fn touch_refreshed(
     connection: &mut AsyncPgConnection,

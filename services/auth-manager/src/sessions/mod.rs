@@ -1,10 +1,22 @@
 //! Sign-ins, accounts and sessions.
 
 mod accounts;
+mod arrival;
+mod browser;
 mod cache;
+mod end;
+mod logout;
+mod return_to;
+mod sign_in;
 mod state_key;
 pub mod states;
+mod watch;
 
 pub use accounts::find_or_create_account;
+pub use browser::Browser;
 pub use cache::SessionCache;
+pub use end::{end_all_by_user, end_by_user, unlink};
+pub use logout::hear;
+pub use sign_in::{SignedIn, Visitor, Wish, finish, redeem, start};
 pub use state_key::StateKey;
+pub use watch::watch;

@@ -150,7 +150,7 @@ fn redirect_uri(state: &State) -> String {
 }
 
 /// An answer of another issuer is none to this request (RFC 9207). Keycloak always says its own.
-fn check_issuer(provider: &Provider, issuer: Option<&str>) -> Result<(), Error> {
+pub(crate) fn check_issuer(provider: &Provider, issuer: Option<&str>) -> Result<(), Error> {
     match issuer {
         Some(issuer) if issuer == provider.issuer() => Ok(()),
         None if provider.kind() != ProviderKind::Keycloak => Ok(()),

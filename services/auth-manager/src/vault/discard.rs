@@ -14,7 +14,7 @@ use crate::state::State;
 /// Revokes a token that is not stored, but only where no grant of ours has its client and session:
 /// the provider would end that too. The identity stays locked meanwhile, so that none can come.
 /// Best effort: what is not revoked is still known to nobody.
-pub(super) async fn discard(
+pub(crate) async fn discard(
     state: &State,
     provider: &Provider,
     key: &GrantKey<'_>,

@@ -44,7 +44,7 @@ impl Given {
     }
 }
 
-/// Trades the code and checks what comes back: id token, nonce, and that there is a token at all.
+/// Trades the code through the offline client; something to keep must have come.
 pub(super) async fn exchange(
     provider: &Provider,
     code: &str,
@@ -52,6 +52,21 @@ pub(super) async fn exchange(
     redirect_uri: &str,
 ) -> Result<Given, Error> {
     let client_id = offline_client(provider)?;
+    let (claims, answer) = trade(provider, client_id, code, redeemed, redirect_uri).await?;
+    let token = answer.refresh_token.clone().ok_or_else(not_offline)?;
+    let facts = TokenFacts::decode(token.expose());
+    Ok(Given { claims, answer, token, facts })
+}
+
+/// Trades the code and checks what comes back: id token and nonce, or userinfo where the protocol
+/// knows no id tokens.
+pub(crate) async fn trade(
+    provider: &Provider,
+    client_id: &str,
+    code: &str,
+    redeemed: &RedeemedState,
+    redirect_uri: &str,
+) -> Result<(IdClaims, TokenAnswer), Error> {
     let verifier = redeemed.verifier.expose();
     let answer = provider
         .exchange_code(client_id, code, verifier, redirect_uri)
@@ -66,9 +81,7 @@ pub(super) async fn exchange(
         }
         None => return Err(Fault::Misconfigured("no id token with the code".to_owned()).into()),
     };
-    let token = answer.refresh_token.clone().ok_or_else(not_offline)?;
-    let facts = TokenFacts::decode(token.expose());
-    Ok(Given { claims, answer, token, facts })
+    Ok((claims, answer))
 }
 
 /// A code that is not taken is the browser's trouble, not a dead grant's.
@@ -108,6 +121,6 @@ pub(super) fn offline_client(provider: &Provider) -> Result<&str, Error> {
 }
 
 /// What the provider says, short and on one line.
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(MAX_ERROR).collect()
 }

@@ -24,9 +24,12 @@ mod tell;
 mod trial;
 
 pub use call::Outcome;
+pub(crate) use consent::check_issuer;
 pub use consent::{Asker, ConsentRequest, Consented, Returned, accept_consent, request_consent};
+pub(crate) use discard::discard;
 pub use draw::{DrawTools, Draws};
 pub use fresh::AccessToken;
+pub(crate) use given::{cut, trade};
 pub use issue::{Issued, issue_persistent_id};
 pub use ledger::{Ledger, Use};
 pub use lock::lock_identity;

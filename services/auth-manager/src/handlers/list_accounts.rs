@@ -1,0 +1,62 @@
+use actix_web::{get, web};
+use chrono::{DateTime, Utc};
+use common::http::{ErrorBody, Query};
+use common::paging::{Page, PageQuery, TimeAndId};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Success;
+use crate::callers::Person;
+use crate::error::Error;
+use crate::models::account::{self, Account};
+use crate::state::State;
+
+/// An account of the caller at a provider.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccountView {
+    /// For `accounts/{id}`.
+    id: Uuid,
+    #[schema(example = "keycloak")]
+    provider: String,
+    #[schema(example = "https://id.example.com/realms/latchkey")]
+    issuer: String,
+    /// Who the caller is there.
+    subject: String,
+    /// Of the last tokens.
+    #[schema(example = "openid email profile")]
+    scope: Option<String>,
+    #[serde(serialize_with = "common::clock::serialize")]
+    linked_at: DateTime<Utc>,
+    /// Whether it is the one asking.
+    current: bool,
+}
+
+/// List own linked accounts, newest first
+#[utoipa::path(tag = "accounts", params(PageQuery), security(("bearer" = [])), responses(
+    (status = 200, description = "A page of accounts", body = Success<Page<AccountView>>),
+    (status = 400, description = "`invalid_request`", body = ErrorBody),
+    (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`", body = ErrorBody),
+))]
+#[get("/api/auth/manager/accounts")]
+pub(crate) async fn list_accounts(
+    state: web::Data<State>,
+    person: Person,
+    Query(page): Query<PageQuery>,
+) -> Result<web::Json<Success<Page<AccountView>>>, Error> {
+    let limit = page.limit()?;
+    let before = page.before::<TimeAndId>()?.map(|TimeAndId(time, id)| (time, id));
+    let mut connection = state.pool.get().await?;
+    let rows = account::list(&mut connection, person.user_id, before, limit + 1).await?;
+    let key = |account: &Account| TimeAndId(account.created_at, account.id);
+    Ok(Success::json(Page::from_rows(rows, limit, key, |account| AccountView {
+        current: account.issuer == person.issuer && account.subject == person.subject,
+        id: account.id,
+        provider: account.provider,
+        issuer: account.issuer,
+        subject: account.subject,
+        scope: account.scope,
+        linked_at: account.created_at,
+    })))
+}

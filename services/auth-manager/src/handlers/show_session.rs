@@ -1,0 +1,118 @@
+use actix_web::{get, web};
+use chrono::{DateTime, Utc};
+use common::http::{ErrorBody, SegmentPath};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Success;
+use crate::callers::Person;
+use crate::error::Error;
+use crate::models::session_event::{self, SessionEvent};
+use crate::models::user_session::{self, UserSession};
+use crate::state::State;
+
+/// Events shown of one session.
+pub(super) const EVENTS: i64 = 50;
+
+/// A session of the caller: metadata only, never tokens.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SessionView {
+    /// For `sessions/{id}`.
+    id: Uuid,
+    provider: Option<String>,
+    /// The provider's session.
+    #[schema(example = "AkFqGdVbJDUKQTpS2dBCs3Ea")]
+    session_state_id: Option<String>,
+    user_agent: Option<String>,
+    /// Where it was opened, as a /24 or /48.
+    #[schema(example = "192.0.2.0/24")]
+    address_range: Option<String>,
+    active: bool,
+    #[serde(serialize_with = "common::clock::serialize")]
+    started_at: DateTime<Utc>,
+    #[serde(serialize_with = "common::clock::serialize")]
+    last_accessed_at: DateTime<Utc>,
+    #[serde(serialize_with = "optional_time")]
+    expires_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "optional_time")]
+    ended_at: Option<DateTime<Utc>>,
+    /// Whether it is the one asking.
+    current: bool,
+    /// What happened to it, newest first.
+    events: Vec<EventView>,
+}
+
+/// What happened to a session.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventView {
+    /// `signed_in`, `consented`, `tokens_cleared`, `ended` or `imported`.
+    #[schema(example = "signed_in")]
+    kind: String,
+    /// Why, where that says more.
+    #[schema(example = "backchannel_logout")]
+    reason: Option<String>,
+    #[serde(serialize_with = "common::clock::serialize")]
+    at: DateTime<Utc>,
+}
+
+impl SessionView {
+    pub(super) fn new(session: UserSession, events: &[SessionEvent], person: &Person) -> Self {
+        let sid = session.provider_session_id.as_deref();
+        let events = events.iter().filter(|event| event.session_id == session.id);
+        Self {
+            current: session.provider.as_deref() == Some(&person.provider)
+                && sid == Some(&person.session_state_id),
+            events: events.map(EventView::new).collect(),
+            id: session.id,
+            provider: session.provider,
+            session_state_id: session.provider_session_id,
+            user_agent: session.user_agent,
+            address_range: session.address_range,
+            active: session.active,
+            started_at: session.created_at,
+            last_accessed_at: session.last_accessed_at,
+            expires_at: session.expires_at,
+            ended_at: session.ended_at,
+        }
+    }
+}
+
+impl EventView {
+    fn new(event: &SessionEvent) -> Self {
+        Self { kind: event.kind.clone(), reason: event.reason.clone(), at: event.at }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde hands a field over by reference")]
+fn optional_time<S: serde::Serializer>(
+    time: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => common::clock::serialize(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Show one of the caller's sessions, live or ended
+#[utoipa::path(tag = "sessions", params(("id" = Uuid, Path, description = "From the list")),
+    security(("bearer" = [])), responses(
+    (status = 200, description = "The session with its latest events", body = Success<SessionView>),
+    (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
+    (status = 404, description = "`session_not_found`: none of the caller's", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`", body = ErrorBody),
+))]
+#[get("/api/auth/manager/sessions/{id}")]
+pub(crate) async fn show_session(
+    state: web::Data<State>,
+    person: Person,
+    SegmentPath(id): SegmentPath<Uuid>,
+) -> Result<web::Json<Success<SessionView>>, Error> {
+    let id = id.ok_or(Error::SessionNotFound)?;
+    let mut connection = state.pool.get().await?;
+    let session = user_session::find(&mut connection, person.user_id, id).await?;
+    let session = session.ok_or(Error::SessionNotFound)?;
+    let events = session_event::list(&mut connection, id, EVENTS).await?;
+    Ok(Success::json(SessionView::new(session, &events, &person)))
+}

@@ -1,0 +1,117 @@
+//! The end of sessions, whoever asks for it.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::models::account;
+use crate::models::grant::TokenType;
+use crate::models::session_event::{self, EventKind};
+use crate::models::user_session::{self, UserSession, Which};
+use crate::state::State;
+use crate::vault::{GrantFilter, queue_revocations};
+
+/// Ends a live session of a user and has its refresh grants revoked at the provider; offline
+/// grants go on, since jobs live by them. Says whether there was one.
+pub async fn end_by_user(state: &State, user: Uuid, id: Uuid) -> Result<bool, Error> {
+    let now = state.clock.now();
+    let mut connection = state.pool.get().await?;
+    let ended = connection
+        .transaction(async |connection| {
+            let ended = end(connection, Which::One(user, id), "user", now).await?;
+            for session in &ended {
+                clear(connection, session, now).await?;
+            }
+            QueryResult::Ok(ended)
+        })
+        .await?;
+    after(state, &ended);
+    Ok(!ended.is_empty())
+}
+
+/// Ends all live sessions of a user, each for itself, since each takes locks of its own.
+pub async fn end_all_by_user(state: &State, user: Uuid) -> Result<usize, Error> {
+    let ids = user_session::list_live_ids(&mut *state.pool.get().await?, user).await?;
+    let mut ended = 0;
+    for id in ids {
+        ended += usize::from(end_by_user(state, user, id).await?);
+    }
+    Ok(ended)
+}
+
+/// Unlinks an account: its sessions end, and all its grants are revoked at the provider.
+pub async fn unlink(state: &State, user: Uuid, id: Uuid) -> Result<(), Error> {
+    let now = state.clock.now();
+    let mut connection = state.pool.get().await?;
+    let (account, ended) = connection
+        .transaction(async |connection| {
+            let account = account::find(connection, user, id).await?;
+            let account = account.ok_or(Error::AccountNotFound)?;
+            let ended = end(connection, Which::Account(id), "unlinked", now).await?;
+            queue_revocations(connection, GrantFilter::Account(id), now).await?;
+            account::delete(connection, user, id).await?;
+            Result::<_, Error>::Ok((account, ended))
+        })
+        .await?;
+    after(state, &ended);
+    state.callers.forget_subject(&account.provider, &account.subject);
+    tracing::info!(user_id = %user, account_id = %id, provider = account.provider, "account_unlinked");
+    Ok(())
+}
+
+/// Ends the sessions and enters why.
+pub(super) async fn end(
+    connection: &mut AsyncPgConnection,
+    which: Which<'_>,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<UserSession>> {
+    let ended = user_session::end(connection, which, now).await?;
+    let ids: Vec<Uuid> = ended.iter().map(|session| session.id).collect();
+    if !ids.is_empty() {
+        session_event::insert(connection, &ids, EventKind::Ended, Some(reason), now).await?;
+    }
+    Ok(ended)
+}
+
+async fn clear(
+    connection: &mut AsyncPgConnection,
+    session: &UserSession,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let (Some(provider), Some(sid)) = (&session.provider, &session.provider_session_id) else {
+        return Ok(());
+    };
+    let token_type = Some(TokenType::Refresh);
+    let filter = GrantFilter::Session { provider, session_state_id: sid, token_type };
+    if queue_revocations(connection, filter, now).await? > 0 {
+        note_cleared(connection, &[session.id], now).await?;
+    }
+    Ok(())
+}
+
+/// Enters that the tokens of these are gone.
+pub(super) async fn note_cleared(
+    connection: &mut AsyncPgConnection,
+    cleared: &[Uuid],
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    if !cleared.is_empty() {
+        session_event::insert(connection, cleared, EventKind::TokensCleared, None, now).await?;
+    }
+    Ok(())
+}
+
+/// Nothing in memory outlives them.
+pub(super) fn after(state: &State, ended: &[UserSession]) {
+    for session in ended {
+        if let (Some(provider), Some(sid)) = (&session.provider, &session.provider_session_id) {
+            state.sessions.forget(provider, sid);
+            state.callers.forget_session(provider, sid);
+        }
+        tracing::info!(user_id = %session.user_id, session_id = %session.id, "session_ended");
+    }
+    state.outbox.wake();
+}
