@@ -1,7 +1,8 @@
 //! Real databases, services and clients for Latchkey's tests.
 //!
-//! `TEST_DATABASE_URL` names a PostgreSQL server whose user may create databases; `cargo xtask
-//! test` starts one and sets it.
+//! `TEST_DATABASE_URL` names a PostgreSQL server whose user may create databases,
+//! `TEST_KEYCLOAK_URL` a Keycloak with the administrator `admin` and `TEST_KEYCLOAK_HOME` its
+//! distribution; `cargo xtask test` starts both and sets them.
 
 #![expect(
     clippy::return_self_not_must_use,
@@ -13,11 +14,15 @@
 mod answer;
 mod database;
 mod device;
+mod keycloak;
 mod server;
 mod wait;
 
 pub use answer::Answer;
 pub use database::TestDatabase;
 pub use device::{Offer, TestDevice};
+pub use keycloak::{
+    Browser, FaultProxy, OwnKeycloak, ProvidersFile, ProxyFault, TestRealm, TestUser, keycloak_url,
+};
 pub use server::TestServer;
 pub use wait::eventually;
