@@ -105,6 +105,60 @@ async fn an_answer_that_comes_too_late_is_none() {
 }
 
 #[tokio::test]
+async fn a_keycloak_that_stood_still_may_use_the_token_when_it_goes_on() {
+    for rotation in ROTATIONS {
+        let world = World::with(rotation, 1).await;
+        world.proxy.set(Mode::HoldBefore);
+        assert_eq!(code(&world.draw(&world.process().await).await), AWAY);
+        world.proxy.set(Mode::Pass);
+        world.proxy.until(|counts| counts.answered_by_keycloak == 1).await;
+        expect_what_the_realm_allows(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_counts_as_away_is_not_sent_the_token() {
+    let world = World::with(Rotation::Strict, 1).await;
+    let breaker = [
+        ("AUTH_MANAGER__PROVIDERS__BREAKER_FAILURES", "1"),
+        ("AUTH_MANAGER__PROVIDERS__BREAKER_PAUSE", "1h"),
+    ];
+    let process = world.process_with(&breaker).await;
+    world.proxy.set(Mode::CutBefore);
+    world.draw(&process).await.unwrap_err();
+    world.proxy.set(Mode::Pass);
+    world.let_time_pass();
+    let drawn = world.draw(&process).await;
+    assert_eq!(code(&drawn), AWAY);
+    assert!(drawn.unwrap_err().retry_after.unwrap() > std::time::Duration::from_mins(59));
+    let row = world.row().await;
+    assert_eq!((row.state(), row.presentations), (GrantState::OutcomeUnknown, 1));
+    assert_eq!(world.proxy.counts().received, 1);
+    assert!(world.draw(&world.process().await).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_successor_is_kept_while_the_database_takes_no_token() {
+    let world = World::with(Rotation::Strict, 1).await;
+    for statement in [
+        "CREATE SEQUENCE refusals",
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM nextval(''refusals''); RAISE EXCEPTION ''not now''; END'",
+        "CREATE TRIGGER refuse BEFORE UPDATE OF encrypted_token ON auth_vault FOR EACH ROW
+             EXECUTE FUNCTION refuse()",
+    ] {
+        world.run(statement).await;
+    }
+    let process = world.process().await;
+    let drawing = process.begin(world.request());
+    eventually("a refusal", async || world.refusals().await).await;
+    world.run("DROP TRIGGER refuse ON auth_vault").await;
+    assert!(drawing.await.unwrap().is_ok());
+    assert_eq!(world.proxy.counts().received, 1);
+    assert!(world.realm.honours(&world.token().await).await);
+}
+
+#[tokio::test]
 async fn while_an_unanswered_call_may_go_on_the_token_is_not_sent_again() {
     let world = World::with(Rotation::OneReuse, 1).await;
     let process = world.process().await;

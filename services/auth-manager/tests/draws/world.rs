@@ -137,6 +137,14 @@ impl World {
         diesel::sql_query(statement).execute(&mut connection).await.unwrap();
     }
 
+    /// How often the database refused a token, if it did.
+    pub(crate) async fn refusals(&self) -> Option<i64> {
+        let query = "SELECT last_value AS count FROM refusals WHERE is_called";
+        let mut connection = self.database.connect().await;
+        let counted: Vec<Count> = diesel::sql_query(query).load(&mut connection).await.unwrap();
+        counted.into_iter().next().map(|counted| counted.count)
+    }
+
     /// Waits until a statement with `text` in it waits for a lock.
     pub(crate) async fn until_blocked(&self, text: &str) {
         self.until_blocked_for(text, "0").await;
