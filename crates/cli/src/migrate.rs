@@ -22,7 +22,8 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         let chat = (&chat_service::config::SCHEMA, chat_service::MIGRATIONS);
         let wanted = |schema: &Schema| service.as_deref().is_none_or(|name| name == schema.service);
         let mut known = false;
-        for (schema, migrations) in [user, chat] {
+        let auth = (&auth_manager::config::SCHEMA, auth_manager::MIGRATIONS);
+        for (schema, migrations) in [user, chat, auth] {
             if wanted(schema) {
                 known = true;
                 apply(schema, migrations).await?;

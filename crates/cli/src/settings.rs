@@ -16,7 +16,8 @@ enum Format {
     Env,
 }
 
-const SCHEMAS: [&Schema; 2] = [&user_service::config::SCHEMA, &chat_service::config::SCHEMA];
+const SCHEMAS: [&Schema; 3] =
+    [&user_service::config::SCHEMA, &chat_service::config::SCHEMA, &auth_manager::config::SCHEMA];
 
 pub(crate) fn run(arguments: &Arguments) {
     let parts: Vec<String> = match arguments.format {

@@ -4,6 +4,7 @@
 mod build;
 pub mod demo;
 pub mod environment;
+mod keycloak;
 mod needs;
 pub mod ports;
 pub mod postgres;

@@ -44,6 +44,19 @@ const TEST_NEEDS: &[Need] = &[Need {
     others: "Fedora: `dnf install curl`; macOS has it",
 }];
 
+const JAVA: Need = Need {
+    what: "Java 17 or newer, which Keycloak runs on,",
+    probe: &["java", "-version"],
+    debian: &["default-jre-headless"],
+    others: "Fedora: `dnf install java-latest-openjdk-headless`; macOS: `brew install openjdk`; or \
+             set JAVA_HOME",
+};
+
+/// Java, where none that will do was found.
+pub(crate) async fn provide_java() -> Result<()> {
+    obtain(&[&JAVA]).await
+}
+
 /// What building takes.
 pub(crate) async fn check() -> Result<()> {
     provide(NEEDS.iter()).await
@@ -61,6 +74,10 @@ async fn provide(needs: impl Iterator<Item = &'static Need>) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    obtain(&missing).await
+}
+
+async fn obtain(missing: &[&Need]) -> Result<()> {
     let packages: Vec<&str> = missing.iter().flat_map(|need| need.debian).copied().collect();
     if nix::unistd::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists() {
         return install(&packages).await;

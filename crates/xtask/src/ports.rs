@@ -51,10 +51,20 @@ pub const USER: Port =
 /// chat-service's API.
 pub const CHAT: Port =
     Port { service: "chat-service", variable: "CHAT_SERVICE__HTTP__PORT", default: 8081 };
+/// auth-manager's API.
+pub const AUTH: Port =
+    Port { service: "auth-manager", variable: "AUTH_MANAGER__HTTP__PORT", default: 8000 };
+/// Keycloak, as people see it.
+pub const KEYCLOAK: Port =
+    Port { service: "Keycloak", variable: "LATCHKEY_KEYCLOAK_PORT", default: 8180 };
+/// Keycloak's own health and metrics.
+pub const KEYCLOAK_MANAGEMENT: Port =
+    Port { service: "Keycloak", variable: "LATCHKEY_KEYCLOAK_MANAGEMENT_PORT", default: 9180 };
 /// The admin listeners.
-pub const ADMIN: [Port; 2] = [
+pub const ADMIN: [Port; 3] = [
     Port { service: "user-service", variable: "USER_SERVICE__ADMIN__PORT", default: 9080 },
     Port { service: "chat-service", variable: "CHAT_SERVICE__ADMIN__PORT", default: 9081 },
+    Port { service: "auth-manager", variable: "AUTH_MANAGER__ADMIN__PORT", default: 9082 },
 ];
 
 /// A free port, `preferred` if it is.

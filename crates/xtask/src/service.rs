@@ -16,14 +16,23 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{ui, workspace};
 
-const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 pub(crate) struct Service {
     name: &'static str,
-    port: u16,
+    ready: Ready,
     child: Child,
+}
+
+/// Where a service says that it is ready.
+pub(crate) struct Ready {
+    pub(crate) port: u16,
+    pub(crate) path: &'static str,
+    /// How long it may take.
+    pub(crate) within: Duration,
+    /// What is said then.
+    pub(crate) line: String,
 }
 
 impl Service {
@@ -34,9 +43,16 @@ impl Service {
         port: u16,
         environment: &[(String, String)],
     ) -> Result<Self> {
-        let mut child = Command::new(program)
-            .envs(environment.iter().cloned())
-            .current_dir(workspace())
+        let mut command = Command::new(program);
+        command.envs(environment.iter().cloned()).current_dir(workspace());
+        let line = format!("{name} is ready at http://127.0.0.1:{port} (see /docs)");
+        let within = Duration::from_mins(1);
+        Self::spawn(name, command, Ready { port, path: "/health/ready", within, line })
+    }
+
+    /// Starts any other.
+    pub(crate) fn spawn(name: &'static str, mut command: Command, ready: Ready) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -57,22 +73,18 @@ impl Service {
         if let Some(output) = child.stderr.take() {
             tokio::spawn(relay(output, prefix));
         }
-        Ok(Self { name, port, child })
+        Ok(Self { name, ready, child })
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// Waits until `/health/ready` answers 200.
+    /// Waits until it answers 200 there.
     pub(crate) async fn wait_until_ready(&mut self) -> Result<()> {
         let started = Instant::now();
-        while started.elapsed() < READY_TIMEOUT {
+        while started.elapsed() < self.ready.within {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended at its start ({status})", self.name);
             }
-            if is_ready(self.port).await {
-                ui::say(&format!("{} is ready at {} (see /docs)", self.name, self.url()));
+            if is_ready(self.ready.port, self.ready.path).await {
+                ui::say(&self.ready.line);
                 return Ok(());
             }
             sleep(LOOK_EVERY).await;
@@ -106,10 +118,11 @@ async fn relay(output: impl AsyncRead + Unpin, prefix: String) {
 }
 
 /// One HTTP/1.0 request, for which no client is worth compiling.
-async fn is_ready(port: u16) -> bool {
+pub(crate) async fn is_ready(port: u16, path: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(b"GET /health/ready HTTP/1.0\r\nhost: localhost\r\n\r\n").await?;
+        let request = format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer)

@@ -25,7 +25,9 @@ pub fn is_terminal() -> bool {
 
 /// Something that takes a while: a spinner on a terminal, else a line at its start.
 pub struct Progress {
+    what: String,
     bar: Option<ProgressBar>,
+    quarters: u64,
     started: Instant,
 }
 
@@ -41,7 +43,19 @@ impl Progress {
         if bar.is_none() {
             say(&format!("{what} …"));
         }
-        Self { bar, started: Instant::now() }
+        Self { what: what.to_owned(), bar, quarters: 0, started: Instant::now() }
+    }
+
+    /// How far it is, in bytes; without a terminal a line for each quarter.
+    pub fn advance(&mut self, done: u64, total: u64) {
+        let Some(quarters) = (4 * done).checked_div(total) else { return };
+        let line = format!("{} {} of {} MB", self.what, done / 1_000_000, total / 1_000_000);
+        if let Some(bar) = &self.bar {
+            bar.set_message(line);
+        } else if quarters > self.quarters {
+            say(&line);
+        }
+        self.quarters = quarters;
     }
 
     /// Ends with a line that says how long it took.

@@ -1,43 +1,57 @@
 //! `cargo xtask up`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use futures_util::future::{join_all, select_all, try_join_all};
 use tokio::process::Command;
 
 use crate::build::Programs;
 use crate::environment::Environment;
-use crate::ports::{ADMIN, CHAT, USER};
+use crate::keycloak::{self, Java, Startup};
+use crate::ports::{ADMIN, AUTH, CHAT, KEYCLOAK, KEYCLOAK_MANAGEMENT, Port, USER};
 use crate::postgres::{self, Binaries, Cluster, Durability, Owner, Source};
-use crate::service::Service;
+use crate::service::{Ready, Service};
 use crate::ui::{Progress, say};
 use crate::{StopSignal, check, needs, workspace};
 
 const POSTGRES_PORT: u16 = 54320;
-const DATABASES: [&str; 2] = ["user_service", "chat_service"];
+const DATABASES: [&str; 3] = ["user_service", "chat_service", "auth_manager"];
 /// Overrides where PostgreSQL's data is kept.
 const DATA_FOLDER: &str = "LATCHKEY_DATA_FOLDER";
+/// Where Keycloak is unpacked and keeps its data.
+const KEYCLOAK_FOLDER: &str = ".latchkey/keycloak";
+const PROVIDERS_FILE: &str = "AUTH_MANAGER__PROVIDERS__FILE";
 
 /// Runs everything until Ctrl-C, or until something ends by itself.
 pub async fn up(fresh: bool) -> Result<()> {
     let environment = Environment::read()?;
-    for port in [USER, CHAT].iter().chain(&ADMIN) {
+    for port in [USER, CHAT, AUTH, KEYCLOAK, KEYCLOAK_MANAGEMENT].iter().chain(&ADMIN) {
         port.check(&environment)?;
     }
     needs::check().await?;
     let mut stop = StopSignal::listen()?;
     if let Some(url) = environment.get("DATABASE_URL") {
-        return run_on(url, fresh, &environment, &mut stop).await;
+        let keycloak = workspace().join(KEYCLOAK_FOLDER);
+        if fresh && keycloak.exists() {
+            std::fs::remove_dir_all(&keycloak)?;
+        }
+        return run_on(url, &keycloak, fresh, &environment, &mut stop).await;
     }
     let owner = Owner::find()?;
     let given = environment.get(DATA_FOLDER).map(PathBuf::from);
+    let keycloak = given.as_ref().map(|folder| folder.with_extension("keycloak"));
+    let keycloak = keycloak.unwrap_or_else(|| workspace().join(KEYCLOAK_FOLDER));
     let folder = given.unwrap_or_else(|| owner.data_folder(&workspace()));
     let cluster = tokio::select! {
         started = start_postgres(&owner, folder.clone(), fresh) => started?,
         // What was begun is dropped, and told to end; wait for it.
         () = stop.asked() => return Cluster::end_leftover(&folder),
     };
-    let result = run_on(&cluster.url(), false, &environment, &mut stop).await;
+    if fresh && keycloak.exists() {
+        std::fs::remove_dir_all(&keycloak)?;
+    }
+    let result = run_on(&cluster.url(), &keycloak, false, &environment, &mut stop).await;
     cluster.stop().await?;
     say("PostgreSQL has stopped; its data is kept (`--fresh` starts over)");
     result
@@ -59,12 +73,13 @@ async fn start_postgres(owner: &Owner, folder: PathBuf, fresh: bool) -> Result<C
 /// Until the services run, a signal just ends what is being done; then they are drained.
 async fn run_on(
     url: &str,
+    keycloak: &Path,
     fresh: bool,
     environment: &Environment,
     stop: &mut StopSignal,
 ) -> Result<()> {
     let prepared = tokio::select! {
-        prepared = prepare(url, fresh, environment) => prepared?,
+        prepared = prepare(url, keycloak, fresh, environment) => prepared?,
         () = stop.asked() => return Ok(()),
     };
     prepared.serve_until_stopped(stop).await
@@ -73,12 +88,19 @@ async fn run_on(
 /// What the services are started with.
 struct Prepared {
     programs: Programs,
-    ports: [u16; 2],
+    services: Vec<(&'static str, u16)>,
+    keycloak: Option<Service>,
     variables: Vec<(String, String)>,
 }
 
-/// Databases, programs and migrations.
-async fn prepare(url: &str, fresh: bool, environment: &Environment) -> Result<Prepared> {
+/// Keycloak, databases, programs and migrations.
+async fn prepare(
+    url: &str,
+    folder: &Path,
+    fresh: bool,
+    environment: &Environment,
+) -> Result<Prepared> {
+    let keycloak = start_keycloak(folder, environment).await?;
     let mut urls = Vec::new();
     for name in DATABASES {
         if fresh {
@@ -87,9 +109,20 @@ async fn prepare(url: &str, fresh: bool, environment: &Environment) -> Result<Pr
         postgres::create(url, name).await?;
         urls.push(postgres::url_of(url, name)?);
     }
-    let variables = missing_variables(&urls, environment)?;
+    let mut variables = missing_variables(&urls, environment)?;
+    if let Some(file) = keycloak::providers_file(folder, KEYCLOAK.number(environment)?)?
+        && environment.get(PROVIDERS_FILE).is_none()
+    {
+        variables.push((PROVIDERS_FILE.to_owned(), file.display().to_string()));
+    }
+    let mut services = vec![("user-service", USER), ("chat-service", CHAT)];
+    if keycloak.is_some() {
+        services.push(("auth-manager", AUTH));
+    }
+    let mut packages: Vec<_> = services.iter().map(|(name, _)| *name).collect();
+    packages.push("latchkey");
     let progress = Progress::start("building (the first time takes some minutes)");
-    let programs = Programs::build(&["user-service", "chat-service", "latchkey"]).await?;
+    let programs = Programs::build(&packages).await?;
     progress.done("built");
     let migrate = Command::new(programs.path("latchkey")?)
         .current_dir(workspace())
@@ -99,19 +132,49 @@ async fn prepare(url: &str, fresh: bool, environment: &Environment) -> Result<Pr
         .status()
         .await?;
     check("latchkey migrate run", migrate)?;
-    let ports = [USER.number(environment)?, CHAT.number(environment)?];
-    Ok(Prepared { programs, ports, variables })
+    let with_port = |(name, port): (_, Port)| Ok((name, port.number(environment)?));
+    let services = services.into_iter().map(with_port).collect::<Result<_>>()?;
+    Ok(Prepared { programs, services, keycloak, variables })
+}
+
+/// Begins to start Keycloak, which goes on while the services are built. None where the machine
+/// can't run it, which is said: auth-manager is left out then.
+async fn start_keycloak(folder: &Path, environment: &Environment) -> Result<Option<Service>> {
+    let java = match Java::provide().await {
+        Ok(java) => java,
+        Err(error) => {
+            say(&format!("{error:#} Until then Keycloak and auth-manager are left out."));
+            return Ok(None);
+        }
+    };
+    std::fs::create_dir_all(folder)?;
+    let home = keycloak::home(folder).await?;
+    let (port, management_port) =
+        (KEYCLOAK.number(environment)?, KEYCLOAK_MANAGEMENT.number(environment)?);
+    let startup = Startup { java, home, port, management_port };
+    let ready = Ready {
+        port: management_port,
+        path: keycloak::READY_PATH,
+        within: keycloak::READY_TIMEOUT,
+        line: format!("Keycloak is ready at {} (admin, admin)", startup.url()),
+    };
+    Service::spawn("keycloak", startup.command(), ready).map(Some)
 }
 
 /// What the caller has not set already.
 fn missing_variables(urls: &[String], environment: &Environment) -> Result<Vec<(String, String)>> {
     let user_url = USER.url(environment)?;
+    // As the realm's redirect URIs have it.
+    let auth_url = format!("http://localhost:{}", AUTH.number(environment)?);
     let wanted = [
         ("USER_SERVICE__DATABASE__URL", urls[0].as_str()),
         ("CHAT_SERVICE__DATABASE__URL", &urls[1]),
+        ("AUTH_MANAGER__DATABASE__URL", &urls[2]),
         ("USER_SERVICE__ENVIRONMENT", "development"),
         ("CHAT_SERVICE__ENVIRONMENT", "development"),
+        ("AUTH_MANAGER__ENVIRONMENT", "development"),
         ("USER_SERVICE__PUBLIC_URL", &user_url),
+        ("AUTH_MANAGER__PUBLIC_URL", &auth_url),
         ("CHAT_SERVICE__VERIFIER__USER_SERVICE_URL", &user_url),
     ];
     let missing = wanted.iter().filter(|(name, _)| environment.get(name).is_none());
@@ -119,33 +182,31 @@ fn missing_variables(urls: &[String], environment: &Environment) -> Result<Vec<(
 }
 
 impl Prepared {
-    async fn serve_until_stopped(&self, stop: &mut StopSignal) -> Result<()> {
-        let start = |name: &'static str, port| {
-            Service::start(name, self.programs.path(name)?, port, &self.variables)
-        };
-        let mut user = start("user-service", self.ports[0])?;
-        let mut chat = start("chat-service", self.ports[1])?;
+    async fn serve_until_stopped(self, stop: &mut StopSignal) -> Result<()> {
+        let mut running: Vec<Service> = self.keycloak.into_iter().collect();
+        for (name, port) in self.services {
+            let program = self.programs.path(name)?;
+            running.push(Service::start(name, program, port, &self.variables)?);
+        }
         let result = tokio::select! {
-            result = run_both(&mut user, &mut chat) => result,
+            result = run_all(&mut running) => result,
             () = stop.asked() => {
                 say("stopping");
                 Ok(())
             }
         };
-        let (user, chat) = tokio::join!(user.stop(), chat.stop());
-        user?;
-        chat?;
+        for stopped in join_all(running.into_iter().map(Service::stop)).await {
+            stopped?;
+        }
         result
     }
 }
 
-async fn run_both(user: &mut Service, chat: &mut Service) -> Result<()> {
-    tokio::try_join!(user.wait_until_ready(), chat.wait_until_ready())?;
+async fn run_all(services: &mut [Service]) -> Result<()> {
+    try_join_all(services.iter_mut().map(Service::wait_until_ready)).await?;
     say("everything runs; `cargo xtask demo` in another terminal plays the story, Ctrl-C ends it");
-    tokio::select! {
-        error = user.ended() => Err(error),
-        error = chat.ended() => Err(error),
-    }
+    let ended = services.iter_mut().map(|service| Box::pin(service.ended()));
+    Err(select_all(ended).await.0)
 }
 
 #[cfg(test)]
@@ -159,7 +220,7 @@ mod tests {
             ("CHAT_SERVICE__DATABASE__URL", "postgres://mine/chat"),
             ("USER_SERVICE__DATABASE__URL", ""),
         ]);
-        let urls = ["postgres://a/u".to_owned(), "postgres://a/c".to_owned()];
+        let urls = ["u", "c", "a"].map(|name| format!("postgres://a/{name}"));
         let variables = missing_variables(&urls, &environment).unwrap();
         let value = |name: &str| {
             variables.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())

@@ -16,11 +16,15 @@ use tokio_postgres::{Client, NoTls};
 
 /// Longer than a build of the services takes, where the tests' own did not make it already.
 const PATIENCE: Duration = Duration::from_mins(15);
-const PORTS: [&str; 4] = [
+const PORTS: [&str; 8] = [
     "USER_SERVICE__HTTP__PORT",
     "CHAT_SERVICE__HTTP__PORT",
     "USER_SERVICE__ADMIN__PORT",
     "CHAT_SERVICE__ADMIN__PORT",
+    "AUTH_MANAGER__HTTP__PORT",
+    "AUTH_MANAGER__ADMIN__PORT",
+    "LATCHKEY_KEYCLOAK_PORT",
+    "LATCHKEY_KEYCLOAK_MANAGEMENT_PORT",
 ];
 
 struct Up {
@@ -29,7 +33,7 @@ struct Up {
 }
 
 impl Up {
-    fn start(folder: &Path, ports: [u16; 4], arguments: &[&str]) -> Self {
+    fn start(folder: &Path, ports: [u16; 8], arguments: &[&str]) -> Self {
         let ports = PORTS.into_iter().zip(ports.map(|port| port.to_string()));
         let mut child = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .arg("up")
@@ -78,8 +82,8 @@ impl Up {
     }
 }
 
-fn free_ports() -> [u16; 4] {
-    let sockets = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+fn free_ports() -> [u16; 8] {
+    let sockets = [(); 8].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     sockets.map(|socket| socket.local_addr().unwrap().port())
 }
 
