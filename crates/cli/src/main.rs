@@ -5,6 +5,7 @@
 mod demo;
 mod device;
 mod files;
+mod import;
 mod keygen;
 mod migrate;
 mod settings;

@@ -4,6 +4,8 @@ use common::database::migrate;
 use common::settings::{Environment, Schema};
 use diesel_migrations::EmbeddedMigrations;
 
+use crate::import;
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Apply the pending steps of every service's database
@@ -12,27 +14,44 @@ pub(crate) enum Command {
         #[arg(long)]
         service: Option<String>,
     },
+    /// Move plain tokens of older sessions (`user_sessions`) into accounts and vault
+    AccountVault {
+        /// Do everything, and undo it again
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take over an older vault: its database from `OLDER_VAULT_URL`, its key (64 hex) from
+    /// `OLDER_VAULT_KEY`, or from the files that these with `_FILE` name
+    AuthVault {
+        /// Do everything, and undo it again
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
-    let Command::Run { service } = command;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let user = (&user_service::config::SCHEMA, user_service::MIGRATIONS);
-        let chat = (&chat_service::config::SCHEMA, chat_service::MIGRATIONS);
-        let wanted = |schema: &Schema| service.as_deref().is_none_or(|name| name == schema.service);
-        let mut known = false;
-        let auth = (&auth_manager::config::SCHEMA, auth_manager::MIGRATIONS);
-        for (schema, migrations) in [user, chat, auth] {
-            if wanted(schema) {
-                known = true;
-                apply(schema, migrations).await?;
-            }
+        match command {
+            Command::Run { service } => run_steps(service.as_deref()).await,
+            Command::AccountVault { dry_run } => import::account_vault(*dry_run).await,
+            Command::AuthVault { dry_run } => import::auth_vault(*dry_run).await,
         }
-        known
-            .then_some(())
-            .with_context(|| format!("no service `{}`", service.as_deref().unwrap_or_default()))
     })
+}
+
+async fn run_steps(service: Option<&str>) -> Result<()> {
+    let user = (&user_service::config::SCHEMA, user_service::MIGRATIONS);
+    let chat = (&chat_service::config::SCHEMA, chat_service::MIGRATIONS);
+    let auth = (&auth_manager::config::SCHEMA, auth_manager::MIGRATIONS);
+    let mut known = false;
+    for (schema, migrations) in [user, chat, auth] {
+        if service.is_none_or(|name| name == schema.service) {
+            known = true;
+            apply(schema, migrations).await?;
+        }
+    }
+    known.then_some(()).with_context(|| format!("no service `{}`", service.unwrap_or_default()))
 }
 
 async fn apply(schema: &Schema, migrations: EmbeddedMigrations) -> Result<()> {

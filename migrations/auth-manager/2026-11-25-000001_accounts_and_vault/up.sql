@@ -1,8 +1,15 @@
-CREATE TABLE users (
+-- `users` and `user_sessions` may be there in an older layout: what it lacks is added, what it has
+-- besides is left alone.
+CREATE TABLE IF NOT EXISTS users (
     id uuid PRIMARY KEY,
     keycloak_id text UNIQUE,
     created_at timestamptz NOT NULL
 );
+ALTER TABLE users
+    ADD COLUMN IF NOT EXISTS keycloak_id text,
+    ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now();
+ALTER TABLE users ALTER COLUMN created_at DROP DEFAULT;
+CREATE UNIQUE INDEX IF NOT EXISTS users_keycloak_id_key ON users (keycloak_id);
 COMMENT ON TABLE users IS 'People, as this service knows them: the owner of accounts, sessions and grants.';
 COMMENT ON COLUMN users.id IS 'Our own id; user_id in every answer.';
 COMMENT ON COLUMN users.keycloak_id IS 'Subject at Keycloak that an older layout kept here; the import reads it.';
@@ -42,7 +49,7 @@ COMMENT ON COLUMN accounts.last_refresh_at IS 'When tokens were last obtained fo
 COMMENT ON COLUMN accounts.created_at IS 'First sign-in or linking.';
 COMMENT ON COLUMN accounts.updated_at IS 'Last change.';
 
-CREATE TABLE user_sessions (
+CREATE TABLE IF NOT EXISTS user_sessions (
     id uuid PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     account_id uuid REFERENCES accounts (id) ON DELETE SET NULL,
@@ -66,6 +73,37 @@ CREATE TABLE user_sessions (
     CONSTRAINT user_sessions_are_one_per_provider_session UNIQUE (provider, provider_session_id),
     CONSTRAINT ended_sessions_are_not_active CHECK (active = (ended_at IS NULL))
 );
+ALTER TABLE user_sessions
+    ADD COLUMN IF NOT EXISTS account_id uuid REFERENCES accounts (id) ON DELETE SET NULL,
+    ADD COLUMN IF NOT EXISTS provider text,
+    ADD COLUMN IF NOT EXISTS provider_session_id text,
+    ADD COLUMN IF NOT EXISTS fingerprint text,
+    ADD COLUMN IF NOT EXISTS user_agent text,
+    ADD COLUMN IF NOT EXISTS address_range text,
+    ADD COLUMN IF NOT EXISTS metadata jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN IF NOT EXISTS active boolean NOT NULL DEFAULT true,
+    ADD COLUMN IF NOT EXISTS access_token text,
+    ADD COLUMN IF NOT EXISTS refresh_token text,
+    ADD COLUMN IF NOT EXISTS id_token text,
+    ADD COLUMN IF NOT EXISTS access_token_expires_at timestamptz,
+    ADD COLUMN IF NOT EXISTS refresh_token_expires_at timestamptz,
+    ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS updated_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS last_accessed_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS expires_at timestamptz,
+    ADD COLUMN IF NOT EXISTS ended_at timestamptz;
+ALTER TABLE user_sessions
+    ALTER COLUMN created_at DROP DEFAULT,
+    ALTER COLUMN updated_at DROP DEFAULT,
+    ALTER COLUMN last_accessed_at DROP DEFAULT;
+UPDATE user_sessions SET ended_at = updated_at WHERE NOT active AND ended_at IS NULL;
+UPDATE user_sessions SET active = false WHERE active AND ended_at IS NOT NULL;
+ALTER TABLE user_sessions
+    DROP CONSTRAINT IF EXISTS user_sessions_are_one_per_provider_session,
+    DROP CONSTRAINT IF EXISTS ended_sessions_are_not_active;
+ALTER TABLE user_sessions
+    ADD CONSTRAINT user_sessions_are_one_per_provider_session UNIQUE (provider, provider_session_id),
+    ADD CONSTRAINT ended_sessions_are_not_active CHECK (active = (ended_at IS NULL));
 CREATE INDEX user_sessions_by_user ON user_sessions (user_id, created_at);
 CREATE INDEX user_sessions_by_account ON user_sessions (account_id);
 CREATE INDEX user_sessions_by_provider_session ON user_sessions (provider_session_id);
