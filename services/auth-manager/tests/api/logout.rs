@@ -1,0 +1,70 @@
+use reqwest::Method;
+use serde_json::json;
+use test_support::{Browser, eventually};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::support::{LOGIN_CLIENT, TestApp, data, text};
+
+/// Has Keycloak tell `url` of ended sessions.
+async fn tell(app: &TestApp, url: &str) {
+    let attributes = json!({ "attributes": { "backchannel.logout.url": url } });
+    app.realm.change_client(LOGIN_CLIENT, &attributes).await;
+}
+
+/// A logout token that Keycloak sends when the session ends, caught on its way.
+async fn catch(app: &TestApp, session: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    tell(app, &format!("http://{}/", listener.local_addr().unwrap())).await;
+    let caught = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut request, mut chunk) = (String::new(), [0; 4096]);
+        while request.split_once("logout_token=").is_none_or(|(_, token)| token.is_empty()) {
+            let length = stream.read(&mut chunk).await.unwrap();
+            request.push_str(str::from_utf8(&chunk[..length]).unwrap());
+        }
+        stream.write_all(b"HTTP/1.1 204 OK\r\nConnection: close\r\n\r\n").await.unwrap();
+        request.split_once("logout_token=").unwrap().1.to_owned()
+    };
+    tokio::join!(caught, app.realm.end_session(session)).0
+}
+
+#[tokio::test]
+async fn a_session_that_ends_at_keycloak_ends_here_with_its_tokens() {
+    let app = TestApp::start().await;
+    tell(&app, &app.url("/backchannel-logout")).await;
+    let (ended, other) = (app.sign_in(&Browser::new()).await, app.sign_in(&Browser::new()).await);
+    let token = text(&other, "access_token");
+    app.realm.end_session(text(&ended, "session_state_id")).await;
+    let path = format!("/sessions/{}", text(&ended, "session_id"));
+    eventually("the session ends here", async || {
+        let shown = data(&app.ask(Method::GET, &path, token).await.expect(200));
+        shown["active"] == false
+    })
+    .await;
+    let shown = data(&app.ask(Method::GET, &path, token).await.expect(200));
+    let events = shown["events"].as_array().unwrap();
+    assert!(events.iter().any(|event| event["reason"] == "backchannel_logout"), "{shown}");
+    let draw = format!("/access-token?persistent_token_id={}", text(&ended, "persistent_token_id"));
+    app.ask(Method::POST, &draw, token).await.expect_error(404, "token_not_found");
+}
+
+#[tokio::test]
+async fn a_logout_token_is_heard_once_and_a_forged_one_never() {
+    let app = TestApp::start().await;
+    let signed_in = app.sign_in(&Browser::new()).await;
+    let other = app.sign_in(&Browser::new()).await;
+    let logout = catch(&app, text(&signed_in, "session_state_id")).await;
+    let (head, signature) = logout.rsplit_once('.').unwrap();
+    let flipped = if signature.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{head}.{flipped}{}", &signature[1..]);
+    app.post_logout_token(&forged).await.expect_error(400, "invalid_request");
+    let access = text(&other, "access_token");
+    app.post_logout_token(access).await.expect_error(400, "invalid_request");
+    app.post_logout_token("").await.expect_error(400, "invalid_request");
+    app.ask(Method::GET, "/validate-token", access).await.expect(200);
+    app.post_logout_token(&logout).await.expect(200);
+    app.post_logout_token(&logout).await.expect_error(400, "invalid_request");
+    let listed = data(&app.ask(Method::GET, "/sessions", access).await.expect(200));
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}

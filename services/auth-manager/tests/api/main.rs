@@ -1,0 +1,9 @@
+//! The service as people's browsers and their provider see it, on a real Keycloak.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+
+mod accounts;
+mod logout;
+mod sessions;
+mod sign_in;
+mod support;

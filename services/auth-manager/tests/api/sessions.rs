@@ -1,0 +1,56 @@
+use reqwest::Method;
+use test_support::{Browser, eventually};
+
+use crate::support::{TestApp, data, text};
+
+#[tokio::test]
+async fn sessions_are_listed_with_their_events_and_ended_one_by_one() {
+    let app = TestApp::start().await;
+    let (first, second) = (app.sign_in(&Browser::new()).await, app.sign_in(&Browser::new()).await);
+    let token = text(&second, "access_token");
+    let listed = data(&app.ask(Method::GET, "/sessions", token).await.expect(200));
+    let items = listed["items"].as_array().unwrap();
+    let ids: Vec<&str> = items.iter().map(|session| text(session, "id")).collect();
+    assert_eq!(ids, [text(&second, "session_id"), text(&first, "session_id")]);
+    assert_eq!((&items[0]["current"], &items[1]["current"]), (&true.into(), &false.into()));
+    assert_eq!(items[0]["events"][0]["kind"], "signed_in");
+
+    let path = format!("/sessions/{}", text(&first, "session_id"));
+    let ended = data(&app.ask(Method::DELETE, &path, token).await.expect(200));
+    assert_eq!(ended["sessions_ended"], 1);
+    app.ask(Method::DELETE, &path, token).await.expect_error(404, "session_not_found");
+    let shown = data(&app.ask(Method::GET, &path, token).await.expect(200));
+    assert_eq!(shown["active"], false);
+    let kinds: Vec<&str> =
+        shown["events"].as_array().unwrap().iter().map(|event| text(event, "kind")).collect();
+    assert_eq!(kinds, ["tokens_cleared", "ended", "signed_in"]);
+    // Its token is good for nothing from now on, and its id neither.
+    let gone = app.ask(Method::GET, "/validate-token", text(&first, "access_token")).await;
+    gone.expect_error(401, "token_not_active");
+    let id = text(&first, "persistent_token_id");
+    let path = format!("/access-token?persistent_token_id={id}");
+    app.ask(Method::POST, &path, token).await.expect_error(404, "token_not_found");
+    let sid = text(&first, "session_state_id").to_owned();
+    eventually("Keycloak ends the session too", async || {
+        !app.realm.sessions(&app.user).await.contains(&sid)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_sessions_end_at_once_and_only_the_callers() {
+    let app = TestApp::start().await;
+    let mine = app.sign_in(&Browser::new()).await;
+    app.sign_in(&Browser::new()).await;
+    let other = app.realm.create_user().await;
+    let theirs = app.sign_in_as(&Browser::new(), "", &other).await;
+    let path = format!("/sessions/{}", text(&mine, "session_id"));
+    let token = text(&theirs, "access_token");
+    app.ask(Method::GET, &path, token).await.expect_error(404, "session_not_found");
+    app.ask(Method::DELETE, &path, token).await.expect_error(404, "session_not_found");
+    let ended = app.ask(Method::DELETE, "/sessions", text(&mine, "access_token")).await;
+    assert_eq!(data(&ended.expect(200))["sessions_ended"], 2);
+    app.ask(Method::GET, "/validate-token", token).await.expect(200);
+    let refused = app.ask(Method::GET, "/sessions", text(&mine, "access_token")).await;
+    refused.expect_error(401, "token_not_active");
+}
