@@ -8,7 +8,6 @@ CREATE TABLE IF NOT EXISTS users (
 ALTER TABLE users
     ADD COLUMN IF NOT EXISTS keycloak_id text,
     ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now();
-ALTER TABLE users ALTER COLUMN created_at DROP DEFAULT;
 CREATE UNIQUE INDEX IF NOT EXISTS users_keycloak_id_key ON users (keycloak_id);
 COMMENT ON TABLE users IS 'People, as this service knows them: the owner of accounts, sessions and grants.';
 COMMENT ON COLUMN users.id IS 'Our own id; user_id in every answer.';
@@ -92,10 +91,6 @@ ALTER TABLE user_sessions
     ADD COLUMN IF NOT EXISTS last_accessed_at timestamptz NOT NULL DEFAULT now(),
     ADD COLUMN IF NOT EXISTS expires_at timestamptz,
     ADD COLUMN IF NOT EXISTS ended_at timestamptz;
-ALTER TABLE user_sessions
-    ALTER COLUMN created_at DROP DEFAULT,
-    ALTER COLUMN updated_at DROP DEFAULT,
-    ALTER COLUMN last_accessed_at DROP DEFAULT;
 UPDATE user_sessions SET ended_at = updated_at WHERE NOT active AND ended_at IS NULL;
 UPDATE user_sessions SET active = false WHERE active AND ended_at IS NOT NULL;
 ALTER TABLE user_sessions
