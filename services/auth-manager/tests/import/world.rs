@@ -3,7 +3,7 @@ use auth_manager::config::SCHEMA;
 use auth_manager::import::Importer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use common::settings::Environment;
+use common::settings::{Environment, Schema};
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use serde_json::{Value, json};
@@ -52,7 +52,8 @@ impl World {
         ]
         .into_iter()
         .collect();
-        Importer::new(&SCHEMA.load(&environment).unwrap(), dry_run).unwrap()
+        let settings = Schema::load(&SCHEMA, &environment).unwrap();
+        Importer::new(&settings, dry_run).unwrap()
     }
 
     pub(crate) async fn run(&self, statements: &str) {
