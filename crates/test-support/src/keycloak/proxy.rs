@@ -37,6 +37,7 @@ struct Road {
     target: (String, u16),
     faults: watch::Sender<BTreeMap<&'static str, ProxyFault>>,
     seen: watch::Sender<Vec<String>>,
+    answered: watch::Sender<Vec<String>>,
 }
 
 impl FaultProxy {
@@ -44,8 +45,8 @@ impl FaultProxy {
     pub async fn start(base: &str) -> Self {
         let base = Url::parse(base).unwrap();
         let target = (base.host_str().unwrap().to_owned(), base.port_or_known_default().unwrap());
-        let road =
-            Road { target, faults: watch::Sender::default(), seen: watch::Sender::default() };
+        let (faults, seen) = (watch::Sender::default(), watch::Sender::default());
+        let road = Road { target, faults, seen, answered: watch::Sender::default() };
         let (listener, road) = (TcpListener::bind(("127.0.0.1", 0)).await.unwrap(), Arc::new(road));
         let address = listener.local_addr().unwrap();
         let listening = Mutex::new(Some(listen(listener, Arc::clone(&road))));
@@ -80,6 +81,12 @@ impl FaultProxy {
     pub async fn until_calls(&self, path: &str, calls: usize) {
         let mut seen = self.road.seen.subscribe();
         seen.wait_for(|seen| count(seen, path) >= calls).await.unwrap();
+    }
+
+    /// Waits until Keycloak has answered so many, whatever became of its answers.
+    pub async fn until_answered(&self, path: &str, calls: usize) {
+        let mut answered = self.road.answered.subscribe();
+        answered.wait_for(|answered| count(answered, path) >= calls).await.unwrap();
     }
 
     /// Connections are refused.
@@ -130,7 +137,11 @@ impl Road {
         let answer = match fault {
             Some(ProxyFault::CutBefore) => return None,
             Some(ProxyFault::Answer(status, body)) => written(status, body),
-            _ => self.ask(&request).await?,
+            _ => {
+                let answer = self.ask(&request).await?;
+                self.answered.send_modify(|answered| answered.push(path.clone()));
+                answer
+            }
         };
         let answer = match fault {
             Some(ProxyFault::CutAfter) => return None,

@@ -2,15 +2,15 @@
 
 use auth_manager::models::grant::GrantState;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use test_support::ProxyFault;
 
-use crate::proxy::Mode;
 use crate::realm::{ROTATIONS, Rotation};
-use crate::world::World;
+use crate::world::{TOKEN, World};
 
 /// What another process makes of it, once the dead one's call must have ended.
 async fn expect_alive(world: &World) {
     let process = world.process().await;
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     world.let_time_pass();
     let drawn = world.draw(&process).await;
     assert!(drawn.is_ok(), "{:?}: {drawn:?}", world.realm.rotation);
@@ -24,7 +24,7 @@ async fn expect_alive_or_said(world: &World) {
         return expect_alive(world).await;
     }
     let process = world.process().await;
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     world.let_time_pass();
     assert_eq!(world.draw(&process).await.unwrap_err().code, "token_not_active");
     assert_eq!(world.row().await.dead_reason.as_deref(), Some("outcome_unknown"));
@@ -60,9 +60,9 @@ async fn killed_with_the_lease_and_before_the_call_nothing_is_lost() {
         process.kill();
         drop(lock);
         world.until_row("its call counted", |row| row.presentations == 1).await;
-        assert_eq!(world.proxy.counts().received, 0);
+        assert_eq!(world.proxy.calls(TOKEN), 0);
         expect_alive(&world).await;
-        assert_eq!(world.proxy.counts().received, 1);
+        assert_eq!(world.proxy.calls(TOKEN), 1);
     }
 }
 
@@ -71,11 +71,11 @@ async fn killed_during_a_call_that_keycloak_never_saw_nothing_is_lost() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
         let process = world.process().await;
-        world.proxy.set(Mode::HoldBefore);
+        world.proxy.fail(TOKEN, ProxyFault::HoldBefore);
         let _drawing = process.begin(world.request());
-        world.proxy.until(|counts| counts.received == 1).await;
+        world.proxy.until_calls(TOKEN, 1).await;
         process.kill();
-        world.proxy.set(Mode::CutBefore);
+        world.proxy.fail(TOKEN, ProxyFault::CutBefore);
         let row = world.row().await;
         assert_eq!((row.state(), row.presentations), (GrantState::Live, 1));
         assert!(row.call_deadline.is_some());
@@ -88,9 +88,9 @@ async fn killed_during_a_call_that_keycloak_answers_the_realm_decides() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
         let process = world.process().await;
-        world.proxy.set(Mode::HoldAfter);
+        world.proxy.fail(TOKEN, ProxyFault::HoldAfter);
         let _drawing = process.begin(world.request());
-        world.proxy.until(|counts| counts.answered_by_keycloak == 1).await;
+        world.proxy.until_answered(TOKEN, 1).await;
         process.kill();
         expect_alive_or_said(&world).await;
     }
@@ -101,14 +101,14 @@ async fn killed_with_the_answer_and_before_the_commit_the_realm_decides() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
         let process = world.process().await;
-        world.proxy.set(Mode::HoldAfter);
+        world.proxy.fail(TOKEN, ProxyFault::HoldAfter);
         let _drawing = process.begin(world.request());
-        world.proxy.until(|counts| counts.answered_by_keycloak == 1).await;
+        world.proxy.until_answered(TOKEN, 1).await;
         let mut lock = world.database.connect().await;
         diesel::sql_query("BEGIN").execute(&mut lock).await.unwrap();
         let query = diesel::sql_query("SELECT 1 FROM auth_vault FOR UPDATE");
         query.execute(&mut lock).await.unwrap();
-        world.proxy.set(Mode::Pass);
+        world.proxy.mend(TOKEN);
         world.until_blocked("encrypted_token").await;
         process.kill();
         drop(lock);
@@ -127,7 +127,7 @@ async fn killed_after_the_commit_the_token_is_there_for_the_next() {
         drop(drawing);
         let next = world.process().await;
         assert!(world.draw(&next).await.is_ok());
-        assert_eq!(world.proxy.counts().received, 1);
+        assert_eq!(world.proxy.calls(TOKEN), 1);
         world.let_time_pass();
         assert!(world.draw(&next).await.is_ok());
     }
@@ -137,14 +137,14 @@ async fn killed_after_the_commit_the_token_is_there_for_the_next() {
 async fn a_caller_who_leaves_does_not_break_the_call_off() {
     let world = World::with(Rotation::Strict, 1).await;
     let process = world.process().await;
-    world.proxy.set(Mode::HoldAfter);
+    world.proxy.fail(TOKEN, ProxyFault::HoldAfter);
     let drawing = process.begin(world.request());
-    world.proxy.until(|counts| counts.answered_by_keycloak == 1).await;
+    world.proxy.until_answered(TOKEN, 1).await;
     drawing.abort();
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     world.until_row("the successor stored", |row| row.version == 1).await;
     assert!(world.draw(&process).await.is_ok());
-    assert_eq!(world.proxy.counts().received, 1);
+    assert_eq!(world.proxy.calls(TOKEN), 1);
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_process_that_stood_still_too_long_does_not_send_the_token_any_more() 
     world.until_blocked_for("call_deadline", "1.1 seconds").await;
     drop(lock);
     assert_eq!(drawing.await.unwrap().unwrap_err().code, "provider_unavailable");
-    assert_eq!(world.proxy.counts().received, 0);
+    assert_eq!(world.proxy.calls(TOKEN), 0);
     let row = world.row().await;
     assert_eq!((row.state(), row.presentations), (GrantState::Live, 0));
     assert!(world.draw(&process).await.is_ok());

@@ -6,10 +6,10 @@ use auth_manager::models::token_use;
 use auth_manager::providers::TokenFacts;
 use reqwest::{Client, Method};
 use serde_json::Value;
-use test_support::{Answer, TestServer, eventually};
+use test_support::{Answer, TestServer, eventually, keycloak_url};
 use uuid::Uuid;
 
-use crate::realm::{ALICE, BARE_LOGIN, BOB, JOB, LOGIN, Rotation, SECRET, keycloak};
+use crate::realm::{ALICE, BARE_LOGIN, BOB, JOB, LOGIN, Rotation, SECRET};
 use crate::world::World;
 
 struct Service {
@@ -26,7 +26,7 @@ impl Service {
 
     /// Where alice's account belongs to the owner of the grant.
     async fn with(world: World, login: &str, more: &[(&str, &str)]) -> Self {
-        let issuer = keycloak() + &world.realm.path("");
+        let issuer = keycloak_url() + &world.realm.path("");
         let now = world.clock.now();
         let account = Account::new(world.user_id, "keycloak", &issuer, &world.subject, now);
         account::upsert(&mut world.database.connect().await, &account).await.unwrap();

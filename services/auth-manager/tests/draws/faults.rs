@@ -2,12 +2,11 @@
 //! lost, and what is lost is said.
 
 use auth_manager::models::grant::GrantState;
-use test_support::eventually;
+use test_support::{ProxyFault, eventually};
 
 use crate::process::Drawn;
-use crate::proxy::Mode;
 use crate::realm::{LOGIN, ROTATIONS, Rotation, SECRET};
-use crate::world::World;
+use crate::world::{TOKEN, World};
 
 fn code(drawn: &Drawn) -> (u16, &'static str) {
     let problem = drawn.as_ref().unwrap_err();
@@ -20,7 +19,7 @@ const DEAD: (u16, &str) = (401, "token_not_active");
 /// After a call that Keycloak has used the token for, and whose answer never came.
 async fn expect_what_the_realm_allows(world: &World) {
     let process = world.process().await;
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     world.let_time_pass();
     let drawn = world.draw(&process).await;
     if world.realm.rotation == Rotation::Strict {
@@ -63,11 +62,11 @@ async fn a_call_cut_off_before_keycloak_saw_it_loses_no_grant() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
         let process = world.process().await;
-        world.proxy.set(Mode::CutBefore);
+        world.proxy.fail(TOKEN, ProxyFault::CutBefore);
         assert_eq!(code(&world.draw(&process).await), AWAY);
         let row = world.row().await;
         assert_eq!((row.state(), row.presentations), (GrantState::OutcomeUnknown, 1));
-        world.proxy.set(Mode::Pass);
+        world.proxy.mend(TOKEN);
         world.let_time_pass();
         assert!(world.draw(&process).await.is_ok());
         assert_eq!((world.row().await.state(), world.row().await.version), (GrantState::Live, 1));
@@ -78,7 +77,7 @@ async fn a_call_cut_off_before_keycloak_saw_it_loses_no_grant() {
 async fn an_answer_cut_off_is_asked_for_once_more() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        world.proxy.set(Mode::CutAfter);
+        world.proxy.fail(TOKEN, ProxyFault::CutAfter);
         assert_eq!(code(&world.draw(&world.process().await).await), AWAY);
         expect_what_the_realm_allows(&world).await;
     }
@@ -88,7 +87,7 @@ async fn an_answer_cut_off_is_asked_for_once_more() {
 async fn nonsense_is_no_answer() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        world.proxy.set(Mode::Garble);
+        world.proxy.fail(TOKEN, ProxyFault::Garble("<html></html>"));
         assert_eq!(code(&world.draw(&world.process().await).await), AWAY);
         expect_what_the_realm_allows(&world).await;
     }
@@ -98,7 +97,7 @@ async fn nonsense_is_no_answer() {
 async fn an_answer_that_comes_too_late_is_none() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        world.proxy.set(Mode::HoldAfter);
+        world.proxy.fail(TOKEN, ProxyFault::HoldAfter);
         assert_eq!(code(&world.draw(&world.process().await).await), AWAY);
         expect_what_the_realm_allows(&world).await;
     }
@@ -108,10 +107,10 @@ async fn an_answer_that_comes_too_late_is_none() {
 async fn a_keycloak_that_stood_still_may_use_the_token_when_it_goes_on() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        world.proxy.set(Mode::HoldBefore);
+        world.proxy.fail(TOKEN, ProxyFault::HoldBefore);
         assert_eq!(code(&world.draw(&world.process().await).await), AWAY);
-        world.proxy.set(Mode::Pass);
-        world.proxy.until(|counts| counts.answered_by_keycloak == 1).await;
+        world.proxy.mend(TOKEN);
+        world.proxy.until_answered(TOKEN, 1).await;
         expect_what_the_realm_allows(&world).await;
     }
 }
@@ -124,16 +123,16 @@ async fn a_provider_that_counts_as_away_is_not_sent_the_token() {
         ("AUTH_MANAGER__PROVIDERS__BREAKER_PAUSE", "1h"),
     ];
     let process = world.process_with(&breaker).await;
-    world.proxy.set(Mode::CutBefore);
+    world.proxy.fail(TOKEN, ProxyFault::CutBefore);
     world.draw(&process).await.unwrap_err();
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     world.let_time_pass();
     let drawn = world.draw(&process).await;
     assert_eq!(code(&drawn), AWAY);
     assert!(drawn.unwrap_err().retry_after.unwrap() > std::time::Duration::from_mins(59));
     let row = world.row().await;
     assert_eq!((row.state(), row.presentations), (GrantState::OutcomeUnknown, 1));
-    assert_eq!(world.proxy.counts().received, 1);
+    assert_eq!(world.proxy.calls(TOKEN), 1);
     assert!(world.draw(&world.process().await).await.is_ok());
 }
 
@@ -154,7 +153,7 @@ async fn a_successor_is_kept_while_the_database_takes_no_token() {
     eventually("a refusal", async || world.refusals().await).await;
     world.run("DROP TRIGGER refuse ON auth_vault").await;
     assert!(drawing.await.unwrap().is_ok());
-    assert_eq!(world.proxy.counts().received, 1);
+    assert_eq!(world.proxy.calls(TOKEN), 1);
     assert!(world.realm.honours(&world.token().await).await);
 }
 
@@ -162,32 +161,32 @@ async fn a_successor_is_kept_while_the_database_takes_no_token() {
 async fn while_an_unanswered_call_may_go_on_the_token_is_not_sent_again() {
     let world = World::with(Rotation::OneReuse, 1).await;
     let process = world.process().await;
-    world.proxy.set(Mode::CutBefore);
+    world.proxy.fail(TOKEN, ProxyFault::CutBefore);
     world.draw(&process).await.unwrap_err();
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     let waiting = process.begin(world.request());
     eventually("somebody who waits", async || {
         process.metric(r#"auth_manager_leases_total{outcome="waited"}"#)
     })
     .await;
-    assert_eq!(world.proxy.counts().received, 1);
+    assert_eq!(world.proxy.calls(TOKEN), 1);
     world.let_time_pass();
     assert!(waiting.await.unwrap().is_ok());
-    assert_eq!(world.proxy.counts().received, 2);
+    assert_eq!(world.proxy.calls(TOKEN), 2);
 }
 
 #[tokio::test]
 async fn after_an_unknown_outcome_a_provider_that_is_away_is_not_sent_the_token() {
     let world = World::with(Rotation::Strict, 1).await;
     let process = world.process().await;
-    world.proxy.set(Mode::CutBefore);
+    world.proxy.fail(TOKEN, ProxyFault::CutBefore);
     world.draw(&process).await.unwrap_err();
     world.let_time_pass();
     world.proxy.go_away().await;
     assert_eq!(code(&world.draw(&process).await), AWAY);
     assert_eq!(world.row().await.presentations, 1);
     world.proxy.come_back().await;
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     assert!(world.draw(&process).await.is_ok());
 }
 
@@ -195,13 +194,13 @@ async fn after_an_unknown_outcome_a_provider_that_is_away_is_not_sent_the_token(
 async fn a_token_is_never_sent_a_third_time_where_one_use_is_allowed() {
     let world = World::with(Rotation::Strict, 1).await;
     let process = world.process().await;
-    world.proxy.set(Mode::CutBefore);
+    world.proxy.fail(TOKEN, ProxyFault::CutBefore);
     for _ in 0..2 {
         assert_eq!(code(&world.draw(&process).await), AWAY);
         world.let_time_pass();
     }
     assert_eq!(code(&world.draw(&process).await), DEAD);
-    assert_eq!(world.proxy.counts().received, 2);
+    assert_eq!(world.proxy.calls(TOKEN), 2);
     assert_eq!(world.row().await.dead_reason.as_deref(), Some("outcome_unknown"));
 }
 
@@ -209,9 +208,9 @@ async fn a_token_is_never_sent_a_third_time_where_one_use_is_allowed() {
 async fn a_slow_answer_keeps_its_lease_and_serves_all_processes() {
     let world = World::with(Rotation::Strict, 2).await;
     let (first, second) = (world.process().await, world.process().await);
-    world.proxy.set(Mode::HoldAfter);
+    world.proxy.fail(TOKEN, ProxyFault::HoldAfter);
     let asking = first.begin(world.request());
-    world.proxy.until(|counts| counts.answered_by_keycloak == 1).await;
+    world.proxy.until_answered(TOKEN, 1).await;
     let lease = world.row().await.lease_until;
     let waiting = second.begin(world.request());
     world
@@ -219,10 +218,10 @@ async fn a_slow_answer_keeps_its_lease_and_serves_all_processes() {
             row.lease_until > lease.map(|until| until + chrono::TimeDelta::milliseconds(300))
         })
         .await;
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     let (asked, waited) = (asking.await.unwrap().unwrap(), waiting.await.unwrap().unwrap());
     assert_eq!(asked.token.expose(), waited.token.expose());
-    assert_eq!(world.proxy.counts().received, 1);
+    assert_eq!(world.proxy.calls(TOKEN), 1);
     assert_eq!(second.metric(r#"auth_manager_leases_total{outcome="waited"}"#), Some(1));
 }
 
@@ -231,13 +230,13 @@ async fn whoever_waits_too_long_for_others_is_told_when_to_come_back() {
     let world = World::with(Rotation::Off, 1).await;
     let first = world.process().await;
     let second = world.process_with(&[("AUTH_MANAGER__DRAW__WAIT", "1s")]).await;
-    world.proxy.set(Mode::HoldBefore);
+    world.proxy.fail(TOKEN, ProxyFault::HoldBefore);
     let asking = first.begin(world.request());
-    world.proxy.until(|counts| counts.received == 1).await;
+    world.proxy.until_calls(TOKEN, 1).await;
     let drawn = world.draw(&second).await;
     assert_eq!(code(&drawn), AWAY);
     assert!(drawn.unwrap_err().retry_after.is_some());
-    world.proxy.set(Mode::Pass);
+    world.proxy.mend(TOKEN);
     assert!(asking.await.unwrap().is_ok());
 }
 
@@ -253,7 +252,7 @@ async fn a_session_that_keycloak_has_lost_is_a_dead_grant() {
     assert_eq!(row.state(), GrantState::Dead);
     assert_eq!(row.dead_reason.as_deref(), Some("session_ended"));
     assert_eq!(code(&world.draw(&process).await), DEAD);
-    assert_eq!(world.proxy.counts().received, 2);
+    assert_eq!(world.proxy.calls(TOKEN), 2);
 }
 
 #[tokio::test]

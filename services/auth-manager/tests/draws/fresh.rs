@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use crate::process::draw_as;
 use crate::realm::Rotation;
-use crate::world::World;
+use crate::world::{TOKEN, World};
 
 #[tokio::test]
 async fn a_thousand_callers_of_three_processes_through_ten_ids_cost_one_call() {
@@ -21,7 +21,7 @@ async fn a_thousand_callers_of_three_processes_through_ten_ids_cost_one_call() {
     let tokens = join_all(callers).await.into_iter().map(|drawn| drawn.unwrap().unwrap());
     let tokens: Vec<_> = tokens.map(|drawn| drawn.token.expose().to_owned()).collect();
     assert!(tokens.iter().all(|token| *token == tokens[0]));
-    assert_eq!(world.proxy.counts().received, 1);
+    assert_eq!(world.proxy.calls(TOKEN), 1);
     assert_eq!(world.row().await.version, 1);
 }
 
@@ -36,7 +36,7 @@ async fn a_stored_token_is_served_until_half_a_minute_before_its_end() {
     world.clock.turn(TimeDelta::seconds(6));
     let next = world.draw(&process).await.unwrap();
     assert_ne!(next.token.expose(), first.token.expose());
-    assert_eq!(world.proxy.counts().received, 2);
+    assert_eq!(world.proxy.calls(TOKEN), 2);
     let draws = |labels| process.metric(&format!("auth_manager_draws_total{labels}"));
     assert_eq!(draws(r#"{cache="hit",outcome="ok"}"#), Some(1));
     assert_eq!(draws(r#"{cache="miss",outcome="ok"}"#), Some(2));
@@ -69,7 +69,7 @@ async fn a_narrower_scope_has_its_own_token_and_leaves_the_grant_whole() {
     narrow.scope = Scope::parse("openid  profile").unwrap();
     let again = process.draw(narrow).await.unwrap();
     assert_eq!(again.token.expose(), narrower.token.expose());
-    assert_eq!(world.proxy.counts().received, 2);
+    assert_eq!(world.proxy.calls(TOKEN), 2);
     world.let_time_pass();
     assert!(world.draw(&process).await.is_ok());
     assert!(world.realm.honours(&world.token().await).await);

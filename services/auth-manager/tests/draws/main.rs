@@ -10,7 +10,6 @@ mod fresh;
 mod ledger;
 mod permissions;
 mod process;
-mod proxy;
 mod realm;
 mod revoking;
 mod world;

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::process::draw_as;
 use crate::realm::{CLIENT, Rotation};
-use crate::world::World;
+use crate::world::{TOKEN, World};
 
 fn job(consent_client: &str) -> DrawnBy {
     let client = ServiceClient {
@@ -28,7 +28,7 @@ async fn a_strangers_draw_looks_like_one_of_an_id_that_is_not_there() {
     for problem in [unknown, stranger, by_job] {
         assert_eq!((problem.status.as_u16(), problem.code), (404, "token_not_found"));
     }
-    assert_eq!(world.proxy.counts().received, 0);
+    assert_eq!(world.proxy.calls(TOKEN), 0);
 }
 
 #[tokio::test]
@@ -53,5 +53,5 @@ async fn a_scope_beyond_the_grants_is_the_callers_error() {
     let problem = process.draw(draw).await.unwrap_err();
     assert_eq!((problem.status.as_u16(), problem.code), (400, "invalid_request"));
     assert_eq!(problem.details.unwrap()["field"], "scope");
-    assert_eq!(world.proxy.counts().received, 0);
+    assert_eq!(world.proxy.calls(TOKEN), 0);
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use auth_manager::providers::TokenFacts;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
+use test_support::keycloak_url;
 use tokio::sync::Mutex;
 use url::form_urlencoded::Serializer;
 
@@ -53,11 +54,6 @@ pub(crate) struct OfflineGrant {
 }
 
 static REALMS: Mutex<BTreeMap<Rotation, Realm>> = Mutex::const_new(BTreeMap::new());
-
-pub(crate) fn keycloak() -> String {
-    std::env::var("TEST_KEYCLOAK_URL")
-        .expect("TEST_KEYCLOAK_URL names no Keycloak; run `cargo xtask test`")
-}
 
 impl Realm {
     /// The one of this test process; made at first.
@@ -150,7 +146,7 @@ impl Realm {
     }
 
     async fn tokens(&self, client: &str, form: &[(&str, &str)]) -> Result<Value, Value> {
-        let url = format!("{}{}", keycloak(), self.path("/protocol/openid-connect/token"));
+        let url = format!("{}{}", keycloak_url(), self.path("/protocol/openid-connect/token"));
         let request = self.client.post(url).basic_auth(client, Some(SECRET));
         let answer = send_form(request, form).await;
         if answer.get("error").is_some() { Err(answer) } else { Ok(answer) }
@@ -164,7 +160,7 @@ impl Realm {
     }
 
     async fn admin(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("{}/realms/master/protocol/openid-connect/token", keycloak());
+        let url = format!("{}/realms/master/protocol/openid-connect/token", keycloak_url());
         let form = [
             ("grant_type", "password"),
             ("client_id", "admin-cli"),
@@ -173,7 +169,7 @@ impl Realm {
         ];
         let answer = send_form(self.client.post(url), &form).await;
         let token = answer["access_token"].as_str().expect("the development administrator");
-        let url = format!("{}/admin/realms{path}", keycloak());
+        let url = format!("{}/admin/realms{path}", keycloak_url());
         self.client.request(method, url).bearer_auth(token)
     }
 

@@ -9,19 +9,21 @@ use common::clock::Clock;
 use diesel::sql_types::{BigInt, Binary, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use tempfile::TempDir;
-use test_support::{TestDatabase, eventually};
+use test_support::{FaultProxy, TestDatabase, eventually, keycloak_url};
 use uuid::Uuid;
 use vault_crypto::{Keyring, TokenHasher};
 
 use crate::process::{Drawn, Process, draw_as, settings};
-use crate::proxy::Proxy;
-use crate::realm::{CLIENT, LOGIN, OfflineGrant, Realm, Rotation, SECRET, keycloak};
+use crate::realm::{CLIENT, LOGIN, OfflineGrant, Realm, Rotation, SECRET};
+
+/// Token requests, as the proxy names them.
+pub(crate) const TOKEN: &str = "/token";
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) database: TestDatabase,
     pub(crate) realm: Realm,
-    pub(crate) proxy: Proxy,
+    pub(crate) proxy: FaultProxy,
     pub(crate) user_id: Uuid,
     pub(crate) grant_id: Uuid,
     pub(crate) ids: Vec<Uuid>,
@@ -44,7 +46,7 @@ impl World {
         let mut world = Self {
             clock: Clock::default(),
             database: TestDatabase::create("auth", || MIGRATIONS).await,
-            proxy: Proxy::start().await,
+            proxy: FaultProxy::start(&keycloak_url()).await,
             user_id: Uuid::new_v4(),
             grant_id: Uuid::new_v4(),
             ids: Vec::new(),
@@ -64,7 +66,7 @@ impl World {
     /// Writes the providers' file, with the way to Keycloak's tokens through the proxy; `secret` is
     /// the offline client's, `more` further tables.
     pub(crate) fn name_provider(&self, login: &str, secret: &str, more: &str) {
-        let (realm, proxy) = (&self.realm, self.proxy.address);
+        let (realm, proxy) = (&self.realm, self.proxy.url());
         let reuse = realm.reuse().map(|reuse| format!("refresh_token_max_reuse = {reuse}"));
         let text = format!(
             r#"
@@ -75,11 +77,11 @@ impl World {
             offline_client = {{ id = "{CLIENT}", secret = "{secret}" }}
             {reuse}
             [keycloak.endpoints]
-            discovery = "http://{proxy}{discovery}"
-            token = "http://{proxy}{token}"
+            discovery = "{proxy}{discovery}"
+            token = "{proxy}{token}"
             {more}
             "#,
-            issuer = keycloak() + &realm.path(""),
+            issuer = keycloak_url() + &realm.path(""),
             reuse = reuse.unwrap_or_default(),
             discovery = realm.path("/.well-known/openid-configuration"),
             token = realm.path("/protocol/openid-connect/token"),
