@@ -162,12 +162,13 @@ pub async fn claim_due(
     .optional()
 }
 
-/// Marks the beginning of a call; answers how many rows that were.
+/// Marks the beginning of a call; answers the mark as it is stored, to the microsecond, so that its
+/// holder knows it again.
 pub async fn begin(
     connection: &mut AsyncPgConnection,
     id: Uuid,
     calling_until: DateTime<Utc>,
-) -> QueryResult<usize> {
+) -> QueryResult<Option<DateTime<Utc>>> {
     use provider_calls::dsl;
     diesel::update(dsl::provider_calls.find(id))
         .set((
@@ -176,7 +177,8 @@ pub async fn begin(
             dsl::next_at.eq(calling_until),
             dsl::attempts.eq(dsl::attempts + 1),
         ))
-        .execute(connection)
+        .returning(dsl::calling_until)
+        .get_result(connection)
         .await
 }
 

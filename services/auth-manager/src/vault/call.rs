@@ -47,7 +47,7 @@ pub enum Outcome {
 /// A call that is marked as begun.
 struct Begun {
     entry: ProviderCall,
-    until: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
 }
 
 /// Made, and nothing followed; by somebody else perhaps.
@@ -99,8 +99,7 @@ async fn begin(state: &State, id: Uuid) -> Result<Beginning, Error> {
             if let Some(outcome) = decide(connection, &entry, now).await? {
                 return Ok(Beginning::Not(outcome));
             }
-            let until = now + window;
-            provider_call::begin(connection, id, until).await?;
+            let until = provider_call::begin(connection, id, now + window).await?;
             Ok(Beginning::Begun(Begun { entry, until }))
         })
         .await
@@ -176,7 +175,7 @@ async fn end(state: &State, begun: &Begun, told: Told) -> Result<(Outcome, Optio
             let now = state.clock.now();
             let entry = lock_entry(connection, begun.entry.id).await?;
             // Somebody took it over because we were gone for too long.
-            let Some(entry) = entry.filter(|entry| entry.calling_until == Some(begun.until)) else {
+            let Some(entry) = entry.filter(|entry| entry.calling_until == begun.until) else {
                 return Ok((Outcome::InUse, None));
             };
             match told {

@@ -1,0 +1,15 @@
+//! Consent, shared grants and their end, on a real Keycloak and a real PostgreSQL, over HTTP, with
+//! a browser that is none.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
+
+mod app;
+mod browser;
+mod consent;
+mod issue;
+mod outbox;
+mod proxy;
+mod races;
+mod realm;
+mod revocation;
+mod world;
