@@ -59,6 +59,35 @@ async fn bogus_kids_do_not_starve_a_good_one() {
     assert!(issuer.state.unmodified.load(Ordering::SeqCst) > 0);
 }
 
+/// More new ids than may be asked for one by one make it read the whole set again.
+async fn read_whole_set_again(subject: &Subject) {
+    let bogus: Vec<String> = (0..300).map(|_| rand::random::<u64>().to_string()).collect();
+    join_all(bogus.iter().map(|kid| subject.verify_new(kid))).await;
+}
+
+#[actix_web::test]
+async fn a_key_taken_back_is_trusted_until_the_set_is_read_again() {
+    let issuer = Issuer::started(&[jwk("old"), jwk("kept")]);
+    let mut cut = jwk("cut");
+    cut["cut"] = true.into();
+    issuer.publish(cut);
+    let subject = Subject::of(&issuer).ready().await;
+    let (old, kept, cut) =
+        (subject.token("old", "1"), subject.token("kept", "2"), subject.token("cut", "3"));
+    for token in [&old, &kept, &cut] {
+        subject.verifier.verify(token).await.unwrap();
+    }
+    issuer.take_back("old");
+    read_whole_set_again(&subject).await;
+    assert_eq!(subject.verifier.verify(&old).await.unwrap_err(), UNKNOWN);
+    // What the issuer leaves out of a set that is too large is still good by its id.
+    subject.verifier.verify(&kept).await.unwrap();
+    subject.verifier.verify(&cut).await.unwrap();
+    issuer.take_back("cut");
+    read_whole_set_again(&subject).await;
+    assert_eq!(subject.verifier.verify(&cut).await.unwrap_err(), UNKNOWN);
+}
+
 #[actix_web::test]
 async fn a_misbehaving_key_server_neither_hangs_nor_empties_the_cache() {
     let issuer = Issuer::started(&[jwk("k1")]);
