@@ -32,7 +32,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let verifier = Verifier::start(&settings.verifier, clock.clone(), &metrics)?;
     let hub = Hub::start(
         pool.clone(),
-        settings.database.url.clone(),
+        &settings.database,
         settings.live.poll_interval,
         counters.clone(),
         draining.clone(),

@@ -135,14 +135,15 @@ impl Connection {
             self.rooms.remove(&room_id);
             return self.refuse("room_not_found", Some(room_id)).await;
         };
+        self.state.hub.begin_at(room_id, last_seq);
         let seq = after.unwrap_or(last_seq);
         self.rooms.insert(room_id, Reading::new(seq, seq < last_seq, subscription));
         self.send(ServerFrame::Subscribed { room_id, seq }.encode()).await
     }
 
     async fn find_last_seq(&self, room_id: Uuid) -> Result<Option<i64>, Error> {
-        let mut connection = self.state.pool.get().await?;
-        Ok(room::find_last_seq(&mut connection, room_id, self.caller.claims.user_id).await?)
+        let mut turn = self.state.hub.connect().await?;
+        Ok(room::find_last_seq(&mut turn.connection, room_id, self.caller.claims.user_id).await?)
     }
 
     async fn deliver(&mut self, deliveries: HashMap<Uuid, Delivery>) -> Result<(), End> {
@@ -185,8 +186,8 @@ impl Connection {
         range: Range,
     ) -> Result<Option<Vec<message::Message>>, Error> {
         let user = self.caller.claims.user_id;
-        let mut connection = self.state.pool.get().await?;
-        Ok(message::list_for(&mut connection, user, room_id, range, PAGE).await?)
+        let mut turn = self.state.hub.connect().await?;
+        Ok(message::list_for(&mut turn.connection, user, room_id, range, PAGE).await?)
     }
 
     async fn pass_on(

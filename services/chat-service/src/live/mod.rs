@@ -4,6 +4,7 @@
 mod change;
 mod close;
 mod connection;
+mod followed;
 mod frame;
 mod hub;
 mod mailbox;
