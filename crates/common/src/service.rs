@@ -23,7 +23,7 @@ use crate::http::{Context, Cors, Operations, TrustedProxies, health, pages, read
 use crate::http::{with_context, with_cors};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::readiness::Readiness;
-use crate::settings::{List, Period};
+use crate::settings::{List, Period, positive};
 
 /// Section `http`.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,6 +37,9 @@ pub struct HttpSettings {
     pub workers: usize,
     /// How long requests in flight may take after SIGTERM.
     pub drain_timeout: Period,
+    /// How long a peer may leave untaken what was sent to it.
+    #[serde(deserialize_with = "positive")]
+    pub write_timeout: Period,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: List<IpNet>,
 }
@@ -101,6 +104,7 @@ impl Blueprint {
     ) -> std::io::Result<Running> {
         self.readiness = self.readiness.until(self.draining.clone());
         let public_socket = bind(http.host, http.port)?;
+        limit_untaken(&public_socket, http.write_timeout.0)?;
         let admin_socket = bind(admin.host, admin.port)?;
         let (address, admin_address) = (public_socket.local_addr()?, admin_socket.local_addr()?);
         let admin_server =
@@ -162,6 +166,18 @@ fn bind(host: IpAddr, port: u16) -> std::io::Result<TcpListener> {
     TcpListener::bind((host, port)).map_err(|error| {
         std::io::Error::new(error.kind(), format!("{host}:{port} can't be opened: {error}"))
     })
+}
+
+/// Connections to `socket` inherit it. Without it a peer that reads no more and keeps its end open
+/// holds memory and a file descriptor here for ever.
+#[cfg(target_os = "linux")]
+fn limit_untaken(socket: &TcpListener, after: Duration) -> std::io::Result<()> {
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(after))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_untaken(_: &TcpListener, _: Duration) -> std::io::Result<()> {
+    Ok(())
 }
 
 impl Running {
