@@ -4,6 +4,7 @@ mod admin;
 mod run;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub use run::{ServiceSettings, run};
 
 use crate::http::{Context, Cors, Operations, TrustedProxies, health, pages, ready};
-use crate::http::{with_context, with_cors};
+use crate::http::{with_common_errors, with_context, with_cors};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::readiness::Readiness;
 use crate::settings::{List, Period, positive};
@@ -88,12 +89,12 @@ impl Blueprint {
     #[must_use]
     pub fn openapi(&self) -> OpenApi {
         let routes = Arc::clone(&self.routes);
-        App::new()
+        let (_, document) = App::new()
             .into_utoipa_app()
             .openapi(self.document.clone())
             .configure(move |config| all_routes(config, &routes))
-            .split_for_parts()
-            .1
+            .split_for_parts();
+        with_common_errors(document)
     }
 
     /// Opens both ports and starts to serve.
@@ -182,18 +183,22 @@ fn limit_untaken(_: &TcpListener, _: Duration) -> std::io::Result<()> {
 
 impl Running {
     /// Serves until `stop` is cancelled, then drains: the listener closes, live connections are
-    /// told, requests in flight end.
+    /// told, requests in flight end. A listener that ends unasked is an error.
     pub async fn run_until(self, stop: CancellationToken) -> std::io::Result<()> {
-        let (public, admin) = (self.public.handle(), self.admin.handle());
-        let (draining, span) = (self.draining, tracing::Span::current());
-        let drain = async move {
-            stop.cancelled().await;
-            span.in_scope(|| tracing::info!("draining"));
-            draining.cancel();
-            stop_all(&public, &admin).await;
+        let handles = (self.public.handle(), self.admin.handle());
+        let (mut public, mut admin) = (pin!(self.public), pin!(self.admin));
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut public => Some(ended),
+            ended = &mut admin => Some(ended),
         };
-        let servers = async { tokio::try_join!(self.public, self.admin) };
-        let (result, ()) = tokio::join!(servers, drain);
+        self.draining.cancel();
+        if let Some(ended) = ended {
+            return ended.and_then(|()| Err(std::io::Error::other("a listener ended unasked")));
+        }
+        tracing::info!("draining");
+        let servers = async { tokio::try_join!(public, admin) };
+        let (result, ()) = tokio::join!(servers, stop_all(&handles.0, &handles.1));
         result.map(|_| ())
     }
 }
@@ -204,4 +209,37 @@ async fn stop_all(public: &ServerHandle, admin: &ServerHandle) {
     admin.stop(false).await;
     // Workers report their end just before their threads are gone.
     tokio::time::sleep(Duration::ZERO).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::CorsSettings;
+
+    #[actix_web::test]
+    async fn a_listener_that_ends_by_itself_ends_the_service() {
+        let blueprint = Blueprint {
+            document: crate::http::document("A service", "For a test"),
+            routes: Arc::new(|_| {}),
+            metrics: Metrics::new("a-service"),
+            readiness: Readiness::default(),
+            cors: Cors::new(&CorsSettings { allowed_origins: List(Vec::new()) }, &[]),
+            draining: CancellationToken::new(),
+        };
+        let host = [127, 0, 0, 1].into();
+        let http = HttpSettings {
+            host,
+            port: 0,
+            workers: 1,
+            drain_timeout: Period(Duration::from_secs(1)),
+            write_timeout: Period(Duration::from_secs(1)),
+            trusted_proxies: List::default(),
+        };
+        let running = blueprint.listen(&http, &AdminSettings { host, port: 0 }).unwrap();
+        let (handle, draining) = (running.public.handle(), running.draining.clone());
+        let (result, ()) =
+            tokio::join!(running.run_until(CancellationToken::new()), handle.stop(false));
+        assert!(result.unwrap_err().to_string().contains("unasked"));
+        assert!(draining.is_cancelled());
+    }
 }

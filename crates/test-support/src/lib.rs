@@ -13,11 +13,13 @@
 mod answer;
 mod database;
 mod device;
+mod routes;
 mod server;
 mod wait;
 
 pub use answer::Answer;
 pub use database::TestDatabase;
 pub use device::{Offer, TestDevice};
+pub use routes::declared_routes;
 pub use server::TestServer;
 pub use wait::eventually;
