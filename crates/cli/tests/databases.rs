@@ -13,9 +13,9 @@ use test_support::TestDatabase;
 #[derive(diesel::QueryableByName)]
 struct Column {
     #[diesel(sql_type = diesel::sql_types::Text)]
-    table_name: String,
+    table: String,
     #[diesel(sql_type = diesel::sql_types::Text)]
-    column_name: String,
+    name: String,
     #[diesel(sql_type = diesel::sql_types::Text)]
     kind: String,
     #[diesel(sql_type = diesel::sql_types::Bool)]
@@ -35,12 +35,12 @@ impl Column {
             "text" => "Text",
             "timestamptz" => "Timestamptz",
             "uuid" => "Uuid",
-            other => panic!("{}.{} is of type {other}", self.table_name, self.column_name),
+            other => panic!("{}.{} is of type {other}", self.table, self.name),
         };
         let array = self.kind.starts_with('_');
         let kind = if array { format!("Array<{kind}>") } else { kind.to_owned() };
         let kind = if self.nullable { format!("Nullable<{kind}>") } else { kind };
-        format!("{}.{} -> {kind}", self.table_name, self.column_name)
+        format!("{}.{} -> {kind}", self.table, self.name)
     }
 }
 
@@ -50,7 +50,7 @@ fn root() -> PathBuf {
 
 async fn columns(database: &TestDatabase) -> Vec<Column> {
     use diesel_async::RunQueryDsl as _;
-    let query = "SELECT table_name::text, column_name::text, udt_name::text AS kind, \
+    let query = "SELECT table_name::text AS table, column_name::text AS name, udt_name::text AS kind, \
         is_nullable = 'YES' AS nullable FROM information_schema.columns \
         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%'";
     diesel::sql_query(query).load(&mut database.connect().await).await.unwrap()
@@ -81,13 +81,13 @@ async fn check(service: &str, migrations: fn() -> EmbeddedMigrations) {
     let title = format!("## {}\n", service.replace('-', "_"));
     let (_, section) = page.split_once(&title).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    for Column { table_name, .. } in &columns {
-        let row = format!("| `{table_name}` |");
-        assert!(section.contains(&row), "docs/DATABASE.md does not name `{table_name}`");
+    for Column { table, .. } in &columns {
+        let row = format!("| `{table}` |");
+        assert!(section.contains(&row), "docs/DATABASE.md does not name `{table}`");
     }
     for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
         let (name, _) = row.split_once('`').unwrap();
-        let there = columns.iter().any(|column| column.table_name == name);
+        let there = columns.iter().any(|column| column.table == name);
         assert!(there, "docs/DATABASE.md names `{name}`, which is not there");
     }
 }
@@ -111,7 +111,7 @@ fn the_readme_s_secrets_are_all_that_production_needs_but_a_database() {
     let url = "postgres://postgres@postgres/a";
     let given = made.lines().map(|line| line.split_once('=').unwrap());
     let databases = [("USER_SERVICE__DATABASE__URL", url), ("CHAT_SERVICE__DATABASE__URL", url)];
-    let environment = Environment::from_iter(given.chain(databases));
+    let environment: Environment = given.chain(databases).collect();
     let _: user_service::config::Settings =
         user_service::config::SCHEMA.load(&environment).unwrap();
     let _: chat_service::config::Settings =
