@@ -72,8 +72,9 @@ impl Process {
     async fn post(&self, user: &User, path: &str, body: Value) -> Value {
         let request = Client::builder().build().unwrap().post(format!("{}{path}", self.url));
         let answer = request.bearer_auth(&user.token).json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.status());
-        answer.json().await.unwrap()
+        let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
+        assert!(status.is_success(), "{status} {body} {:?}", self.log.lock().unwrap());
+        body
     }
 
     fn terminate(&self) {
