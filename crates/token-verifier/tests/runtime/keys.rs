@@ -1,13 +1,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::clock::Clock;
 use common::metrics::Metrics;
 use common::readiness::State;
-use common::settings::{List, Period, Secret};
+use common::settings::Period;
 use futures_util::future::join_all;
 use serde_json::json;
-use token_verifier::{Key, Reason, Refusal, Verifier, VerifierSettings};
+use token_verifier::{Key, Reason, Refusal, Verifier};
 
 use crate::issuer::{Issuer, Manner};
 use crate::tokens::{PAIR, Subject, UNTIL, jwk, token, until};
@@ -147,17 +146,16 @@ async fn pem_files_serve_without_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key.pem");
     std::fs::write(&path, PAIR.to_pem_public_key()).unwrap();
-    let mut settings =
-        VerifierSettings::new("http://issuer.example", "c", Secret::from(String::new()));
-    settings.public_key_files = List(vec![path.display().to_string()]);
-    let verifier = Verifier::start(&settings, Clock::default(), &Metrics::new("test")).unwrap();
+    let start = |file: &str| {
+        Verifier::of_public_keys(&[file], "http://issuer.example").start(&Metrics::new("test"))
+    };
+    let verifier = start(path.to_str().unwrap()).unwrap();
     assert_eq!(verifier.readiness(), State::Ready);
     let key = Key::from_pem(&PAIR.to_pem_public_key()).unwrap();
     let good = token("http://issuer.example", key.kid(), "j");
     assert_eq!(verifier.verify(&good).await.unwrap().kid, key.kid());
     let other = token("http://issuer.example", "other", "j");
     assert_eq!(verifier.verify(&other).await.unwrap_err(), UNKNOWN);
-    settings.public_key_files = List(vec!["/no/such/file".to_owned()]);
-    let error = Verifier::start(&settings, Clock::default(), &Metrics::new("test")).err().unwrap();
+    let error = start("/no/such/file").err().unwrap();
     assert!(error.contains("verifier.public_key_files"), "{error}");
 }
