@@ -53,7 +53,7 @@ impl Progress {
         if std::io::stderr().is_terminal() {
             let bar = self.0.get_or_insert_with(|| bar(tally.total));
             bar.set_position(u64::try_from(tally.seen()).unwrap_or(u64::MAX));
-        } else if tally.seen() % LINE_EACH == 0 {
+        } else if tally.seen().is_multiple_of(LINE_EACH) {
             eprintln!("{} of {} rows", tally.seen(), tally.total);
         }
     }

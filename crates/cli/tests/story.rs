@@ -4,11 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use common::clock::Clock;
 use common::settings::Environment;
-use test_support::{TestDatabase, TestServer, eventually};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use test_support::{TestDatabase, TestDevice, TestServer, eventually};
 use tokio::process::Command;
+
+const PASSWORD: &str = "correct horse battery";
 
 /// Both services, wired as a deployment would.
 struct Deployment {
@@ -63,6 +68,50 @@ async fn the_demo_tells_the_story_to_its_end() {
     assert!(output.status.success(), "{told}{failed}");
     assert!(told.contains("the chat refuses the old token"), "{told}");
     assert!(told.contains("(4401)"), "{told}");
+}
+
+async fn post(url: String, body: &Value) -> Value {
+    let request = Client::builder().build().unwrap().post(url).json(body);
+    let answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
+    answer.json().await.unwrap()
+}
+
+/// How long a revoked token is still taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_revocations_is_soon_a_refusal() {
+    const TIMES: usize = 8;
+    // The promise is 100 ms; a busy machine must not fail this.
+    const LONGEST: Duration = Duration::from_secs(2);
+    let Deployment { users, chat, _databases } = deploy().await;
+    let offer = TestDevice::offer();
+    let body = json!({ "public_key": offer.public_key });
+    let answer = post(users.url("/api/auth/register-device"), &body).await;
+    let device = TestDevice::agree(&offer, &answer);
+    let body = json!({ "username": "alice", "password": PASSWORD });
+    post(users.url("/api/auth/register"), &body).await;
+    let client = Client::builder().build().unwrap();
+    let mut took = Vec::new();
+    for _ in 0..TIMES {
+        let now_ms = Clock::default().now().timestamp_millis();
+        let login = device.login("alice", PASSWORD, now_ms);
+        let session = post(users.url("/api/auth/login"), &login).await;
+        let rooms = || {
+            let token = session["access_token"].as_str().unwrap();
+            client.get(chat.url("/api/rooms")).bearer_auth(token).send()
+        };
+        assert_eq!(rooms().await.unwrap().status(), StatusCode::OK);
+        let body = json!({ "refresh_token": session["refresh_token"] });
+        post(users.url("/api/auth/logout"), &body).await;
+        let ended = Instant::now();
+        eventually("refused", || async {
+            (rooms().await.unwrap().status() == StatusCode::UNAUTHORIZED).then_some(())
+        })
+        .await;
+        took.push(ended.elapsed());
+    }
+    println!("from the answer of a logout to the first refusal: {took:?}");
+    assert!(took.iter().all(|time| *time < LONGEST), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

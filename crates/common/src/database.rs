@@ -12,6 +12,8 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _};
 use futures_util::StreamExt as _;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use tokio::runtime::Handle;
+use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
 use crate::settings::{Period, Secret};
@@ -41,20 +43,19 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// A pool that connects on demand, so that a service starts while its database is away.
+    /// A pool that connects on demand, so that a service starts while its database is away. Its
+    /// connections live on the runtime that this is called in: a worker that is done with its own
+    /// requests ends, and must not take others' connections with it.
     #[must_use]
     pub fn pool(&self) -> Pool {
+        let runtime = Handle::current();
         let statement_timeout_ms = self.statement_timeout.0.as_millis();
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
         manager.custom_setup = Box::new(move |url| {
+            let connecting = runtime.spawn(connect(url.to_owned(), statement_timeout_ms));
             Box::pin(async move {
-                let mut connection = AsyncPgConnection::establish(url).await?;
-                let setup = format!("SET statement_timeout = {statement_timeout_ms}");
-                connection
-                    .batch_execute(&setup)
-                    .await
-                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
-                ConnectionResult::Ok(connection)
+                let ended = |error: JoinError| ConnectionError::BadConnection(error.to_string());
+                connecting.await.map_err(ended)?
             })
         });
         let manager = AsyncDieselConnectionManager::new_with_config(self.url.expose(), manager);
@@ -63,6 +64,13 @@ impl DatabaseSettings {
             .connection_timeout(self.connect_timeout.0)
             .build_unchecked(manager)
     }
+}
+
+async fn connect(url: String, statement_timeout_ms: u128) -> ConnectionResult<AsyncPgConnection> {
+    let mut connection = AsyncPgConnection::establish(&url).await?;
+    let setup = format!("SET statement_timeout = {statement_timeout_ms}");
+    connection.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
 }
 
 /// PostgreSQL counts milliseconds in 31 bits, and takes 0 for no limit.

@@ -4,7 +4,7 @@ mod admin;
 mod run;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub use run::{ServiceSettings, run};
 
 use crate::http::{Context, Cors, Operations, TrustedProxies, health, pages, ready};
-use crate::http::{with_context, with_cors};
+use crate::http::{with_common_errors, with_context, with_cors};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::readiness::Readiness;
-use crate::settings::{List, Period};
+use crate::settings::{List, Period, positive};
 
 /// Section `http`.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +38,9 @@ pub struct HttpSettings {
     pub workers: usize,
     /// How long requests in flight may take after SIGTERM.
     pub drain_timeout: Period,
+    /// How long a peer may leave untaken what was sent to it.
+    #[serde(deserialize_with = "positive")]
+    pub write_timeout: Period,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: List<IpNet>,
 }
@@ -91,12 +94,12 @@ impl Blueprint {
     #[must_use]
     pub fn openapi(&self) -> OpenApi {
         let routes = Arc::clone(&self.routes);
-        App::new()
+        let (_, document) = App::new()
             .into_utoipa_app()
             .openapi(self.document.clone())
             .configure(move |config| all_routes(config, &routes))
-            .split_for_parts()
-            .1
+            .split_for_parts();
+        with_common_errors(document)
     }
 
     /// Opens both ports and starts to serve.
@@ -107,6 +110,7 @@ impl Blueprint {
     ) -> std::io::Result<Running> {
         self.readiness = self.readiness.until(self.draining.clone());
         let public_socket = bind(http.host, http.port)?;
+        limit_untaken(&public_socket, http.write_timeout.0)?;
         let admin_socket = bind(admin.host, admin.port)?;
         let (address, admin_address) = (public_socket.local_addr()?, admin_socket.local_addr()?);
         let admin_server =
@@ -170,20 +174,37 @@ fn bind(host: IpAddr, port: u16) -> std::io::Result<TcpListener> {
     })
 }
 
+/// Connections to `socket` inherit it. Without it a peer that reads no more and keeps its end open
+/// holds memory and a file descriptor here for ever.
+#[cfg(target_os = "linux")]
+fn limit_untaken(socket: &TcpListener, after: Duration) -> std::io::Result<()> {
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(after))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_untaken(_: &TcpListener, _: Duration) -> std::io::Result<()> {
+    Ok(())
+}
+
 impl Running {
     /// Serves until `stop` is cancelled, then drains: the listener closes, live connections are
-    /// told, requests in flight end, and what is still held is written.
+    /// told, requests in flight end, and what is still held is written. A listener that ends
+    /// unasked is an error.
     pub async fn run_until(self, stop: CancellationToken) -> std::io::Result<()> {
-        let (public, admin) = (self.public.handle(), self.admin.handle());
-        let (draining, span) = (self.draining, tracing::Span::current());
-        let drain = async move {
-            stop.cancelled().await;
-            span.in_scope(|| tracing::info!("draining"));
-            draining.cancel();
-            stop_all(&public, &admin).await;
+        let handles = (self.public.handle(), self.admin.handle());
+        let (mut public, mut admin) = (pin!(self.public), pin!(self.admin));
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut public => Some(ended),
+            ended = &mut admin => Some(ended),
         };
-        let servers = async { tokio::try_join!(self.public, self.admin) };
-        let (result, ()) = tokio::join!(servers, drain);
+        self.draining.cancel();
+        if let Some(ended) = ended {
+            return ended.and_then(|()| Err(std::io::Error::other("a listener ended unasked")));
+        }
+        tracing::info!("draining");
+        let servers = async { tokio::try_join!(public, admin) };
+        let (result, ()) = tokio::join!(servers, stop_all(&handles.0, &handles.1));
         if let Some(finish) = self.finish {
             finish.await;
         }
@@ -197,4 +218,37 @@ async fn stop_all(public: &ServerHandle, admin: &ServerHandle) {
     admin.stop(false).await;
     // Workers report their end just before their threads are gone.
     tokio::time::sleep(Duration::ZERO).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::CorsSettings;
+
+    #[actix_web::test]
+    async fn a_listener_that_ends_by_itself_ends_the_service() {
+        let blueprint = Blueprint {
+            document: crate::http::document("A service", "For a test"),
+            routes: Arc::new(|_| {}),
+            metrics: Metrics::new("a-service"),
+            readiness: Readiness::default(),
+            cors: Cors::new(&CorsSettings { allowed_origins: List(Vec::new()) }, &[]),
+            draining: CancellationToken::new(),
+        };
+        let host = [127, 0, 0, 1].into();
+        let http = HttpSettings {
+            host,
+            port: 0,
+            workers: 1,
+            drain_timeout: Period(Duration::from_secs(1)),
+            write_timeout: Period(Duration::from_secs(1)),
+            trusted_proxies: List::default(),
+        };
+        let running = blueprint.listen(&http, &AdminSettings { host, port: 0 }).unwrap();
+        let (handle, draining) = (running.public.handle(), running.draining.clone());
+        let (result, ()) =
+            tokio::join!(running.run_until(CancellationToken::new()), handle.stop(false));
+        assert!(result.unwrap_err().to_string().contains("unasked"));
+        assert!(draining.is_cancelled());
+    }
 }

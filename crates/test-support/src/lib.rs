@@ -15,6 +15,7 @@ mod answer;
 mod database;
 mod device;
 mod keycloak;
+mod routes;
 mod server;
 mod wait;
 
@@ -24,5 +25,6 @@ pub use device::{Offer, TestDevice};
 pub use keycloak::{
     Browser, FaultProxy, OwnKeycloak, ProvidersFile, ProxyFault, TestRealm, TestUser, keycloak_url,
 };
+pub use routes::declared_routes;
 pub use server::TestServer;
 pub use wait::eventually;

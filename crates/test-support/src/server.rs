@@ -21,12 +21,21 @@ impl TestServer {
         B: FnOnce() -> F + Send + 'static,
         F: Future<Output = Result<Blueprint, String>>,
     {
+        Self::start_with(Self::http(), build).await
+    }
+
+    /// The same with a public listener of one's own kind.
+    pub async fn start_with<B, F>(http: HttpSettings, build: B) -> Self
+    where
+        B: FnOnce() -> F + Send + 'static,
+        F: Future<Output = Result<Blueprint, String>>,
+    {
         let stop = CancellationToken::new();
         let (stopped, (sender, receiver)) = (stop.clone(), oneshot::channel());
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let blueprint = build().await.expect("good settings");
-                let running = blueprint.listen(&http(), &admin()).expect("free ports");
+                let running = blueprint.listen(&http, &admin()).expect("free ports");
                 sender.send((running.address, running.admin_address)).expect("a waiting test");
                 running.run_until(stopped).await.expect("a clean end");
             });
@@ -53,6 +62,19 @@ impl TestServer {
         self.address
     }
 
+    /// The public listener of [`Self::start`].
+    #[must_use]
+    pub fn http() -> HttpSettings {
+        HttpSettings {
+            host: [127, 0, 0, 1].into(),
+            port: 0,
+            workers: 2,
+            drain_timeout: Period(std::time::Duration::from_secs(5)),
+            write_timeout: Period(std::time::Duration::from_secs(30)),
+            trusted_proxies: List(Vec::new()),
+        }
+    }
+
     /// Begins to drain, as SIGTERM does.
     pub fn drain(&self) {
         self.stop.cancel();
@@ -68,16 +90,6 @@ impl Drop for TestServer {
         {
             panic!("the service panicked");
         }
-    }
-}
-
-fn http() -> HttpSettings {
-    HttpSettings {
-        host: [127, 0, 0, 1].into(),
-        port: 0,
-        workers: 2,
-        drain_timeout: Period(std::time::Duration::from_secs(5)),
-        trusted_proxies: List(Vec::new()),
     }
 }
 

@@ -38,7 +38,8 @@ impl Judge {
             return Err(Refusal::Invalid(Reason::TooLarge));
         }
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some(verified) = self.tokens.get(&digest) {
+        let verified = self.tokens.get(&digest);
+        if let Some(verified) = verified.filter(|verified| self.keys.is_known(&verified.kid)) {
             self.metrics.token_cache_hits.inc();
             self.admit(&verified).inspect_err(|_| self.tokens.invalidate(&digest))?;
             return Ok(verified);

@@ -1,6 +1,7 @@
 //! Keys by id: bounded, fetched once however many ask, and unknown ids remembered for a while.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -46,12 +47,14 @@ pub(crate) enum Source {
     Issuer(KeySource),
 }
 
-/// The last reading of the whole set.
+/// The last reading of the whole set: when it began and what came of it.
 #[derive(Default)]
 struct WholeSet {
     begun: Option<Instant>,
+    failed: Option<String>,
     etag: Option<String>,
-    count: u64,
+    /// The ids in it that are any use.
+    kids: HashSet<String>,
 }
 
 impl KeyCache {
@@ -74,8 +77,10 @@ impl KeyCache {
         self.loaded.load(Ordering::Acquire)
     }
 
-    async fn add(&self, key: Key) {
-        self.known.insert(key.kid().to_owned(), key).await;
+    /// Whether the key of an accepted token is still among those to be trusted; one that was
+    /// crowded out only has to be fetched again.
+    pub(crate) fn is_known(&self, kid: &str) -> bool {
+        self.known.contains_key(kid)
     }
 
     pub(crate) async fn remove(&self, kid: &str) {
@@ -127,57 +132,78 @@ impl KeyCache {
         self.known.get(kid).await.ok_or(Refusal::CannotJudge)
     }
 
-    /// Reads the whole set, unless a reading that began after this call did so already.
+    /// Reads the whole set, unless a reading that began after this call did so already, well or
+    /// not.
     async fn refresh(&self, source: &KeySource) -> Result<(), String> {
         let asked = Instant::now();
         let mut whole = self.whole.lock().await;
         if let Some(begun) = whole.begun {
             if begun >= asked {
-                return Ok(());
+                return whole.failed.clone().map_or(Ok(()), Err);
             }
             sleep_until(begun + REFRESH_PAUSE).await;
         }
         whole.begun = Some(Instant::now());
+        whole.failed = Some("the reading was given up".to_owned());
+        let read = self.read_whole(source, &mut whole).await;
+        whole.failed = read.clone().err();
+        read
+    }
+
+    async fn read_whole(&self, source: &KeySource, whole: &mut WholeSet) -> Result<(), String> {
         // Where keys were crowded out, "not modified" would not bring them back.
-        let etag = whole.etag.as_deref().filter(|_| self.known.entry_count() >= whole.count);
+        let complete = whole.kids.iter().all(|kid| self.known.contains_key(kid));
+        let etag = whole.etag.as_deref().filter(|_| complete);
         let listing = source.list(etag).await.inspect_err(|_| self.count("failed"))?;
         if let Listing::Set { keys, etag } = listing {
             whole.etag = etag;
-            whole.count = self.add_new(&keys).await;
+            whole.kids = self.add_new(&keys).await;
         }
+        self.drop_all_but(&whole.kids).await;
         self.count("listed");
         self.loaded.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Takes up the keys that are not known yet; answers how many of the set are known then. One
+    /// A key that the set lacks may be taken back, or left out because the issuer bounds the set:
+    /// whoever needs it asks for it by its id again.
+    async fn drop_all_but(&self, listed: &HashSet<String>) {
+        let absent = self.known.iter().filter(|(kid, _)| !listed.contains(&**kid));
+        let absent: Vec<Arc<String>> = absent.map(|(kid, _)| kid).collect();
+        for kid in absent {
+            self.known.invalidate(&*kid).await;
+        }
+        self.known.run_pending_tasks().await;
+    }
+
+    /// Takes up the keys that are not known yet; answers which of the set are known then. One
     /// broken key never costs its siblings.
-    async fn add_new(&self, jwks: &[Value]) -> u64 {
+    async fn add_new(&self, jwks: &[Value]) -> HashSet<String> {
         let max_keys = usize::try_from(self.max_keys).unwrap_or(usize::MAX);
-        let mut count = 0;
+        let mut kids = HashSet::new();
         for chunk in jwks[..jwks.len().min(max_keys)].chunks(PARSED_AT_ONCE) {
             for jwk in chunk {
-                count += u64::from(self.add_jwk(jwk).await);
+                kids.extend(self.add_jwk(jwk).await);
             }
             tokio::task::yield_now().await;
         }
-        self.known.run_pending_tasks().await;
-        count
+        kids
     }
 
-    async fn add_jwk(&self, jwk: &Value) -> bool {
-        if jwk["kid"].as_str().is_some_and(|kid| self.known.contains_key(kid)) {
-            return true;
+    async fn add_jwk(&self, jwk: &Value) -> Option<String> {
+        if let Some(kid) = jwk["kid"].as_str().filter(|kid| self.known.contains_key(*kid)) {
+            return Some(kid.to_owned());
         }
         match Key::from_jwk(jwk) {
             Ok(key) => {
-                self.add(key).await;
-                true
+                let kid = key.kid().to_owned();
+                self.known.insert(kid.clone(), key).await;
+                Some(kid)
             }
             Err(error) => {
                 self.count("broken_key");
                 tracing::warn!(kid = jwk["kid"].as_str(), %error, "key_skipped");
-                false
+                None
             }
         }
     }

@@ -1,17 +1,17 @@
 //! Verifies Latchkey access tokens against cached keys and a feed of revocations.
 //!
-//! [`Verifier::start`] keeps the issuer's keys and follows its change feed; [`AuthenticatedUser`]
-//! in a handler's signature is the guard. Every acceptance, cached or not, ends by asking the
-//! tombstones: what the feed revoked stays refused whatever a key server answers later. A
-//! verifier that can't judge (before the first replay, after a reset, past the stale limit)
-//! answers 503, never 401.
+//! [`Verifier::builder`] makes a verifier that keeps the issuer's keys and follows its change feed;
+//! [`AuthenticatedUser`] in a handler's signature is the guard. Every acceptance, cached or not,
+//! ends by asking the tombstones: what the feed revoked stays refused whatever a key server answers
+//! later. A verifier that can't judge (before the first replay, after a reset, past the stale
+//! limit) answers 503, never 401.
 //!
 //! The pure part, [`Unverified`] and [`Policy`], needs no server and serves the issuer as well.
 //!
 //! ```no_run
 //! use actix_web::{App, HttpServer, get, web};
-//! use common::{clock::Clock, metrics::Metrics, settings::Secret};
-//! use token_verifier::{AuthenticatedUser, Verifier, VerifierSettings};
+//! use common::{metrics::Metrics, settings::Secret};
+//! use token_verifier::{AuthenticatedUser, Verifier};
 //!
 //! #[get("/me")]
 //! async fn me(user: AuthenticatedUser) -> String {
@@ -20,8 +20,9 @@
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let secret = Secret::from(std::env::var("FEED_SECRET")?);
-//! let settings = VerifierSettings::new("https://id.example.com", "my-service", secret);
-//! let verifier = Verifier::start(&settings, Clock::default(), &Metrics::new("my-service"))?;
+//! let verifier = Verifier::builder("https://id.example.com", "my-service", secret)
+//!     .audience("my-chat")
+//!     .start(&Metrics::new("my-service"))?;
 //! let verifier = web::Data::new(verifier);
 //! HttpServer::new(move || App::new().app_data(verifier.clone()).service(me))
 //!     .bind("127.0.0.1:3000")?
@@ -33,6 +34,7 @@
 
 mod backoff;
 mod bearer;
+mod builder;
 mod change;
 mod check;
 mod claims;
@@ -53,6 +55,7 @@ mod tombstones;
 mod verifier;
 
 pub use bearer::{NoToken, bearer_token};
+pub use builder::VerifierBuilder;
 pub use check::{Policy, Unverified, is_kid};
 pub use extractor::AuthenticatedUser;
 pub use key::{Algorithm, Key, KeyError, public_jwk};

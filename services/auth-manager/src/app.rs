@@ -62,7 +62,7 @@ fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<St
         .map_err(|error| format!("`vault.keys`: {error}"))?;
     let hasher = TokenHasher::parse(settings.vault.hash_key.expose())
         .map_err(|error| format!("`vault.hash_key`: {error}"))?;
-    let state_key = StateKey::parse(settings.states.key.expose())
+    let signer = StateKey::parse(settings.states.key.expose())
         .map_err(|error| format!("`states.key`: {error}"))?;
     let providers = Providers::start(&settings.providers, settings.environment, &clock, &metrics)?;
     let callers =
@@ -89,7 +89,7 @@ fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<St
         pool,
         clock,
         keyring,
-        state_key,
+        signer,
         providers,
         callers,
         metrics,

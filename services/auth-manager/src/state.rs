@@ -28,7 +28,7 @@ pub struct State {
     /// Hashes tokens for look-ups.
     pub hasher: Arc<TokenHasher>,
     /// Signs state tokens.
-    pub state_key: StateKey,
+    pub signer: StateKey,
     /// Who people sign in at.
     pub providers: Providers,
     /// Who calls.

@@ -15,7 +15,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::config::Settings;
-use crate::live::Hub;
+use crate::live::{Hub, Places};
 use crate::metrics::ServiceMetrics;
 use crate::state::State;
 use crate::{handlers, housekeeping};
@@ -32,14 +32,22 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let verifier = Verifier::start(&settings.verifier, clock.clone(), &metrics)?;
     let hub = Hub::start(
         pool.clone(),
-        settings.database.url.clone(),
+        &settings.database,
         settings.live.poll_interval,
         counters.clone(),
         draining.clone(),
     );
     let readiness = readiness(pool.clone(), verifier.clone());
     let cors = Cors::new(&settings.cors, PUBLIC_PATHS);
-    let state = State { pool, clock, settings, hub, metrics: counters, draining: draining.clone() };
+    let state = State {
+        pool,
+        clock,
+        settings,
+        hub,
+        places: Places::default(),
+        metrics: counters,
+        draining: draining.clone(),
+    };
     let (state, verifier) = (web::Data::new(state), web::Data::new(verifier));
     tokio::spawn(housekeeping::run(state.clone()));
     Ok(Blueprint {

@@ -31,6 +31,8 @@ const LIVE: &[Setting] = &[
         .default("5s"),
     Setting::new("live.max_subscriptions", "Rooms that one WebSocket may subscribe to")
         .default("500"),
+    Setting::new("live.max_connections", "WebSockets that one user may have open on one replica")
+        .default("32"),
 ];
 
 /// Every setting of the service.
@@ -88,6 +90,9 @@ pub struct LiveSettings {
     /// Rooms that one WebSocket may subscribe to.
     #[serde(deserialize_with = "positive")]
     pub max_subscriptions: usize,
+    /// Live connections that one user may have open here.
+    #[serde(deserialize_with = "positive")]
+    pub max_connections: usize,
 }
 
 impl ServiceSettings for Settings {

@@ -33,6 +33,9 @@ pub enum Error {
     /// A request that is no WebSocket handshake.
     #[error("websocket expected")]
     WebSocketExpected,
+    /// As many live connections as one user may have.
+    #[error("too many connections")]
+    TooManyConnections,
     /// The database.
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
@@ -81,6 +84,11 @@ impl Error {
                 StatusCode::BAD_REQUEST,
                 "websocket_expected",
                 "this is a WebSocket endpoint; send an RFC 6455 handshake",
+            ),
+            Self::TooManyConnections => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_connections",
+                "you have too many connections open; close one first",
             ),
             Self::Database(error) if common::database::is_unavailable(error) => {
                 Problem::database_unavailable(error)

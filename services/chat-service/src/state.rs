@@ -5,7 +5,7 @@ use common::database::Pool;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::live::Hub;
+use crate::live::{Hub, Places};
 use crate::metrics::ServiceMetrics;
 
 /// One a process; clones share everything.
@@ -19,6 +19,8 @@ pub struct State {
     pub settings: Settings,
     /// Live delivery.
     pub hub: Hub,
+    /// Live connections by user.
+    pub places: Places,
     /// What is counted.
     pub metrics: ServiceMetrics,
     /// Cancelled when the service drains.

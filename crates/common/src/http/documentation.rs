@@ -3,9 +3,13 @@
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use actix_web::{HttpResponse, web};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Info, OpenApi, Paths};
+use utoipa::openapi::{ContentBuilder, Info, OpenApi, Paths, Ref, RefOr, ResponseBuilder};
+use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::SwaggerUi;
+
+use super::ErrorBody;
 
 /// Redoc's bundle as its authors publish it; its licence lies beside it.
 const REDOC: &[u8] = include_bytes!("../../assets/redoc-2.5.4.standalone.js.gz");
@@ -37,6 +41,49 @@ pub fn document(title: &str, description: &str) -> OpenApi {
     );
     document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
     document
+}
+
+/// The errors that any operation can answer: status, `code`, and what it says.
+const COMMON_ERRORS: [(&str, &str, &str); 3] = [
+    ("404", "not_found", "there is no such path"),
+    ("405", "method_not_allowed", "the path takes the methods in `Allow`"),
+    ("500", "internal", "our mistake; quote the request id"),
+];
+
+/// The errors of operations that take a body.
+const BODY_ERRORS: [(&str, &str, &str); 2] = [
+    ("413", "payload_too_large", "bodies may have at most 65536 bytes"),
+    ("415", "unsupported_media_type", "the body is not JSON by its content type"),
+];
+
+/// The same with the errors in it that no handler names because they are not its own.
+pub(crate) fn with_common_errors(mut document: OpenApi) -> OpenApi {
+    let schemas = &mut document.components.get_or_insert_default().schemas;
+    schemas.entry(ErrorBody::name().into_owned()).or_insert_with(ErrorBody::schema);
+    for item in document.paths.paths.values_mut() {
+        let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in methods.into_iter().chain([&mut item.patch]).flatten() {
+            let body_errors = BODY_ERRORS.iter().filter(|_| operation.request_body.is_some());
+            let errors: Vec<_> = COMMON_ERRORS.iter().chain(body_errors).collect();
+            for (status, code, what) in errors {
+                add_error(operation, status, &format!("`{code}`: {what}"));
+            }
+        }
+    }
+    document
+}
+
+fn add_error(operation: &mut Operation, status: &str, description: &str) {
+    let responses = &mut operation.responses.responses;
+    if let Some(RefOr::T(response)) = responses.get_mut(status) {
+        response.description = format!("{}; {description}", response.description);
+        return;
+    }
+    let schema = Ref::from_schema_name(ErrorBody::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let response = ResponseBuilder::new().description(description);
+    let response = response.content("application/json", content).build();
+    responses.insert(status.to_owned(), response.into());
 }
 
 /// Adds the pages to an app.

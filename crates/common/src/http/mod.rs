@@ -16,7 +16,7 @@ pub(crate) use context::{Context, with_context};
 pub(crate) use cors::with_cors;
 pub use cors::{Cors, CorsSettings, Origin};
 pub use documentation::document;
-pub(crate) use documentation::pages;
+pub(crate) use documentation::{pages, with_common_errors};
 pub use operations::Operations;
 pub use probes::{Health, Ready};
 pub(crate) use probes::{health, ready};

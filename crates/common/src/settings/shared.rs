@@ -32,6 +32,11 @@ pub const HTTP: &[Setting] = &[
     Setting::new("http.workers", "Worker threads; 0 is one a core").default("0"),
     Setting::new("http.drain_timeout", "How long requests in flight may take after SIGTERM")
         .default("20s"),
+    Setting::new(
+        "http.write_timeout",
+        "How long a peer may leave untaken what was sent to it before its connection is dropped",
+    )
+    .default("30s"),
     Setting::new("http.trusted_proxies", "Networks (CIDR) whose `X-Forwarded-For` is believed")
         .default(""),
 ];

@@ -115,6 +115,10 @@ impl Issuer {
         *self.state.manner.lock().unwrap() = manner;
     }
 
+    pub fn take_back(&self, kid: &str) {
+        self.state.keys.lock().unwrap().retain(|jwk| jwk["kid"] != kid);
+    }
+
     pub fn publish(&self, jwk: Value) {
         self.state.keys.lock().unwrap().push(jwk);
     }
@@ -187,8 +191,8 @@ async fn key_set(request: HttpRequest, state: web::Data<State>) -> HttpResponse 
 fn proper(request: &HttpRequest, state: &State, kid: Option<&str>) -> HttpResponse {
     let keys = state.keys.lock().unwrap();
     let shown: Vec<&Value> =
-        keys.iter().filter(|jwk| kid.is_none_or(|kid| jwk["kid"] == kid)).collect();
-    let etag = format!("\"{}\"", keys.len());
+        keys.iter().filter(|jwk| kid.map_or(jwk["cut"] != true, |kid| jwk["kid"] == kid)).collect();
+    let etag = format!("\"{}\"", shown.len());
     if request.headers().get("if-none-match").is_some_and(|tag| tag == etag.as_str()) {
         state.unmodified.fetch_add(1, Ordering::SeqCst);
         return HttpResponse::NotModified().finish();

@@ -1,13 +1,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use common::clock::Clock;
 use common::metrics::Metrics;
 use common::readiness::State;
-use common::settings::{List, Period, Secret};
+use common::settings::Period;
 use futures_util::future::join_all;
 use serde_json::json;
-use token_verifier::{Key, Reason, Refusal, Verifier, VerifierSettings};
+use token_verifier::{Key, Reason, Refusal, Verifier};
 
 use crate::issuer::{Issuer, Manner};
 use crate::tokens::{PAIR, Subject, UNTIL, jwk, token, until};
@@ -57,6 +56,35 @@ async fn bogus_kids_do_not_starve_a_good_one() {
     assert!(issuer.state.asked_for_one.load(Ordering::SeqCst) < 1000);
     assert!(issuer.state.asked_for_all.load(Ordering::SeqCst) < 20);
     assert!(issuer.state.unmodified.load(Ordering::SeqCst) > 0);
+}
+
+/// More new ids than may be asked for one by one make it read the whole set again.
+async fn read_whole_set_again(subject: &Subject) {
+    let bogus: Vec<String> = (0..300).map(|_| rand::random::<u64>().to_string()).collect();
+    join_all(bogus.iter().map(|kid| subject.verify_new(kid))).await;
+}
+
+#[actix_web::test]
+async fn a_key_taken_back_is_trusted_until_the_set_is_read_again() {
+    let issuer = Issuer::started(&[jwk("old"), jwk("kept")]);
+    let mut cut = jwk("cut");
+    cut["cut"] = true.into();
+    issuer.publish(cut);
+    let subject = Subject::of(&issuer).ready().await;
+    let (old, kept, cut) =
+        (subject.token("old", "1"), subject.token("kept", "2"), subject.token("cut", "3"));
+    for token in [&old, &kept, &cut] {
+        subject.verifier.verify(token).await.unwrap();
+    }
+    issuer.take_back("old");
+    read_whole_set_again(&subject).await;
+    assert_eq!(subject.verifier.verify(&old).await.unwrap_err(), UNKNOWN);
+    // What the issuer leaves out of a set that is too large is still good by its id.
+    subject.verifier.verify(&kept).await.unwrap();
+    subject.verifier.verify(&cut).await.unwrap();
+    issuer.take_back("cut");
+    read_whole_set_again(&subject).await;
+    assert_eq!(subject.verifier.verify(&cut).await.unwrap_err(), UNKNOWN);
 }
 
 #[actix_web::test]
@@ -118,17 +146,16 @@ async fn pem_files_serve_without_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key.pem");
     std::fs::write(&path, PAIR.to_pem_public_key()).unwrap();
-    let mut settings =
-        VerifierSettings::new("http://issuer.example", "c", Secret::from(String::new()));
-    settings.public_key_files = List(vec![path.display().to_string()]);
-    let verifier = Verifier::start(&settings, Clock::default(), &Metrics::new("test")).unwrap();
+    let start = |file: &str| {
+        Verifier::of_public_keys(&[file], "http://issuer.example").start(&Metrics::new("test"))
+    };
+    let verifier = start(path.to_str().unwrap()).unwrap();
     assert_eq!(verifier.readiness(), State::Ready);
     let key = Key::from_pem(&PAIR.to_pem_public_key()).unwrap();
     let good = token("http://issuer.example", key.kid(), "j");
     assert_eq!(verifier.verify(&good).await.unwrap().kid, key.kid());
     let other = token("http://issuer.example", "other", "j");
     assert_eq!(verifier.verify(&other).await.unwrap_err(), UNKNOWN);
-    settings.public_key_files = List(vec!["/no/such/file".to_owned()]);
-    let error = Verifier::start(&settings, Clock::default(), &Metrics::new("test")).err().unwrap();
+    let error = start("/no/such/file").err().unwrap();
     assert!(error.contains("verifier.public_key_files"), "{error}");
 }

@@ -49,7 +49,7 @@ pub async fn upsert(connection: &mut AsyncPgConnection, grant: &Grant) -> QueryR
         .do_update()
         .set((
             Owner::of(grant),
-            Token::of(grant),
+            Renewal::of(grant),
             dsl::consent_session_id.eq(sql::<Nullable<Text>>(
                 "coalesce(excluded.consent_session_id, auth_vault.consent_session_id)",
             )),
@@ -116,7 +116,7 @@ impl<'a> Owner<'a> {
 
 #[derive(AsChangeset)]
 #[diesel(table_name = auth_vault, treat_none_as_null = true)]
-struct Token<'a> {
+struct Renewal<'a> {
     encrypted_token: &'a [u8],
     sealing_key_id: &'a str,
     token_hash: &'a [u8],
@@ -126,7 +126,7 @@ struct Token<'a> {
     presentations: i32,
 }
 
-impl<'a> Token<'a> {
+impl<'a> Renewal<'a> {
     fn of(grant: &'a Grant) -> Self {
         Self {
             encrypted_token: &grant.encrypted_token,

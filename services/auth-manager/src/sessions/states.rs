@@ -115,7 +115,7 @@ pub async fn issue(state: &State, new: &NewState<'_>) -> Result<IssuedState, Err
     };
     authorization_state::insert(&mut *state.pool.get().await?, &row).await?;
     Ok(IssuedState {
-        token: state.state_key.sign(&id),
+        token: state.signer.sign(&id),
         nonce,
         verifier_challenge: URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())),
     })
@@ -129,7 +129,7 @@ pub async fn redeem(
     kinds: &[StateKind],
     browser: Option<&str>,
 ) -> Result<RedeemedState, Error> {
-    let id = state.state_key.open(token).ok_or(Error::InvalidStateToken)?;
+    let id = state.signer.open(token).ok_or(Error::InvalidStateToken)?;
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     let (hash, now) = (browser.map(hash_browser), state.clock.now());
     let mut connection = state.pool.get().await?;

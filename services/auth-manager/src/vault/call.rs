@@ -54,7 +54,7 @@ struct Begun {
 const MADE: Outcome = Outcome::Made { session_ended: false, session_pending: false };
 
 enum Beginning {
-    Begun(Begun),
+    Begun(Box<Begun>),
     Not(Outcome),
 }
 
@@ -100,7 +100,7 @@ async fn begin(state: &State, id: Uuid) -> Result<Beginning, Error> {
                 return Ok(Beginning::Not(outcome));
             }
             let until = provider_call::begin(connection, id, now + window).await?;
-            Ok(Beginning::Begun(Begun { entry, until }))
+            Ok(Beginning::Begun(Box::new(Begun { entry, until })))
         })
         .await
 }

@@ -102,9 +102,9 @@ pub async fn revoke_persistent_id(
     tracing::info!(user_id = %user, persistent_token_id = %id, "persistent_id_revoked");
     let mut outcome = None;
     for entry in &released.queued {
-        outcome = worse(outcome, state.outbox.run_now(state, *entry).await?);
+        outcome = Some(worse(outcome, state.outbox.run_now(state, *entry).await?));
     }
-    Ok(explain(released.sharers, outcome))
+    Ok(explain(released.sharers, outcome.as_ref()))
 }
 
 /// Deletes the id, and gives its grant up where it was the last one; none where there is no such
@@ -144,7 +144,7 @@ async fn release_from(
 }
 
 /// Of several calls the one that went least far; those that had nothing to do say nothing.
-fn worse(known: Option<Outcome>, next: Outcome) -> Option<Outcome> {
+fn worse(known: Option<Outcome>, next: Outcome) -> Outcome {
     let rank = |outcome: &Outcome| match outcome {
         Outcome::Dropped => 0,
         Outcome::Made { .. } => 1,
@@ -153,19 +153,19 @@ fn worse(known: Option<Outcome>, next: Outcome) -> Option<Outcome> {
         Outcome::Refused => 4,
     };
     match known {
-        Some(known) if rank(&known) > rank(&next) => Some(known),
-        _ => Some(next),
+        Some(known) if rank(&known) > rank(&next) => known,
+        _ => next,
     }
 }
 
-fn explain(sharers: Sharers, outcome: Option<Outcome>) -> Revocation {
+fn explain(sharers: Sharers, outcome: Option<&Outcome>) -> Revocation {
     use RevocationReason as Reason;
     let (token_revoked, session_revoked, pending, reason) = match outcome {
         None if sharers.same_grant > 0 => (false, false, false, Reason::SharedGrant),
         None if sharers.same_token > 0 => (false, false, false, Reason::SharedToken),
         None => (false, false, false, Reason::SharedSession),
         Some(Outcome::Made { session_ended, session_pending }) => {
-            (true, session_ended, session_pending, Reason::Revoked)
+            (true, *session_ended, *session_pending, Reason::Revoked)
         }
         Some(Outcome::Dropped) => (false, false, false, Reason::ConsentedAnew),
         Some(Outcome::InUse) => (false, false, true, Reason::InUse),
@@ -185,10 +185,10 @@ mod tests {
         let answer = explain(shared, None);
         assert_eq!((answer.shared_with, answer.token_revoked), (2, false));
         assert_eq!(answer.reason, RevocationReason::SharedGrant);
-        let away = explain(Sharers::default(), Some(Outcome::Away));
+        let away = explain(Sharers::default(), Some(&Outcome::Away));
         assert!(away.pending && !away.token_revoked);
         let made = Outcome::Made { session_ended: true, session_pending: false };
-        let made = explain(Sharers::default(), Some(made));
+        let made = explain(Sharers::default(), Some(&made));
         assert!(made.token_revoked && made.session_revoked && !made.pending);
     }
 
@@ -196,7 +196,7 @@ mod tests {
     fn one_call_that_failed_makes_the_whole_pending() {
         let made = Outcome::Made { session_ended: false, session_pending: false };
         let all = worse(Some(Outcome::Away), made.clone());
-        assert_eq!(all, Some(Outcome::Away));
-        assert_eq!(worse(Some(made), Outcome::Refused), Some(Outcome::Refused));
+        assert_eq!(all, Outcome::Away);
+        assert_eq!(worse(Some(made), Outcome::Refused), Outcome::Refused);
     }
 }

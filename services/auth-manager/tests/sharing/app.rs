@@ -40,7 +40,7 @@ impl App {
     }
 
     pub(crate) async fn request_offline_token(&self, person: &Person) -> Answer {
-        self.send(self.request(Method::GET, "offline-token", Some(person))).await
+        Self::send(self.request(Method::GET, "offline-token", Some(person))).await
     }
 
     pub(crate) async fn finish_offline_token(&self, parameters: &Parameters) -> Answer {
@@ -49,11 +49,11 @@ impl App {
 
     pub(crate) fn begin_finish(&self, parameters: &Parameters) -> JoinHandle<Answer> {
         let path = "offline-token/callback";
-        self.begin(self.request(Method::GET, path, None).query(parameters))
+        Self::begin(self.request(Method::GET, path, None).query(parameters))
     }
 
     pub(crate) async fn issue_persistent_id(&self, person: &Person) -> Answer {
-        self.send(self.request(Method::POST, "offline-token-id", Some(person))).await
+        Self::send(self.request(Method::POST, "offline-token-id", Some(person))).await
     }
 
     pub(crate) async fn revoke_persistent_id(&self, person: &Person, id: &str) -> Answer {
@@ -62,13 +62,13 @@ impl App {
 
     pub(crate) fn begin_revoke(&self, person: &Person, id: &str) -> JoinHandle<Answer> {
         let path = "offline-token-id";
-        self.begin(self.request(Method::DELETE, path, Some(person)).query(&[("id", id)]))
+        Self::begin(self.request(Method::DELETE, path, Some(person)).query(&[("id", id)]))
     }
 
     /// The value of a metric's line.
     pub(crate) async fn metric(&self, line: &str) -> Option<i64> {
         let url = self.server.as_ref().expect("it runs").admin_url("/metrics");
-        let rendered = self.send(self.client.get(url)).await.text;
+        let rendered = Self::send(self.client.get(url)).await.text;
         let line = rendered.lines().find_map(|found| found.strip_prefix(line))?;
         line.trim().parse().ok()
     }
@@ -83,11 +83,11 @@ impl App {
         }
     }
 
-    fn begin(&self, request: RequestBuilder) -> JoinHandle<Answer> {
+    fn begin(request: RequestBuilder) -> JoinHandle<Answer> {
         tokio::spawn(async move { Answer::read(request.send().await.unwrap()).await })
     }
 
-    async fn send(&self, request: RequestBuilder) -> Answer {
+    async fn send(request: RequestBuilder) -> Answer {
         Answer::read(request.send().await.unwrap()).await
     }
 }

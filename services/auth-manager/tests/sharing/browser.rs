@@ -58,14 +58,11 @@ impl Browser {
             let action = attribute(&page, "<form", "action").expect(&page);
             let action = here.join(&action).unwrap().to_string();
             let (code, user) = (attribute(&page, "name=\"code\"", "value"), self.user.clone());
-            response = match &code {
-                Some(code) => {
-                    self.send(Method::POST, &action, &[("code", code), (consent, "x")]).await
-                }
-                None => {
-                    let form = [("username", &*user), ("password", PASSWORD), ("credentialId", "")];
-                    self.send(Method::POST, &action, &form).await
-                }
+            response = if let Some(code) = &code {
+                self.send(Method::POST, &action, &[("code", code), (consent, "x")]).await
+            } else {
+                let form = [("username", &*user), ("password", PASSWORD), ("credentialId", "")];
+                self.send(Method::POST, &action, &form).await
             };
         }
         panic!("it never ends");

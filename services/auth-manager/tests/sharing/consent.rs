@@ -6,6 +6,7 @@ use crate::browser::{Browser, Parameters};
 use crate::proxy::{REVOKE, TOKEN};
 use crate::realm::{OFFLINE, Person};
 use crate::world::World;
+use crate::world::token_of;
 
 async fn consent_url(app: &App, person: &Person) -> String {
     let answer = app.request_offline_token(person).await.expect(200);
@@ -39,7 +40,7 @@ async fn consent_in_the_signed_in_browser_stores_an_offline_grant_of_the_same_se
     let grant = world.grant_of(stored.json["data"]["persistent_token_id"].as_str().unwrap()).await;
     assert_eq!((grant.state(), &*grant.token_type), (GrantState::Live, "offline"));
     assert_eq!((&grant.subject, &*grant.client_id), (&person.subject, OFFLINE));
-    assert!(world.realm.refresh(OFFLINE, &world.token_of(&grant)).await.is_ok());
+    assert!(world.realm.refresh(OFFLINE, &token_of(&grant)).await.is_ok());
     assert_eq!(world.count("session_events WHERE kind = 'consented'").await, 1);
 }
 
@@ -136,7 +137,7 @@ async fn a_callback_for_the_wrong_user_leaves_the_grant_that_this_user_has_here(
     let id = world.consent(&app, &mut other).await;
     taken_over(&app, &asking, &mut other).await.expect_error(400, "invalid_state_token");
     assert_eq!((world.count("auth_vault").await, world.proxy.count(REVOKE)), (1, 0));
-    let token = world.token_of(&world.grant_of(&id).await);
+    let token = token_of(&world.grant_of(&id).await);
     assert!(world.realm.refresh(OFFLINE, &token).await.is_ok());
 }
 

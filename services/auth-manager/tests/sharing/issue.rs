@@ -3,6 +3,7 @@ use auth_manager::models::grant::TokenType;
 use crate::proxy::TOKEN;
 use crate::realm::OFFLINE;
 use crate::world::World;
+use crate::world::token_of;
 
 #[tokio::test]
 async fn a_further_id_is_another_handle_on_the_same_grant_without_a_word_to_the_provider() {
@@ -45,9 +46,7 @@ async fn a_dead_grant_gives_no_further_id() {
     let again = world.consent(&app, &mut person).await;
     let grant = world.grant_of(&id).await;
     assert_eq!((&*grant.state, grant.dead_reason), ("live", None));
-    assert!(
-        world.realm.refresh(OFFLINE, &world.token_of(&world.grant_of(&again).await)).await.is_ok()
-    );
+    assert!(world.realm.refresh(OFFLINE, &token_of(&world.grant_of(&again).await)).await.is_ok());
 }
 
 #[tokio::test]

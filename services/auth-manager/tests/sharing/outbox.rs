@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::proxy::{Mode, REVOKE, SESSIONS};
 use crate::realm::{LOGIN, OFFLINE, SECRET};
 use crate::world::World;
+use crate::world::token_of;
 
 async fn until_depth(app: &App, depth: i64) {
     let line = "auth_manager_outbox_depth ";
@@ -16,7 +17,7 @@ async fn a_provider_that_is_away_hears_it_when_it_is_back() {
     let app = world.app().await;
     let mut person = world.person(&app).await;
     let id = world.consent(&app, &mut person).await;
-    let token = world.token_of(&world.grant_of(&id).await);
+    let token = token_of(&world.grant_of(&id).await);
     world.proxy.set(REVOKE, Mode::CutBefore);
     let answer = app.revoke_persistent_id(&person, &id).await.expect(200).json["data"].clone();
     assert_eq!((&answer["pending"], &answer["token_revoked"]), (&true.into(), &false.into()));

@@ -5,6 +5,7 @@ use crate::browser::Parameters;
 use crate::proxy::{Mode, REVOKE, TOKEN};
 use crate::realm::{OFFLINE, Person};
 use crate::world::World;
+use crate::world::token_of;
 
 /// Somebody seems to refresh the grant.
 const LEASE: &str = "UPDATE auth_vault
@@ -55,7 +56,7 @@ async fn a_consent_that_comes_before_the_call_cancels_it() {
     let grant = world.grant_of(&id).await;
     assert_eq!((&*grant.state, grant.lease_until), ("live", None));
     assert_eq!(world.proxy.count(REVOKE), 0);
-    assert!(world.realm.refresh(OFFLINE, &world.token_of(&grant)).await.is_ok());
+    assert!(world.realm.refresh(OFFLINE, &token_of(&grant)).await.is_ok());
 }
 
 #[tokio::test]
@@ -79,7 +80,7 @@ async fn a_consent_that_comes_during_the_call_and_outlives_it_is_stored() {
     let id = stored.json["data"]["persistent_token_id"].as_str().unwrap().to_owned();
     // Once for the code, once to try it.
     assert_eq!(world.proxy.count(TOKEN), traded + 2);
-    let token = world.token_of(&world.grant_of(&id).await);
+    let token = token_of(&world.grant_of(&id).await);
     assert!(world.realm.refresh(OFFLINE, &token).await.is_ok());
     assert_eq!(world.proxy.count(REVOKE), 1);
 }
@@ -113,7 +114,7 @@ async fn a_token_that_arrives_while_the_revocation_waits_is_the_one_that_is_revo
     let mut person = world.person(&app).await;
     let id = world.consent(&app, &mut person).await;
     let grant = world.grant_of(&id).await;
-    let refreshed = world.realm.refresh(OFFLINE, &world.token_of(&grant)).await.unwrap();
+    let refreshed = world.realm.refresh(OFFLINE, &token_of(&grant)).await.unwrap();
     let successor = refreshed["refresh_token"].as_str().unwrap();
     world.run(LEASE).await;
     let answer = app.revoke_persistent_id(&person, &id).await.expect(200);

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::proxy::{REVOKE, SESSIONS};
 use crate::realm::{LOGIN, OFFLINE, Person};
 use crate::world::World;
+use crate::world::token_of;
 
 fn data(answer: Answer) -> Value {
     answer.expect(200).json["data"].clone()
@@ -23,7 +24,7 @@ async fn only_the_last_id_of_a_grant_revokes_it_and_the_sign_in_goes_on() {
     let mut person = world.person(&app).await;
     let first = world.consent(&app, &mut person).await;
     let second = further_id(&app, &person).await;
-    let token = world.token_of(&world.grant_of(&first).await);
+    let token = token_of(&world.grant_of(&first).await);
     let answer = data(app.revoke_persistent_id(&person, &first).await);
     assert_eq!(answer["shared_with"], 1);
     assert_eq!(
@@ -88,7 +89,7 @@ async fn the_other_token_type_of_the_same_client_and_session_shares() {
     let mut person = world.person(&app).await;
     let offline = world.consent(&app, &mut person).await;
     let grant = world.grant_of(&offline).await;
-    let token = world.token_of(&grant);
+    let token = token_of(&grant);
     let session = &grant.session_state_id;
     let online = world.add_grant(&grant, session, TokenType::Refresh, "an online token").await;
     let answer = data(app.revoke_persistent_id(&person, &offline).await);
@@ -108,7 +109,7 @@ async fn an_equal_token_in_another_row_shares() {
     let mut person = world.person(&app).await;
     let own = world.consent(&app, &mut person).await;
     let grant = world.grant_of(&own).await;
-    let token = world.token_of(&grant);
+    let token = token_of(&grant);
     let other = world.add_grant(&grant, "an older session", TokenType::Offline, &token).await;
     let answer = data(app.revoke_persistent_id(&person, &own).await);
     assert_eq!((&answer["shared_with"], &answer["reason"]), (&1.into(), &"shared_token".into()));

@@ -105,13 +105,6 @@ impl World {
         grant::find(&mut connection, found.id).await.unwrap().expect("the grant")
     }
 
-    /// The token in it, opened.
-    pub(crate) fn token_of(&self, grant: &Grant) -> String {
-        let identity = token_identity(&grant.key(), grant.token_type());
-        let opened = keyring().open(&identity, &grant.encrypted_token).unwrap();
-        String::from_utf8(opened.to_vec()).unwrap()
-    }
-
     /// Another id of the same user on a grant of `key`'s with `token` in it, made here.
     pub(crate) async fn add_grant(
         &self,
@@ -237,4 +230,11 @@ fn keyring() -> Keyring {
 fn hash(token: &str) -> Vec<u8> {
     let hasher = TokenHasher::parse(settings(&[]).vault.hash_key.expose()).unwrap();
     hasher.hash(token.as_bytes()).to_vec()
+}
+
+/// The token in a grant, opened.
+pub(crate) fn token_of(grant: &Grant) -> String {
+    let identity = token_identity(&grant.key(), grant.token_type());
+    let opened = keyring().open(&identity, &grant.encrypted_token).unwrap();
+    String::from_utf8(opened.to_vec()).unwrap()
 }

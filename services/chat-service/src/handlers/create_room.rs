@@ -32,7 +32,7 @@ pub(crate) struct CreatedRoom {
 }
 
 /// Create a room, with its creator in it
-#[utoipa::path(tag = "rooms", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "rooms", request_body = NewRoom, security(("bearer" = [])), responses(
     (status = 201, description = "Created", body = CreatedRoom),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),

@@ -24,7 +24,7 @@ pub(crate) struct InvitedMember {
 }
 
 /// Invite a user into a room; any member may
-#[utoipa::path(tag = "rooms", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "rooms", request_body = MemberRequest, security(("bearer" = [])), responses(
     (status = 200, description = "Invited, or again for the full time", body = InvitedMember),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),

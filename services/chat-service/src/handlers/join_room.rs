@@ -19,7 +19,7 @@ pub(crate) struct JoinedRoom {
 }
 
 /// Join a room; a private one needs an invitation
-#[utoipa::path(tag = "rooms", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "rooms", request_body = RoomRequest, security(("bearer" = [])), responses(
     (status = 200, description = "In, now or already", body = JoinedRoom),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),

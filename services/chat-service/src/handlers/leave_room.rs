@@ -19,7 +19,7 @@ pub(crate) struct LeftRoom {
 }
 
 /// Leave a room; live delivery ends at once
-#[utoipa::path(tag = "rooms", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "rooms", request_body = RoomRequest, security(("bearer" = [])), responses(
     (status = 200, description = "Out", body = LeftRoom),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),

@@ -1,5 +1,9 @@
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
-use actix_web::{HttpRequest, HttpResponse, get, rt, web};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    AUTHORIZATION, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, get, rt, web};
 use common::http::{Cors, ErrorBody, Problem};
 use common::settings::Secret;
 use token_verifier::{NoToken, Verifier, bearer_token};
@@ -11,6 +15,8 @@ use crate::state::State;
 
 /// The subprotocol that a token may follow, for browsers, which can't set `Authorization`.
 const PROTOCOL: &str = "bearer";
+
+const VERSION: &str = "13";
 
 /// A client message of more bytes, in however many pieces, ends the connection.
 const MAX_FRAME_BYTES: usize = 64 * 1024;
@@ -27,6 +33,8 @@ const MAX_FRAME_BYTES: usize = 64 * 1024;
     (status = 400, description = "`websocket_expected`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
     (status = 403, description = "`origin_not_allowed`", body = ErrorBody),
+    (status = 426, description = "`websocket_version`: only version 13 is spoken", body = ErrorBody),
+    (status = 429, description = "`too_many_connections` of this user", body = ErrorBody),
     (status = 503, description = "`verifier_not_ready`", body = ErrorBody),
 ))]
 #[get("/api/ws")]
@@ -44,10 +52,15 @@ pub(crate) async fn open_websocket(
     if !is_origin_allowed(&cors, request.headers()) {
         return Err(Error::OriginNotAllowed);
     }
+    if has_wrong_version(request.headers()) {
+        return Ok(name_version());
+    }
+    let limit = state.settings.live.max_connections;
+    let place = state.places.take(caller.claims.user_id, limit).ok_or(Error::TooManyConnections)?;
     let (response, session, frames) =
         actix_ws::handle_with_protocols(&request, payload, &[PROTOCOL])
             .map_err(|_| Error::WebSocketExpected)?;
-    let connection = Connection::new(state, verifier, session, token, caller);
+    let connection = Connection::new(state, verifier, session, token, caller, place);
     let frames = frames.aggregate_continuations().max_continuation_size(MAX_FRAME_BYTES);
     rt::spawn(connection.serve(frames).in_current_span());
     Ok(response)
@@ -65,6 +78,22 @@ fn token(headers: &HeaderMap) -> Result<&str, NoToken> {
         .map(str::trim);
     protocols.find(|protocol| *protocol == PROTOCOL).ok_or(NoToken::Missing)?;
     protocols.next().filter(|token| !token.is_empty()).ok_or(NoToken::Malformed)
+}
+
+/// Whether a handshake asks for another version than that of RFC 6455.
+fn has_wrong_version(headers: &HeaderMap) -> bool {
+    headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version != VERSION)
+}
+
+/// RFC 6455, section 4.4: which version we speak.
+fn name_version() -> HttpResponse {
+    let message = "only version 13 of the WebSocket protocol is spoken here";
+    let problem = Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket_version", message);
+    let mut response = problem.error_response();
+    let headers = response.headers_mut();
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    response
 }
 
 /// Browsers send `Origin` and ask nobody first; everything else has no business with it.

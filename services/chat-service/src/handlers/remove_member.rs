@@ -20,7 +20,7 @@ pub(crate) struct RemovedMember {
 }
 
 /// Remove a member, or take back an invitation; the creator may
-#[utoipa::path(tag = "rooms", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "rooms", request_body = MemberRequest, security(("bearer" = [])), responses(
     (status = 200, description = "Out, on every replica at once", body = RemovedMember),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),

@@ -37,12 +37,11 @@ pub(crate) struct SentMessage {
 }
 
 /// Send a message into a room
-#[utoipa::path(tag = "messages", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "messages", request_body = NewMessage, security(("bearer" = [])), responses(
     (status = 200, description = "Stored, now or before", body = SentMessage),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
     (status = 404, description = "`room_not_found`", body = ErrorBody),
-    (status = 413, description = "`payload_too_large`", body = ErrorBody),
     (status = 503, description = "`verifier_not_ready` or `database_unavailable`", body = ErrorBody),
 ))]
 #[post("/api/messages/send")]

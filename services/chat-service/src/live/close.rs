@@ -42,9 +42,13 @@ impl End {
         }
     }
 
-    pub(super) fn reason(self) -> CloseReason {
+    /// For the close frame, which has none where the peer is gone: 1006 is for logs and metrics
+    /// and must never be sent (RFC 6455, section 7.4.1).
+    pub(super) fn reason(self) -> Option<CloseReason> {
         let (code, text) = self.code_and_reason();
-        CloseReason { code: CloseCode::from(code), description: Some(text.to_owned()) }
+        let reason =
+            CloseReason { code: CloseCode::from(code), description: Some(text.to_owned()) };
+        (self != Self::Lost).then_some(reason)
     }
 }
 

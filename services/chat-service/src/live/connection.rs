@@ -15,6 +15,7 @@ use super::PAGE;
 use super::close::End;
 use super::frame::{ClientFrame, MessageFrame, ServerFrame};
 use super::mailbox::{Delivery, Mailbox};
+use super::places::Place;
 use super::reading::{Reading, Step};
 use crate::error::Error;
 use crate::models::message::{self, Range};
@@ -26,6 +27,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pings without any sign of life before the peer counts as gone.
 const MAX_UNANSWERED: u8 = 2;
 
+/// What actix-ws says, without a kind of its own, of a message that is too large in its pieces.
+const TOO_MANY_PIECES: &str = "Exceeded maximum continuation size";
+
 /// One WebSocket: whose, and how far it has come in which rooms.
 pub(crate) struct Connection {
     state: web::Data<State>,
@@ -33,6 +37,7 @@ pub(crate) struct Connection {
     session: Session,
     token: Secret,
     caller: Arc<Verified>,
+    _place: Place,
     mailbox: Arc<Mailbox>,
     rooms: HashMap<Uuid, Reading>,
     unanswered: u8,
@@ -45,9 +50,19 @@ impl Connection {
         session: Session,
         token: Secret,
         caller: Arc<Verified>,
+        place: Place,
     ) -> Self {
-        let (mailbox, rooms) = (Arc::default(), HashMap::new());
-        Self { state, verifier, session, token, caller, mailbox, rooms, unanswered: 0 }
+        Self {
+            state,
+            verifier,
+            session,
+            token,
+            caller,
+            _place: place,
+            mailbox: Arc::default(),
+            rooms: HashMap::new(),
+            unanswered: 0,
+        }
     }
 
     /// Serves until the client leaves, the token ends or we do, and says so in the close frame.
@@ -67,7 +82,7 @@ impl Connection {
         tracing::info!(code, reason, "websocket_closed");
         self.rooms.clear();
         drop(open);
-        let _gone_already = timeout(CLOSE_TIMEOUT, self.session.close(Some(end.reason()))).await;
+        let _gone_already = timeout(CLOSE_TIMEOUT, self.session.close(end.reason())).await;
     }
 
     async fn run(&mut self, mut frames: AggregatedMessageStream) -> End {
@@ -114,6 +129,9 @@ impl Connection {
             Some(Ok(AggregatedMessage::Pong(_))) => Ok(()),
             Some(Ok(AggregatedMessage::Close(_))) => Err(End::Left),
             Some(Err(ProtocolError::Overflow)) => Err(End::TooLarge),
+            Some(Err(ProtocolError::Io(error))) if error.to_string() == TOO_MANY_PIECES => {
+                Err(End::TooLarge)
+            }
             // Text that is no UTF-8 comes as an error of this kind.
             Some(Err(ProtocolError::Io(error))) if error.kind() == ErrorKind::InvalidData => {
                 Err(End::Protocol)
@@ -135,14 +153,15 @@ impl Connection {
             self.rooms.remove(&room_id);
             return self.refuse("room_not_found", Some(room_id)).await;
         };
+        self.state.hub.begin_at(room_id, last_seq);
         let seq = after.unwrap_or(last_seq);
         self.rooms.insert(room_id, Reading::new(seq, seq < last_seq, subscription));
         self.send(ServerFrame::Subscribed { room_id, seq }.encode()).await
     }
 
     async fn find_last_seq(&self, room_id: Uuid) -> Result<Option<i64>, Error> {
-        let mut connection = self.state.pool.get().await?;
-        Ok(room::find_last_seq(&mut connection, room_id, self.caller.claims.user_id).await?)
+        let mut turn = self.state.hub.connect().await?;
+        Ok(room::find_last_seq(&mut turn.connection, room_id, self.caller.claims.user_id).await?)
     }
 
     async fn deliver(&mut self, deliveries: HashMap<Uuid, Delivery>) -> Result<(), End> {
@@ -185,8 +204,8 @@ impl Connection {
         range: Range,
     ) -> Result<Option<Vec<message::Message>>, Error> {
         let user = self.caller.claims.user_id;
-        let mut connection = self.state.pool.get().await?;
-        Ok(message::list_for(&mut connection, user, room_id, range, PAGE).await?)
+        let mut turn = self.state.hub.connect().await?;
+        Ok(message::list_for(&mut turn.connection, user, room_id, range, PAGE).await?)
     }
 
     async fn pass_on(

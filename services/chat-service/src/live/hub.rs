@@ -1,21 +1,24 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::database::{self, Pool, Wake};
-use common::settings::{Period, Secret};
+use common::database::{self, DatabaseSettings, Pool, Wake};
+use common::settings::Period;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::PAGE;
 use super::change::{CHANNEL, Change};
+use super::followed::Rooms;
 use super::frame::MessageFrame;
-use super::mailbox::{Delivery, Mailbox};
+use super::mailbox::Mailbox;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::message::{self, Range};
 use crate::models::{room, room_member};
 
-/// Rooms with subscribers on this replica. Clones share it.
+/// What this replica follows, and how it hears of it. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Hub {
     inner: Arc<Inner>,
@@ -23,45 +26,14 @@ pub(crate) struct Hub {
 
 struct Inner {
     pool: Pool,
+    /// Half of the pool: however many connections have to look something up at once, requests
+    /// still get theirs.
+    turns: Semaphore,
     metrics: ServiceMetrics,
     rooms: Mutex<Rooms>,
-}
-
-#[derive(Default)]
-struct Rooms {
-    followed: HashMap<Uuid, Followed>,
-    last_subscription: u64,
-}
-
-#[derive(Default)]
-struct Followed {
-    subscribers: HashMap<u64, Subscriber>,
-    /// The newest message that exists, as far as we were told.
-    newest: i64,
-    /// The newest message that was handed out; none since the last break, if any.
-    handed_out: Option<i64>,
-    /// Whether a task is reading: one at a time, and it goes on to the newest.
-    reading: bool,
-}
-
-#[derive(Clone)]
-struct Subscriber {
-    user_id: Uuid,
-    mailbox: Arc<Mailbox>,
-}
-
-impl Followed {
-    /// The number to read after, where there is anything to read.
-    fn next_read(&self) -> Option<i64> {
-        let after = self.handed_out.unwrap_or(self.newest - 1);
-        (after < self.newest).then_some(after)
-    }
-
-    fn check(&self, room: Uuid, concerned: impl Fn(&Subscriber) -> bool) {
-        for subscriber in self.subscribers.values().filter(|one| concerned(one)) {
-            subscriber.mailbox.put(room, Delivery::Check);
-        }
-    }
+    /// Whether changes may have been missed since the last look.
+    missed: AtomicBool,
+    look: Notify,
 }
 
 /// As long as it is held, the room's deliveries arrive in the mailbox.
@@ -71,17 +43,32 @@ pub(super) struct Subscription {
     number: u64,
 }
 
+/// A database connection of the half that live delivery may use.
+pub(super) struct Turn<'a> {
+    pub(super) connection: database::Connection<'a>,
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
 impl Hub {
     /// Starts to listen for changes and to look for missed ones, until `draining`.
     pub(crate) fn start(
         pool: Pool,
-        url: Secret,
+        database: &DatabaseSettings,
         poll_interval: Period,
         metrics: ServiceMetrics,
         draining: CancellationToken,
     ) -> Self {
-        let hub = Self { inner: Arc::new(Inner { pool, metrics, rooms: Mutex::default() }) };
-        let (listening, polling) = (hub.clone(), hub.clone());
+        let half = usize::try_from(database.max_connections / 2).unwrap_or(usize::MAX);
+        let inner = Inner {
+            pool,
+            turns: Semaphore::new(half.clamp(1, Semaphore::MAX_PERMITS)),
+            metrics,
+            rooms: Mutex::default(),
+            missed: AtomicBool::new(false),
+            look: Notify::new(),
+        };
+        let hub = Self { inner: Arc::new(inner) };
+        let (listening, polling, url) = (hub.clone(), hub.clone(), database.url.clone());
         tokio::spawn(async move {
             tokio::select! {
                 () = draining.cancelled() => {}
@@ -100,24 +87,32 @@ impl Hub {
         mailbox: &Arc<Mailbox>,
     ) -> Subscription {
         let mut rooms = self.lock();
-        rooms.last_subscription += 1;
-        let number = rooms.last_subscription;
-        let subscriber = Subscriber { user_id, mailbox: Arc::clone(mailbox) };
-        rooms.followed.entry(room).or_default().subscribers.insert(number, subscriber);
+        let number = rooms.subscribe(room, user_id, mailbox);
         self.count(&rooms);
         Subscription { hub: self.clone(), room, number }
     }
 
+    /// A subscriber found the room's newest message to be `seq`.
+    pub(super) fn begin_at(&self, room: Uuid, seq: i64) {
+        self.lock().begin_at(room, seq);
+    }
+
+    /// Waits for its turn at the database.
+    pub(super) async fn connect(&self) -> Result<Turn<'_>, Error> {
+        // It is never closed.
+        let permit = self.inner.turns.acquire().await.ok();
+        Ok(Turn { connection: self.inner.pool.get().await?, _permit: permit })
+    }
+
     fn hear(&self, wake: &Wake) {
         match wake {
-            Wake::Connected => self.start_over(),
+            Wake::Connected => {
+                self.inner.missed.store(true, Ordering::Release);
+                self.inner.look.notify_one();
+            }
             Wake::Notified(payload) => match payload.parse() {
                 Ok(Change::Message { room_id, seq }) => self.read_to(room_id, seq),
-                Ok(Change::Left { room_id, user_id }) => {
-                    if let Some(followed) = self.lock().followed.get(&room_id) {
-                        followed.check(room_id, |subscriber| subscriber.user_id == user_id);
-                    }
-                }
+                Ok(Change::Left { room_id, user_id }) => self.lock().check_user(room_id, user_id),
                 // A newer replica may speak of things that we do not know yet.
                 Err(()) => tracing::debug!("unknown_change"),
             },
@@ -125,106 +120,80 @@ impl Hub {
         }
     }
 
-    /// Whatever was said until now was missed: every connection looks for itself.
-    fn start_over(&self) {
-        for (room, followed) in &mut self.lock().followed {
-            followed.handed_out = None;
-            followed.check(*room, |_| true);
-        }
-    }
-
-    /// Looks for messages whose notification was lost on the way.
+    /// Looks for what was said and not heard: now and then, and after each break.
     async fn poll(&self, interval: Period) {
         loop {
-            tokio::time::sleep(interval.0).await;
-            let ids: Vec<Uuid> = self.lock().followed.keys().copied().collect();
-            match self.list_last_seqs(&ids).await {
-                Ok(seqs) => seqs.into_iter().for_each(|(room, seq)| self.read_to(room, seq)),
-                Err(error) => tracing::warn!(%error, "poll_failed"),
+            tokio::select! {
+                () = tokio::time::sleep(interval.0) => {}
+                () = self.inner.look.notified() => {}
+            }
+            let missed = self.inner.missed.swap(false, Ordering::AcqRel);
+            if let Err(error) = self.look(missed).await {
+                tracing::warn!(%error, "poll_failed");
+                self.inner.missed.fetch_or(missed, Ordering::AcqRel);
             }
         }
     }
 
-    async fn list_last_seqs(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, i64)>, Error> {
+    /// Asks once for all rooms, so that only those that moved are read; and after a break who has
+    /// left meanwhile.
+    async fn look(&self, after_a_break: bool) -> Result<(), Error> {
+        let ids = self.lock().ids();
         if ids.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let mut connection = self.inner.pool.get().await?;
-        Ok(room::list_last_seqs(&mut connection, ids).await?)
+        let mut turn = self.connect().await?;
+        for (room, seq) in room::list_last_seqs(&mut turn.connection, &ids).await? {
+            self.read_to(room, seq);
+        }
+        for room in ids.into_iter().filter(|_| after_a_break) {
+            let users = self.lock().users_of(room);
+            let members = list_members(&mut turn.connection, room, &users).await?;
+            let rooms = self.lock();
+            users.difference(&members).for_each(|user| rooms.check_user(room, *user));
+        }
+        Ok(())
     }
 
     /// Sees to it that messages up to `seq` are handed out.
     fn read_to(&self, room: Uuid, seq: i64) {
-        let mut rooms = self.lock();
-        let Some(followed) = rooms.followed.get_mut(&room) else { return };
-        followed.newest = followed.newest.max(seq);
-        if followed.reading || followed.next_read().is_none() {
-            return;
-        }
-        followed.reading = true;
-        drop(rooms);
+        let Some(generation) = self.lock().hear_of(room, seq) else { return };
         let hub = self.clone();
         tokio::spawn(async move {
-            while let Some(after) = hub.next_read(room) {
-                if let Err(error) = hub.hand_out(room, after).await {
+            while let Some(after) = hub.next_read(room, generation) {
+                if let Err(error) = hub.hand_out(room, generation, after).await {
                     tracing::warn!(%error, "hand_out_failed");
-                    hub.give_up(room);
+                    hub.lock().give_up(room, generation);
                 }
             }
         });
     }
 
-    fn next_read(&self, room: Uuid) -> Option<i64> {
-        let mut rooms = self.lock();
-        let followed = rooms.followed.get_mut(&room)?;
-        let next = followed.next_read();
-        followed.reading = next.is_some();
-        next
+    fn next_read(&self, room: Uuid, generation: u64) -> Option<i64> {
+        self.lock().next_read(room, generation)
     }
 
     /// Reads a page once and puts it into the mailbox of every subscriber who is a member.
-    async fn hand_out(&self, room: Uuid, after: i64) -> Result<(), Error> {
-        let mut connection = self.inner.pool.get().await?;
-        let messages = message::list(&mut connection, room, Range::After(after), PAGE).await?;
+    async fn hand_out(&self, room: Uuid, generation: u64, after: i64) -> Result<(), Error> {
+        let mut turn = self.connect().await?;
+        let messages = message::list(&mut turn.connection, room, Range::After(after), PAGE).await?;
         // Subscribers and members are asked after the reading: a subscription made before any of
         // these messages is among them, a member who left before is not.
-        let users: HashSet<Uuid> =
-            self.lock().followed.get(&room).map_or_else(HashSet::new, |one| {
-                one.subscribers.values().map(|subscriber| subscriber.user_id).collect()
-            });
-        let users: Vec<Uuid> = users.into_iter().collect();
-        let members = room_member::list_among(&mut connection, room, &users).await?;
-        let members: HashSet<Uuid> = members.into_iter().collect();
-        drop(connection);
+        let users = self.lock().users_of(room);
+        let members = list_members(&mut turn.connection, room, &users).await?;
+        drop(turn);
         let frames: Vec<MessageFrame> = messages.into_iter().map(MessageFrame::from).collect();
-        let Some(last) = frames.last().map(|frame| frame.seq) else {
-            self.give_up(room);
-            return Ok(());
-        };
         let mut rooms = self.lock();
-        let Some(followed) = rooms.followed.get_mut(&room) else { return Ok(()) };
-        followed.handed_out = Some(last);
-        for subscriber in followed.subscribers.values() {
-            let delivery = if members.contains(&subscriber.user_id) {
-                Delivery::Messages(frames.clone())
-            } else {
-                Delivery::Check
-            };
-            subscriber.mailbox.put(room, delivery);
+        if frames.is_empty() {
+            rooms.give_up(room, generation);
+        } else {
+            rooms.hand_out(room, generation, &frames, &members);
         }
         Ok(())
     }
 
-    /// Leaves what can't be read to the connections themselves.
-    fn give_up(&self, room: Uuid) {
-        if let Some(followed) = self.lock().followed.get_mut(&room) {
-            followed.handed_out = Some(followed.newest);
-            followed.check(room, |_| true);
-        }
-    }
-
     fn count(&self, rooms: &Rooms) {
-        let count = i64::try_from(rooms.followed.len()).unwrap_or(i64::MAX);
+        let count = i64::try_from(rooms.count()).unwrap_or(i64::MAX);
         self.inner.metrics.rooms_followed.set(count);
     }
 
@@ -233,14 +202,20 @@ impl Hub {
     }
 }
 
+async fn list_members(
+    connection: &mut database::Connection<'_>,
+    room: Uuid,
+    users: &HashSet<Uuid>,
+) -> Result<HashSet<Uuid>, Error> {
+    let users: Vec<Uuid> = users.iter().copied().collect();
+    let members = room_member::list_among(connection, room, &users).await?;
+    Ok(members.into_iter().collect())
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut rooms = self.hub.lock();
-        let Some(followed) = rooms.followed.get_mut(&self.room) else { return };
-        followed.subscribers.remove(&self.number);
-        if followed.subscribers.is_empty() {
-            rooms.followed.remove(&self.room);
-        }
+        rooms.unsubscribe(self.room, self.number);
         self.hub.count(&rooms);
     }
 }

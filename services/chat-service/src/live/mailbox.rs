@@ -9,6 +9,8 @@ use super::frame::MessageFrame;
 
 /// Messages of one room that wait for one connection at most; past that it reads them itself.
 const MAX_WAITING: usize = 256;
+/// Bytes that wait for one connection, all its rooms together.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// What the hub has for a connection about a room.
 #[derive(Clone, Debug)]
@@ -20,6 +22,13 @@ pub(super) enum Delivery {
 }
 
 impl Delivery {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Messages(frames) => frames.iter().map(|frame| frame.text.len()).sum(),
+            Self::Check => 0,
+        }
+    }
+
     fn and(self, next: Self) -> Self {
         match (self, next) {
             (Self::Messages(mut waiting), Self::Messages(more))
@@ -33,22 +42,36 @@ impl Delivery {
     }
 }
 
+#[derive(Default)]
+struct Waiting {
+    rooms: HashMap<Uuid, Delivery>,
+    bytes: usize,
+}
+
 /// Where the hub leaves deliveries for one connection; bounded by its rooms, and never in the
 /// hub's way.
 #[derive(Default)]
 pub(super) struct Mailbox {
-    waiting: Mutex<HashMap<Uuid, Delivery>>,
+    waiting: Mutex<Waiting>,
     filled: Notify,
 }
 
 impl Mailbox {
     pub(super) fn put(&self, room: Uuid, delivery: Delivery) {
         let mut waiting = self.lock();
-        let merged = match waiting.remove(&room) {
+        let earlier = waiting.rooms.remove(&room);
+        waiting.bytes -= earlier.as_ref().map_or(0, Delivery::bytes);
+        let merged = match earlier {
             Some(earlier) => earlier.and(delivery),
             None => delivery,
         };
-        waiting.insert(room, merged);
+        let bytes = waiting.bytes + merged.bytes();
+        if bytes <= MAX_BYTES {
+            waiting.bytes = bytes;
+            waiting.rooms.insert(room, merged);
+        } else {
+            waiting.rooms.insert(room, Delivery::Check);
+        }
         drop(waiting);
         self.filled.notify_one();
     }
@@ -56,7 +79,7 @@ impl Mailbox {
     /// Waits until there is something and takes all of it.
     pub(super) async fn take(&self) -> HashMap<Uuid, Delivery> {
         loop {
-            let taken = mem::take(&mut *self.lock());
+            let taken = mem::take(&mut *self.lock()).rooms;
             if !taken.is_empty() {
                 return taken;
             }
@@ -64,7 +87,7 @@ impl Mailbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Delivery>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -90,5 +113,24 @@ mod tests {
         mailbox.put(room, messages(200..300));
         mailbox.put(room, messages(300..301));
         assert!(matches!(mailbox.take().await[&room], Delivery::Check));
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_in_bytes_over_all_rooms() {
+        let (mailbox, one, two) = (Mailbox::default(), Uuid::new_v4(), Uuid::new_v4());
+        let large = |seq| {
+            let text = "x".repeat(MAX_BYTES / 2).into();
+            Delivery::Messages(vec![MessageFrame { seq, text }])
+        };
+        for room in [one, two] {
+            mailbox.put(room, large(1));
+        }
+        mailbox.put(two, large(2));
+        mailbox.put(one, messages(2..3));
+        let taken = mailbox.take().await;
+        assert!(matches!(taken[&one], Delivery::Messages(_)));
+        assert!(matches!(taken[&two], Delivery::Check));
+        mailbox.put(two, large(3));
+        assert!(matches!(mailbox.take().await[&two], Delivery::Messages(_)));
     }
 }

@@ -4,14 +4,17 @@
 mod change;
 mod close;
 mod connection;
+mod followed;
 mod frame;
 mod hub;
 mod mailbox;
+mod places;
 mod reading;
 
 pub(crate) use change::Change;
 pub(crate) use connection::Connection;
 pub(crate) use hub::Hub;
+pub(crate) use places::Places;
 
 /// Messages read at once from the database.
 const PAGE: i64 = 100;

@@ -1,5 +1,7 @@
 //! Reconnecting with `after`: nothing missed, nothing twice.
 
+use futures_util::future::join_all;
+
 use super::issuer::User;
 use super::socket::Socket;
 use super::support::TestApp;
@@ -33,7 +35,7 @@ async fn a_reader_who_comes_and_goes_among_senders_misses_and_repeats_nothing() 
     }
     let sending = async {
         let all = senders.iter().map(|sender| app.send_many(sender, room, EACH));
-        futures_util::future::join_all(all).await;
+        join_all(all).await;
     };
     let reading = async {
         let (mut last, mut visits) = (0, 0);
@@ -51,4 +53,33 @@ async fn a_reader_who_comes_and_goes_among_senders_misses_and_repeats_nothing() 
         assert!(visits > 5);
     };
     tokio::join!(sending, reading);
+}
+
+#[tokio::test]
+async fn who_is_removed_in_the_middle_of_catching_up_gets_no_further_page() {
+    const MESSAGES: usize = 600;
+    const PAGE: i64 = 100;
+    let app = TestApp::start().await;
+    let (room, creator, other) = app.room_of_two().await;
+    let text = "x".repeat(16_000);
+    for _ in 0..MESSAGES / 20 {
+        join_all((0..20).map(|_| app.send(&creator, room, &text))).await;
+    }
+    let mut socket = Socket::connect_narrow(&app.server, &other).await;
+    socket.subscribe(room, Some(0)).await;
+    assert_eq!(socket.next_seq().await, 1);
+    // More is under way than fits between us, so that not all pages have been read.
+    let _ = app.remove(&creator, room, other.id).await.expect(200);
+    let mut last = 1;
+    let end = loop {
+        let frame = socket.read().await.expect("an open connection");
+        if frame["type"] != "message" {
+            break frame;
+        }
+        last += 1;
+        assert_eq!(frame["seq"], last);
+    };
+    assert_eq!((&end["type"], &end["code"]), (&"error".into(), &"room_not_found".into()));
+    assert!(last < i64::try_from(MESSAGES).unwrap() && last % PAGE == 0, "{last}");
+    socket.expect_silence().await;
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::issuer::User;
 use super::support::TestApp;
 
 #[tokio::test]
@@ -72,4 +73,23 @@ async fn a_membership_that_ends_without_notice_leaks_nothing() {
     let _ = app.send(&creator, room, "secret").await.expect(200);
     socket.expect_error("room_not_found").await;
     socket.expect_silence().await;
+}
+
+#[tokio::test]
+async fn who_is_not_in_a_private_room_cannot_subscribe_to_it() {
+    let (app, creator, stranger) = (TestApp::start().await, User::new(), User::new());
+    let room = app.create_room(&creator, "private").await;
+    let mut socket = app.connect(&stranger).await;
+    let subscribe = json!({ "type": "subscribe", "room_id": room, "after": 0 });
+    socket.say(&subscribe).await;
+    socket.expect_error("room_not_found").await;
+    let _ = app.send(&creator, room, "just us").await.expect(200);
+    socket.expect_silence().await;
+    // An invitation alone opens nothing either.
+    let _ = app.invite(&creator, room, stranger.id).await.expect(200);
+    socket.say(&subscribe).await;
+    socket.expect_error("room_not_found").await;
+    let _ = app.join(&stranger, room).await.expect(200);
+    assert_eq!(socket.subscribe(room, Some(0)).await, 0);
+    assert_eq!(socket.next_seq().await, 1);
 }

@@ -1,5 +1,6 @@
 //! A WebSocket client that waits for frames.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -9,6 +10,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 use uuid::Uuid;
@@ -67,6 +70,22 @@ impl Socket {
 
     pub(crate) async fn say_bytes(&mut self, bytes: &[u8]) {
         self.stream.send(Message::binary(bytes.to_vec())).await.unwrap();
+    }
+
+    /// One message in so many frames of `piece` each.
+    pub(crate) async fn say_in_pieces(&mut self, piece: &str, count: usize) {
+        for number in 1..=count {
+            let kind = if number == 1 { Data::Text } else { Data::Continue };
+            let piece = piece.as_bytes().to_vec();
+            let frame = Frame::message(piece, OpCode::Data(kind), number == count);
+            // The server may close before the last of them.
+            let _closed = self.stream.send(Message::Frame(frame)).await;
+        }
+    }
+
+    /// Our own address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().unwrap()
     }
 
     /// Subscribes; the `seq` from which it goes on.

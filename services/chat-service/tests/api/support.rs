@@ -2,6 +2,7 @@
 
 use chat_service::{MIGRATIONS, app, config};
 use common::clock::Clock;
+use common::service::HttpSettings;
 use common::settings::Environment;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -134,7 +135,9 @@ impl TestApp {
 async fn serve(settings: &[(String, String)], clock: Clock) -> TestServer {
     let environment: Environment = settings.iter().cloned().collect();
     let settings: config::Settings = config::SCHEMA.load(&environment).unwrap();
-    TestServer::start(move || app::build(settings, clock)).await
+    let write_timeout = settings.http.write_timeout;
+    let http = HttpSettings { write_timeout, ..TestServer::http() };
+    TestServer::start_with(http, move || app::build(settings, clock)).await
 }
 
 pub(crate) async fn send(request: RequestBuilder) -> Answer {

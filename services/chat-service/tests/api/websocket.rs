@@ -1,5 +1,7 @@
 //! How a WebSocket opens, is kept, and ends.
 
+use std::net::SocketAddr;
+
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -54,6 +56,63 @@ async fn bad_tokens_are_refused_before_the_upgrade() {
     let _ = app.get(&path).await.expect_error(401, "unauthorized");
     let plain = app.request(Method::GET, "/api/ws").bearer_auth(&user.token);
     let _ = send(plain).await.expect_error(400, "websocket_expected");
+    let version = [("authorization", bearer.as_str()), ("sec-websocket-version", "8")];
+    let version = refusal(&app, &version).await;
+    assert_eq!(version, (StatusCode::UPGRADE_REQUIRED, "websocket_version".into()));
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_connections() {
+    let keys = public_key_file();
+    let app =
+        TestApp::with(&[("VERIFIER__PUBLIC_KEY_FILES", &keys), ("LIVE__MAX_CONNECTIONS", "2")])
+            .await;
+    let user = User::new();
+    let bearer = format!("Bearer {}", user.token);
+    let headers = [("authorization", bearer.as_str())];
+    let (_first, second) = (app.connect(&user).await, app.connect(&user).await);
+    let further = refusal(&app, &headers).await;
+    assert_eq!(further, (StatusCode::TOO_MANY_REQUESTS, "too_many_connections".into()));
+    app.connect(&User::new()).await.expect_silence().await;
+    drop(second);
+    eventually("a place is free", || async {
+        Socket::open(&app.server, &headers).await.is_ok().then_some(())
+    })
+    .await;
+}
+
+/// Whether the server still has its end of the connection from `client`.
+fn is_held(server: SocketAddr, client: SocketAddr) -> bool {
+    let end = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
+    let (local, remote) = (end(server), end(client));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        fields.next() == Some(&local) && fields.next() == Some(&remote)
+    })
+}
+
+#[tokio::test]
+async fn the_socket_of_a_peer_that_never_reads_is_freed() {
+    let keys = public_key_file();
+    let app = TestApp::with(&[
+        ("VERIFIER__PUBLIC_KEY_FILES", &keys),
+        ("LIVE__SEND_TIMEOUT", "200ms"),
+        ("HTTP__WRITE_TIMEOUT", "1s"),
+    ])
+    .await;
+    let (room, creator, other) = app.room_of_two().await;
+    let mut deaf = Socket::connect_narrow(&app.server, &other).await;
+    deaf.subscribe(room, None).await;
+    let held = || is_held(app.server.address(), deaf.address());
+    assert!(held());
+    let text = "x".repeat(16_000);
+    for _ in 0..30 {
+        join_all((0..20).map(|_| app.send(&creator, room, &text))).await;
+    }
+    let name = r#"chat_service_websocket_closes_total{code="4408"}"#;
+    eventually("closed", || async { (app.metric(name).await >= 1.0).then_some(()) }).await;
+    eventually("freed", || async { (!held()).then_some(()) }).await;
 }
 
 #[tokio::test]
@@ -89,6 +148,9 @@ async fn bad_frames_are_answered_and_survived() {
     socket.expect_error("room_not_found").await;
     assert_eq!(socket.subscribe(room, None).await, 0);
     socket.say_text(&"x".repeat(70_000)).await;
+    assert_eq!(socket.closed().await, 1009);
+    let mut socket = app.connect(&creator).await;
+    socket.say_in_pieces(&"x".repeat(40_000), 3).await;
     assert_eq!(socket.closed().await, 1009);
 }
 
@@ -178,13 +240,15 @@ async fn a_peer_that_answers_no_ping_is_dropped() {
     let app =
         TestApp::with(&[("VERIFIER__PUBLIC_KEY_FILES", &keys), ("LIVE__PING_INTERVAL", "50ms")])
             .await;
-    let (_silent, mut lively) = (app.connect(&User::new()).await, app.connect(&User::new()).await);
+    let (silent, mut lively) = (app.connect(&User::new()).await, app.connect(&User::new()).await);
     let name = r#"chat_service_websocket_closes_total{code="1006"}"#;
     tokio::select! {
         // Reading answers pings.
         frame = lively.read() => panic!("{frame:?}"),
         () = eventually("dropped", || async { (app.metric(name).await >= 1.0).then_some(()) }) => {}
     }
+    // 1006 must never be sent; a close frame without a code reads as 1005.
+    assert_eq!(silent.closed().await, 1005);
     lively.expect_silence().await;
     assert!((app.metric("chat_service_websocket_connections").await - 1.0).abs() < f64::EPSILON);
 }

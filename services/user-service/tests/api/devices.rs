@@ -91,7 +91,10 @@ async fn another_device_is_removed_only_by_who_proves_to_be_the_owner() {
     app.clock.turn(TimeDelta::minutes(11));
     let path = format!("/api/auth/devices/{}", other.device.id);
     let refused = app.delete_as(&session, &path).await;
-    let _ = refused.expect_error(401, "insufficient_user_authentication");
+    let refused = refused.expect_error(401, "insufficient_user_authentication");
+    // RFC 9470, section 3.
+    let challenge = refused.header("www-authenticate");
+    assert!(challenge.contains("insufficient_user_authentication"), "{challenge}");
     let with = |password: &str| {
         app.request(Method::DELETE, &path)
             .bearer_auth(&session.access_token)

@@ -224,9 +224,11 @@ async fn in_service_mode_one_key_signs_for_all_and_retired_ones_stay_published()
 
 #[tokio::test]
 async fn discovery_names_the_tokens_issuer() {
-    let app = TestApp::with(&[("USER_SERVICE__PUBLIC_URL", "https://id.example.com")]).await;
+    let app = TestApp::with(&[("USER_SERVICE__PUBLIC_URL", "https://id.example.com/")]).await;
     let session = app.sign_in().await;
     let metadata = app.get("/.well-known/oauth-authorization-server").await.expect(200);
+    // Verifiers know no trailing slash.
+    assert_eq!(metadata.json["issuer"], "https://id.example.com");
     assert_eq!(metadata.json["issuer"], claims(&session.access_token)["iss"]);
     assert_eq!(metadata.json["jwks_uri"], "https://id.example.com/.well-known/jwks.json");
 }

@@ -1,0 +1,119 @@
+//! `schema.rs`, `docs/DATABASE.md` and the README's secrets are what migrations and settings say.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::settings::Environment;
+use diesel_migrations::EmbeddedMigrations;
+use test_support::TestDatabase;
+
+#[derive(diesel::QueryableByName)]
+struct Column {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    table: String,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    name: String,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    kind: String,
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    nullable: bool,
+}
+
+impl Column {
+    /// As `schema.rs` has it.
+    fn declared(&self) -> String {
+        let kind = match self.kind.trim_start_matches('_') {
+            "bool" => "Bool",
+            "bytea" => "Bytea",
+            "int2" => "SmallInt",
+            "int4" => "Integer",
+            "int8" => "BigInt",
+            "jsonb" => "Jsonb",
+            "text" => "Text",
+            "timestamptz" => "Timestamptz",
+            "uuid" => "Uuid",
+            other => panic!("{}.{} is of type {other}", self.table, self.name),
+        };
+        let array = self.kind.starts_with('_');
+        let kind = if array { format!("Array<{kind}>") } else { kind.to_owned() };
+        let kind = if self.nullable { format!("Nullable<{kind}>") } else { kind };
+        format!("{}.{} -> {kind}", self.table, self.name)
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+async fn columns(database: &TestDatabase) -> Vec<Column> {
+    use diesel_async::RunQueryDsl as _;
+    let query = "SELECT table_name::text AS table, column_name::text AS name, udt_name::text AS kind, \
+        is_nullable = 'YES' AS nullable FROM information_schema.columns \
+        WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_diesel%'";
+    diesel::sql_query(query).load(&mut database.connect().await).await.unwrap()
+}
+
+/// `table.column -> Type` for each column of a `schema.rs`.
+fn declared_in(schema: &str) -> BTreeSet<String> {
+    let mut table = "";
+    let mut declared = BTreeSet::new();
+    for line in schema.lines().map(str::trim) {
+        if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with(") {")) {
+            table = name;
+        } else if line.contains(" -> ") && line.ends_with(',') {
+            declared.insert(format!("{table}.{}", line.trim_end_matches(',')));
+        }
+    }
+    declared
+}
+
+async fn check(service: &str, migrations: fn() -> EmbeddedMigrations) {
+    let database = TestDatabase::create(service, migrations).await;
+    let columns = columns(&database).await;
+    let schema = root().join(format!("services/{service}/src/schema.rs"));
+    let schema = std::fs::read_to_string(schema).unwrap();
+    let migrated: BTreeSet<String> = columns.iter().map(Column::declared).collect();
+    assert_eq!(declared_in(&schema), migrated, "{service}: run `diesel print-schema`");
+    let page = std::fs::read_to_string(root().join("docs/DATABASE.md")).unwrap();
+    let title = format!("## {}\n", service.replace('-', "_"));
+    let (_, section) = page.split_once(&title).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    for Column { table, .. } in &columns {
+        let row = format!("| `{table}` |");
+        assert!(section.contains(&row), "docs/DATABASE.md does not name `{table}`");
+    }
+    for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (name, _) = row.split_once('`').unwrap();
+        let there = columns.iter().any(|column| column.table == name);
+        assert!(there, "docs/DATABASE.md names `{name}`, which is not there");
+    }
+}
+
+#[tokio::test]
+async fn schema_and_database_page_are_what_the_migrations_make() {
+    check("user-service", || user_service::MIGRATIONS).await;
+    check("chat-service", || chat_service::MIGRATIONS).await;
+}
+
+#[test]
+fn the_readme_s_secrets_are_all_that_production_needs_but_a_database() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("<!-- secrets -->\n```sh\n").unwrap();
+    let (script, _) = rest.split_once("```\n<!-- end of secrets -->").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let status =
+        Command::new("bash").args(["-e", "-c", script]).current_dir(&folder).status().unwrap();
+    assert!(status.success());
+    let made = std::fs::read_to_string(folder.path().join(".env")).unwrap();
+    let url = "postgres://postgres@postgres/a";
+    let given = made.lines().map(|line| line.split_once('=').unwrap());
+    let databases = [("USER_SERVICE__DATABASE__URL", url), ("CHAT_SERVICE__DATABASE__URL", url)];
+    let environment: Environment = given.chain(databases).collect();
+    let _: user_service::config::Settings =
+        user_service::config::SCHEMA.load(&environment).unwrap();
+    let _: chat_service::config::Settings =
+        chat_service::config::SCHEMA.load(&environment).unwrap();
+}
