@@ -16,7 +16,7 @@ pub(crate) const LOGIN_CLIENT: &str = "latchkey-login";
 
 pub(crate) struct TestApp {
     pub(crate) server: TestServer,
-    pub(crate) database: TestDatabase,
+    _database: TestDatabase,
     pub(crate) clock: Clock,
     pub(crate) realm: TestRealm,
     pub(crate) partner: TestRealm,
@@ -49,7 +49,7 @@ impl TestApp {
         let server = TestServer::start(move || app::build(settings, service_clock)).await;
         let user = realm.create_user().await;
         let client = Client::builder().build().unwrap();
-        Self { server, database, clock, realm, partner, user, client, _file: file }
+        Self { server, _database: database, clock, realm, partner, user, client, _file: file }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
