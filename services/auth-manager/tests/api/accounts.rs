@@ -12,7 +12,7 @@ async fn link(app: &TestApp, token: &str, who: &TestUser) -> Answer {
     let back = app.return_of(&browser, &url, who).await;
     browser.get(back.as_str()).await.expect_error(400, "invalid_state_token");
     let cookie = asked.header("set-cookie").split(';').next().unwrap().to_owned();
-    let request = reqwest::Client::new().get(back).header("cookie", cookie);
+    let request = reqwest::Client::builder().build().unwrap().get(back).header("cookie", cookie);
     Answer::read(request.send().await.unwrap()).await
 }
 
