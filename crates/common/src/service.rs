@@ -234,6 +234,7 @@ mod tests {
             readiness: Readiness::default(),
             cors: Cors::new(&CorsSettings { allowed_origins: List(Vec::new()) }, &[]),
             draining: CancellationToken::new(),
+            finish: None,
         };
         let host = [127, 0, 0, 1].into();
         let http = HttpSettings {
