@@ -153,10 +153,13 @@ impl Callers {
             provider.check_access_token(token).await?
         } else {
             let said = provider.introspect(token).await?;
-            if said.is_none() {
-                self.look_why(provider, token).await;
-            } else {
-                self.note_audience(provider, true);
+            match &said {
+                None => self.look_why(provider, token).await,
+                // A service client's mapper says nothing of the login client's.
+                Some(said) if said.client_id == provider.login_client().id => {
+                    self.note_audience(provider, true);
+                }
+                Some(_) => {}
             }
             said
         };

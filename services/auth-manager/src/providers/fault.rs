@@ -45,4 +45,14 @@ impl Fault {
             Self::Away { .. } => "away",
         }
     }
+
+    /// The same of a call that only prepares another: the other was not made, whatever came of
+    /// this one.
+    #[must_use]
+    pub(super) fn before_sending(self) -> Self {
+        match self {
+            Self::Away { retry_after, .. } => Self::Away { sent: false, retry_after },
+            other => other,
+        }
+    }
 }

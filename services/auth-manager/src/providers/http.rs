@@ -28,6 +28,7 @@ pub(crate) struct Http {
     client: Client,
     provider: String,
     timeout: Duration,
+    connect_timeout: Duration,
     pause: Duration,
     breaker: Breaker,
     metrics: ServiceMetrics,
@@ -44,11 +45,12 @@ impl Http {
         metrics: ServiceMetrics,
     ) -> Result<Self, String> {
         let timeout = settings.timeout.0;
+        let connect_timeout = CONNECT_TIMEOUT.min(timeout / 2);
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()
             .user_agent(AGENT)
-            .connect_timeout(CONNECT_TIMEOUT.min(timeout / 2))
+            .connect_timeout(connect_timeout)
             .pool_max_idle_per_host(settings.connections)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build()
@@ -56,7 +58,8 @@ impl Http {
         let pause = settings.breaker_pause.0;
         let open = metrics.breaker_open.with_label_values(&[provider]);
         let breaker = Breaker::new(settings.breaker_failures, pause, open);
-        Ok(Self { client, provider: provider.to_owned(), timeout, pause, breaker, metrics })
+        let provider = provider.to_owned();
+        Ok(Self { client, provider, timeout, connect_timeout, pause, breaker, metrics })
     }
 
     /// How long a provider that is away is left alone.
@@ -106,7 +109,10 @@ impl Http {
         request: RequestBuilder,
     ) -> Result<Map<String, Value>, Fault> {
         let left = deadline.left();
-        if left.is_zero() {
+        // With less time than it takes to give up connecting, an end of it would not tell whether
+        // anything was sent.
+        let least = if call.may_be_repeated() { Duration::ZERO } else { self.connect_timeout };
+        if left <= least {
             return Err(Fault::Away { sent: false, retry_after: self.pause });
         }
         let permit = self.breaker.admit().map_err(|retry_after| {
@@ -197,4 +203,34 @@ fn describe(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use common::metrics::Metrics;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_may_not_be_repeated_is_not_begun_without_time_to_connect() {
+        let settings = json!({
+            "file": "", "default": "", "timeout": "10s", "connections": 1, "breaker_failures": 5,
+            "breaker_pause": "5s",
+        });
+        let metrics = ServiceMetrics::register(&Metrics::new("auth-manager"));
+        let http = Http::new("a", &serde_json::from_value(settings).unwrap(), metrics).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let deadline = Deadline(Instant::now() + http.connect_timeout);
+        let called = http.call(Call::Refresh, deadline, |client| client.post(&url)).await;
+        assert_eq!(called, Err(Fault::Away { sent: false, retry_after: http.pause }));
+        let whole = http.deadline();
+        let calling = http.call(Call::Refresh, whole, |client| client.post(&url));
+        let (called, ()) = tokio::join!(calling, async {
+            drop(listener.accept().await.unwrap());
+        });
+        assert_eq!(called, Err(Fault::Away { sent: true, retry_after: http.pause }));
+    }
 }

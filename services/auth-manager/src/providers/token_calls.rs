@@ -50,7 +50,8 @@ impl Provider {
     ) -> Result<TokenAnswer, Fault> {
         let deadline = self.http.deadline();
         let client = self.client(client_id)?;
-        let endpoints = self.endpoints(deadline).await?;
+        // Of a token that was never sent nobody may believe that it was.
+        let endpoints = self.endpoints(deadline).await.map_err(Fault::before_sending)?;
         let (url, in_form) = (endpoints.token()?, endpoints.client_in_form);
         let answer =
             self.http.call(call, deadline, |http| post(http, url, client, in_form, form)).await;

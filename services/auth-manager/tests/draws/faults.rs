@@ -13,6 +13,7 @@ fn code(drawn: &Drawn) -> (u16, &'static str) {
     (problem.status.as_u16(), problem.code)
 }
 
+const DISCOVERY: &str = "/.well-known/openid-configuration";
 const AWAY: (u16, &str) = (503, "provider_unavailable");
 const DEAD: (u16, &str) = (401, "token_not_active");
 
@@ -54,6 +55,22 @@ async fn a_provider_that_refuses_connections_costs_the_row_nothing() {
         assert_eq!((after.lease_holder, after.call_deadline), (None, None));
         world.proxy.come_back().await;
         assert!(world.draw(&process).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_discovery_that_fails_leaves_the_token_unsent() {
+    for rotation in ROTATIONS {
+        let world = World::with(rotation, 1).await;
+        let process = world.process().await;
+        world.proxy.fail(DISCOVERY, ProxyFault::Answer(503, ""));
+        assert_eq!(code(&world.draw(&process).await), AWAY);
+        let row = world.row().await;
+        assert_eq!((row.state(), row.presentations), (GrantState::Live, 0));
+        assert_eq!((row.lease_holder, row.call_deadline), (None, None));
+        world.proxy.mend(DISCOVERY);
+        assert!(world.draw(&process).await.is_ok());
+        assert_eq!(world.proxy.calls(TOKEN), 1);
     }
 }
 
