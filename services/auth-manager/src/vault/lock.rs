@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::models::grant::{Grant, GrantKey};
 
 /// Locks what `key` names, row or no row: to create, rotate, revoke or import a grant of either
-/// token type. A transaction that needs more than one lock takes them through [`lock_all`].
+/// token type. A transaction that needs more than one lock takes them through `lock_all`.
 pub async fn lock_identity(
     connection: &mut AsyncPgConnection,
     key: &GrantKey<'_>,
