@@ -17,6 +17,7 @@ mod device;
 mod keycloak;
 mod routes;
 mod server;
+mod soft_hsm;
 mod wait;
 
 pub use answer::Answer;
@@ -27,4 +28,5 @@ pub use keycloak::{
 };
 pub use routes::declared_routes;
 pub use server::TestServer;
+pub use soft_hsm::SoftHsm;
 pub use wait::eventually;

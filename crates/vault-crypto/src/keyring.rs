@@ -6,9 +6,9 @@ use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::Identity;
 use crate::cipher::{self, IV_BYTES, Key};
 use crate::sealed::{self, Sealed, VERSION, is_key_id};
+use crate::{Identity, WrappingKey};
 
 const ENCRYPTION_INFO: &str = "latchkey vault encryption v1";
 const MAC_INFO: &str = "latchkey vault mac v1";
@@ -43,12 +43,21 @@ impl Keyring {
     /// From `id:<64 hex>`, comma separated. Ids are 1 to 32 of `[a-z0-9_-]`, each once; a key
     /// without an id gets one of 8 hex characters derived from it.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
+        Self::parse_with(text, None)
+    }
+
+    /// The same, where a key may also be `id:pkcs11:<hex>`, wrapped by `wrapping_key`; see
+    /// [`WrappingKey::wrap_new_key`].
+    pub fn parse_with(
+        text: &str,
+        wrapping_key: Option<&WrappingKey>,
+    ) -> Result<Self, KeyringError> {
         let parts = text.split(',');
         // Room for all: growing would leave copies of keys behind that nothing zeroizes.
         let mut keys: Vec<RingKey> = Vec::with_capacity(parts.clone().count());
         for (index, part) in parts.enumerate() {
             let wrong = |what| KeyringError { position: index + 1, what };
-            let key = RingKey::parse(part.trim()).map_err(wrong)?;
+            let key = RingKey::parse(part.trim(), wrapping_key).map_err(wrong)?;
             if keys.iter().any(|other| other.id == key.id) {
                 return Err(wrong("repeats an id"));
             }
@@ -118,10 +127,25 @@ impl fmt::Debug for Keyring {
     }
 }
 
+/// What precedes a key that a PKCS#11 token wrapped.
+const WRAPPED: &str = "pkcs11";
+
+fn unwrap(hex: &str, wrapping_key: Option<&WrappingKey>) -> Result<Key, &'static str> {
+    let wrapping_key = wrapping_key.ok_or("is wrapped, and no PKCS#11 token is configured")?;
+    let wrapped = hex::decode(hex).map_err(|_| "is wrapped, but not in hex")?;
+    wrapping_key.unwrap(&wrapped).map_err(|_| "is not what the PKCS#11 token's key wrapped")
+}
+
 impl RingKey {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        let (id, hex) = text.split_once(':').map_or((None, text), |(id, hex)| (Some(id), hex));
-        let key = cipher::parse_key(hex)?;
+    fn parse(text: &str, wrapping_key: Option<&WrappingKey>) -> Result<Self, &'static str> {
+        let (id, hex) = match text.split_once(':') {
+            Some((id, hex)) if id != WRAPPED => (Some(id), hex),
+            _ => (None, text),
+        };
+        let key = match hex.strip_prefix(WRAPPED).and_then(|rest| rest.strip_prefix(':')) {
+            None => cipher::parse_key(hex)?,
+            Some(wrapped) => unwrap(wrapped, wrapping_key)?,
+        };
         let id = match id {
             None => {
                 // Of a derived key, so that the id tells nothing of the key itself.

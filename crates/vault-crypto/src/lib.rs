@@ -24,10 +24,12 @@
 mod cipher;
 mod identity;
 mod keyring;
+mod pkcs11;
 mod sealed;
 mod token_hash;
 
 pub use identity::Identity;
 pub use keyring::{Keyring, KeyringError, OpenError};
+pub use pkcs11::{Pkcs11Error, WrappingKey, WrappingKeyPlace};
 pub use sealed::{Sealed, key_id_of};
 pub use token_hash::{TokenHasher, TokenKeyError};

@@ -36,13 +36,21 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-/// What the tests of the README need besides.
-const TEST_NEEDS: &[Need] = &[Need {
-    what: "curl",
-    probe: &["curl", "--version"],
-    debian: &["curl"],
-    others: "Fedora: `dnf install curl`; macOS has it",
-}];
+/// What tests need besides: the README's walk curl, the PKCS#11 tests a token.
+const TEST_NEEDS: &[Need] = &[
+    Need {
+        what: "curl",
+        probe: &["curl", "--version"],
+        debian: &["curl"],
+        others: "Fedora: `dnf install curl`; macOS has it",
+    },
+    Need {
+        what: "SoftHSM",
+        probe: &["softhsm2-util", "--version"],
+        debian: &["softhsm2"],
+        others: "Fedora: `dnf install softhsm`; macOS: `brew install softhsm`",
+    },
+];
 
 const JAVA: Need = Need {
     what: "Java 17 or newer, which Keycloak runs on,",

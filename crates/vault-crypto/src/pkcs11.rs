@@ -1,0 +1,174 @@
+//! Keys that stand in the configuration only as a PKCS#11 token wrapped them (AES key wrap,
+//! RFC 3394): whoever reads the configuration has nothing without the token and its PIN.
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::types::AuthPin;
+use zeroize::Zeroizing;
+
+use crate::cipher::{KEY_BYTES, Key};
+
+/// Where the wrapping key is.
+#[derive(Clone, Copy)]
+pub struct WrappingKeyPlace<'a> {
+    /// Path of the PKCS#11 module, a shared library.
+    pub module: &'a str,
+    /// Label of the token.
+    pub token: &'a str,
+    /// The user's PIN.
+    pub pin: &'a str,
+    /// Label of the AES-256 key.
+    pub key: &'a str,
+}
+
+/// A token that can't be used: one line, without the PIN and without any key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("PKCS#11: {0}")]
+pub struct Pkcs11Error(String);
+
+/// An AES-256 key in a PKCS#11 token that wraps the keys of a ring. Session and module are closed
+/// on drop.
+pub struct WrappingKey {
+    key: ObjectHandle,
+    session: Option<Session>,
+    /// Present where this is who initialized the module, which is once a process.
+    context: Option<Pkcs11>,
+}
+
+impl WrappingKey {
+    /// Loads the module, signs in to the token and finds the key.
+    pub fn find(place: &WrappingKeyPlace<'_>) -> Result<Self, Pkcs11Error> {
+        let context = Pkcs11::new(place.module)
+            .map_err(|_| Pkcs11Error(format!("the module {} can't be loaded", place.module)))?;
+        let owned = match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
+        {
+            Ok(()) => Some(context.clone()),
+            Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => None,
+            Err(error) => return Err(failed("the module can't be initialized", &error)),
+        };
+        let mut closing = Closing { session: None, context: owned };
+        let session = closing.session.insert(sign_in(&context, place)?);
+        let key = find_key(session, place.key)?;
+        Ok(Self { key, session: closing.session.take(), context: closing.context.take() })
+    }
+
+    /// Makes a fresh AES-256 key in the token and answers it wrapped, 40 bytes; the key itself
+    /// never leaves the token.
+    pub fn wrap_new_key(&self) -> Result<Vec<u8>, Pkcs11Error> {
+        let session = self.session()?;
+        let mut template = plain_key();
+        template.push(Attribute::ValueLen(length()));
+        let fresh = session
+            .generate_key(&Mechanism::AesKeyGen, &template)
+            .map_err(|error| failed("no key can be made", &error))?;
+        let wrapped = session.wrap_key(&Mechanism::AesKeyWrap, self.key, fresh);
+        // A session object; it would end with the session anyway.
+        let _ = session.destroy_object(fresh);
+        wrapped.map_err(|error| failed("the wrapping key does not wrap", &error))
+    }
+
+    /// The key inside `wrapped`.
+    pub(crate) fn unwrap(&self, wrapped: &[u8]) -> Result<Key, Pkcs11Error> {
+        let session = self.session()?;
+        let handle = session
+            .unwrap_key(&Mechanism::AesKeyWrap, self.key, wrapped, &plain_key())
+            .map_err(|error| failed("the wrapping key does not unwrap it", &error))?;
+        let value = session.get_attributes(handle, &[AttributeType::Value]);
+        let _ = session.destroy_object(handle);
+        let attributes = value.map_err(|error| failed("it can't be read", &error))?;
+        let Some(Attribute::Value(value)) = attributes.into_iter().next() else {
+            return Err(Pkcs11Error("it can't be read".to_owned()));
+        };
+        let value = Zeroizing::new(value);
+        let bytes = value.as_slice().try_into().map_err(|_| {
+            Pkcs11Error(format!("what it unwraps to is not {KEY_BYTES} bytes long"))
+        })?;
+        Ok(Key::new(bytes))
+    }
+
+    fn session(&self) -> Result<&Session, Pkcs11Error> {
+        self.session.as_ref().ok_or_else(|| Pkcs11Error("the session is closed".to_owned()))
+    }
+}
+
+impl Drop for WrappingKey {
+    fn drop(&mut self) {
+        drop(Closing { session: self.session.take(), context: self.context.take() });
+    }
+}
+
+/// Closes the session before the module.
+struct Closing {
+    session: Option<Session>,
+    context: Option<Pkcs11>,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        drop(self.session.take());
+        if let Some(context) = self.context.take() {
+            // There is nobody to tell, and the process goes on without the module.
+            let _ = context.finalize();
+        }
+    }
+}
+
+fn sign_in(context: &Pkcs11, place: &WrappingKeyPlace<'_>) -> Result<Session, Pkcs11Error> {
+    let slots = context
+        .get_slots_with_token()
+        .map_err(|error| failed("the tokens can't be listed", &error))?;
+    let slot = slots
+        .into_iter()
+        .find(|slot| context.get_token_info(*slot).is_ok_and(|token| token.label() == place.token))
+        .ok_or_else(|| Pkcs11Error(format!("there is no token `{}`", place.token)))?;
+    let session = context
+        .open_ro_session(slot)
+        .map_err(|error| failed("the token opens no session", &error))?;
+    match session.login(UserType::User, Some(&AuthPin::new(place.pin.into()))) {
+        // The sign-in is the process's, not the session's.
+        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
+        Err(error) => Err(failed("the token refuses the PIN", &error)),
+    }
+}
+
+fn find_key(session: &Session, label: &str) -> Result<ObjectHandle, Pkcs11Error> {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::ValueLen(length()),
+        Attribute::Label(label.as_bytes().to_vec()),
+    ];
+    let found =
+        session.find_objects(&template).map_err(|error| failed("no key can be found", &error))?;
+    match found.as_slice() {
+        [key] => Ok(*key),
+        [] => Err(Pkcs11Error(format!("the token has no AES-256 key `{label}`"))),
+        _ => Err(Pkcs11Error(format!("the token has several AES-256 keys `{label}`"))),
+    }
+}
+
+/// A key of this session alone, that may be read and wrapped.
+fn plain_key() -> Vec<Attribute> {
+    vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Sensitive(false),
+        Attribute::Extractable(true),
+    ]
+}
+
+fn length() -> cryptoki::types::Ulong {
+    cryptoki::types::Ulong::from(KEY_BYTES as u64)
+}
+
+/// The module's own name for what went wrong, such as `CKR_PIN_INCORRECT`, where it gives one.
+fn failed(what: &str, error: &Error) -> Pkcs11Error {
+    match error {
+        Error::Pkcs11(code, _) => Pkcs11Error(format!("{what} ({code:?})")),
+        _ => Pkcs11Error(what.to_owned()),
+    }
+}

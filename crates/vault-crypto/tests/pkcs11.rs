@@ -1,0 +1,110 @@
+//! Wrapped keys against a real SoftHSM, which reads its configuration from the environment: each
+//! test runs its body in a process of its own that has it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
+use std::process::Command;
+
+use test_support::SoftHsm;
+use vault_crypto::{Identity, Keyring, WrappingKey, WrappingKeyPlace};
+
+/// Where the child finds the module.
+const MODULE: &str = "LATCHKEY_TEST_PKCS11_MODULE";
+
+/// The test's own second run, in whose environment the token is; `None` in the first.
+fn module_of_child(test: &str) -> Option<String> {
+    if let Ok(module) = std::env::var(MODULE) {
+        return Some(module);
+    }
+    let hsm = SoftHsm::create();
+    let (name, value) = hsm.variable();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(name, value)
+        .env(MODULE, hsm.module())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}{failed}");
+    None
+}
+
+fn place(module: &str) -> WrappingKeyPlace<'_> {
+    WrappingKeyPlace { module, token: SoftHsm::TOKEN, pin: SoftHsm::PIN, key: SoftHsm::KEY }
+}
+
+fn refusal(place: &WrappingKeyPlace<'_>) -> String {
+    let Err(error) = WrappingKey::find(place) else { panic!("it is not refused") };
+    error.to_string()
+}
+
+#[test]
+fn a_ring_of_wrapped_keys_seals_and_opens_with_the_token_alone() {
+    let test = "a_ring_of_wrapped_keys_seals_and_opens_with_the_token_alone";
+    let Some(module) = module_of_child(test) else { return };
+    let identity = Identity::new("t.c").field("1");
+    let first = WrappingKey::find(&place(&module)).unwrap();
+    let wrapped = first.wrap_new_key().unwrap();
+    assert_eq!(wrapped.len(), 40);
+    assert_ne!(first.wrap_new_key().unwrap(), wrapped);
+    let text = format!("hsm:pkcs11:{}, old:{}", hex::encode(&wrapped), "11".repeat(32));
+    let ring = Keyring::parse_with(&text, Some(&first)).unwrap();
+    assert_eq!(ring.key_ids().collect::<Vec<_>>(), ["hsm", "old"]);
+    let sealed = ring.seal(&identity, b"text").into_bytes();
+    drop(first);
+    // The module was closed in between, as it is from one process to the next.
+    let second = WrappingKey::find(&place(&module)).unwrap();
+    let unnamed = format!("pkcs11:{}", hex::encode(&wrapped));
+    let unnamed = Keyring::parse_with(&unnamed, Some(&second)).unwrap();
+    assert_eq!(unnamed.writing_key_id().len(), 8);
+    let again = Keyring::parse_with(&text, Some(&second)).unwrap();
+    assert_eq!(&**again.open(&identity, &sealed).unwrap(), b"text");
+    let third = WrappingKey::find(&place(&module)).unwrap();
+    drop(third);
+    assert!(second.wrap_new_key().is_ok(), "a second user of the module leaves the first alone");
+}
+
+#[test]
+fn what_the_token_did_not_wrap_is_refused_in_one_line() {
+    let test = "what_the_token_did_not_wrap_is_refused_in_one_line";
+    let Some(module) = module_of_child(test) else { return };
+    let key = WrappingKey::find(&place(&module)).unwrap();
+    let mut damaged = key.wrap_new_key().unwrap();
+    damaged[20] ^= 1;
+    for (wrapped, what) in [
+        (hex::encode(damaged), "keyring: key 1 is not what the PKCS#11 token's key wrapped"),
+        ("00".repeat(40), "keyring: key 1 is not what the PKCS#11 token's key wrapped"),
+        (String::new(), "keyring: key 1 is not what the PKCS#11 token's key wrapped"),
+        ("zz".to_owned(), "keyring: key 1 is wrapped, but not in hex"),
+    ] {
+        let text = format!("a:pkcs11:{wrapped}");
+        assert_eq!(Keyring::parse_with(&text, Some(&key)).unwrap_err().to_string(), what);
+    }
+}
+
+#[test]
+fn a_token_that_can_t_be_used_says_why_without_its_pin() {
+    let test = "a_token_that_can_t_be_used_says_why_without_its_pin";
+    let Some(module) = module_of_child(test) else { return };
+    let good = place(&module);
+    for (place, what) in [
+        (WrappingKeyPlace { module: "/no/such.so", ..good }, "/no/such.so can't be loaded"),
+        (WrappingKeyPlace { token: "other", ..good }, "there is no token `other`"),
+        (WrappingKeyPlace { pin: "9753", ..good }, "the token refuses the PIN (PinIncorrect)"),
+        (WrappingKeyPlace { key: "other", ..good }, "the token has no AES-256 key `other`"),
+    ] {
+        let told = refusal(&place);
+        assert!(told.starts_with("PKCS#11: ") && told.contains(what), "{told}");
+        assert!(!told.contains("9753") && !told.contains(SoftHsm::PIN), "{told}");
+    }
+}
+
+#[test]
+fn a_wrapped_key_without_a_token_is_refused() {
+    let error = Keyring::parse(&format!("a:pkcs11:{}", "00".repeat(40))).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "keyring: key 1 is wrapped, and no PKCS#11 token is configured"
+    );
+}
