@@ -38,8 +38,8 @@ impl SoftHsm {
         let free = ["--init-token", "--free", "--label", Self::TOKEN, "--so-pin", "1357"];
         hsm.softhsm2_util(&free);
         let key = hsm.folder.path().join("key");
-        let bytes: Vec<u8> =
-            [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].iter().flat_map(|id| *id.as_bytes()).collect();
+        // 32 bytes of text: the tool skips what looks like white space to it.
+        let bytes = uuid::Uuid::new_v4().simple().to_string();
         std::fs::write(&key, bytes).unwrap();
         let file = key.to_str().unwrap();
         let import = ["--import", file, "--aes", "--label", Self::KEY, "--id", "01"];

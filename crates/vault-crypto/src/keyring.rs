@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ const KEY_ID_INFO: &str = "latchkey vault key id v1";
 #[error("keyring: key {position} {what}")]
 pub struct KeyringError {
     position: usize,
-    what: &'static str,
+    what: Cow<'static, str>,
 }
 
 /// A sealed value that does not open: damaged, another's, or under a key that the ring lacks.
@@ -59,7 +60,7 @@ impl Keyring {
             let wrong = |what| KeyringError { position: index + 1, what };
             let key = RingKey::parse(part.trim(), wrapping_key).map_err(wrong)?;
             if keys.iter().any(|other| other.id == key.id) {
-                return Err(wrong("repeats an id"));
+                return Err(wrong("repeats an id".into()));
             }
             keys.push(key);
         }
@@ -130,14 +131,15 @@ impl fmt::Debug for Keyring {
 /// What precedes a key that a PKCS#11 token wrapped.
 const WRAPPED: &str = "pkcs11";
 
-fn unwrap(hex: &str, wrapping_key: Option<&WrappingKey>) -> Result<Key, &'static str> {
+fn unwrap(hex: &str, wrapping_key: Option<&WrappingKey>) -> Result<Key, Cow<'static, str>> {
     let wrapping_key = wrapping_key.ok_or("is wrapped, and no PKCS#11 token is configured")?;
     let wrapped = hex::decode(hex).map_err(|_| "is wrapped, but not in hex")?;
-    wrapping_key.unwrap(&wrapped).map_err(|_| "is not what the PKCS#11 token's key wrapped")
+    // The token's own word: a wrong key, a damaged one and a token that is gone are mended apart.
+    wrapping_key.unwrap(&wrapped).map_err(|error| format!("can't be unwrapped: {error}").into())
 }
 
 impl RingKey {
-    fn parse(text: &str, wrapping_key: Option<&WrappingKey>) -> Result<Self, &'static str> {
+    fn parse(text: &str, wrapping_key: Option<&WrappingKey>) -> Result<Self, Cow<'static, str>> {
         let (id, hex) = match text.split_once(':') {
             Some((id, hex)) if id != WRAPPED => (Some(id), hex),
             _ => (None, text),
@@ -153,7 +155,7 @@ impl RingKey {
                 hex::encode(&digest[..4])
             }
             Some(id) if is_key_id(id) => id.to_owned(),
-            Some(_) => return Err("has an id that is not 1 to 32 of a-z, 0-9, _ and -"),
+            Some(_) => return Err("has an id that is not 1 to 32 of a-z, 0-9, _ and -".into()),
         };
         let encryption = cipher::derive(&key, ENCRYPTION_INFO);
         Ok(Self { id, encryption, mac: cipher::derive(&key, MAC_INFO) })

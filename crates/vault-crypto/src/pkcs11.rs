@@ -1,6 +1,9 @@
 //! Keys that stand in the configuration only as a PKCS#11 token wrapped them (AES key wrap,
 //! RFC 3394): whoever reads the configuration has nothing without the token and its PIN.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
@@ -29,36 +32,27 @@ pub struct WrappingKeyPlace<'a> {
 #[error("PKCS#11: {0}")]
 pub struct Pkcs11Error(String);
 
-/// An AES-256 key in a PKCS#11 token that wraps the keys of a ring. Session and module are closed
-/// on drop.
+/// An AES-256 key in a PKCS#11 token that wraps the keys of a ring. Its session ends on drop.
 pub struct WrappingKey {
     key: ObjectHandle,
-    session: Option<Session>,
-    /// Present where this is who initialized the module, which is once a process.
-    context: Option<Pkcs11>,
+    session: Session,
 }
+
+/// Modules by path. A module is initialized once a process, whoever uses it, and finalizing it
+/// would end the sessions of all others; so that it stays to the end of the process.
+static MODULES: Mutex<BTreeMap<String, Pkcs11>> = Mutex::new(BTreeMap::new());
 
 impl WrappingKey {
     /// Loads the module, signs in to the token and finds the key.
     pub fn find(place: &WrappingKeyPlace<'_>) -> Result<Self, Pkcs11Error> {
-        let context = Pkcs11::new(place.module)
-            .map_err(|_| Pkcs11Error(format!("the module {} can't be loaded", place.module)))?;
-        let owned = match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-        {
-            Ok(()) => Some(context.clone()),
-            Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => None,
-            Err(error) => return Err(failed("the module can't be initialized", &error)),
-        };
-        let mut closing = Closing { session: None, context: owned };
-        let session = closing.session.insert(sign_in(&context, place)?);
-        let key = find_key(session, place.key)?;
-        Ok(Self { key, session: closing.session.take(), context: closing.context.take() })
+        let session = sign_in(&load(place.module)?, place)?;
+        Ok(Self { key: find_key(&session, place.key)?, session })
     }
 
     /// Makes a fresh AES-256 key in the token and answers it wrapped, 40 bytes; the key itself
     /// never leaves the token.
     pub fn wrap_new_key(&self) -> Result<Vec<u8>, Pkcs11Error> {
-        let session = self.session()?;
+        let session = &self.session;
         let mut template = plain_key();
         template.push(Attribute::ValueLen(length()));
         let fresh = session
@@ -72,10 +66,10 @@ impl WrappingKey {
 
     /// The key inside `wrapped`.
     pub(crate) fn unwrap(&self, wrapped: &[u8]) -> Result<Key, Pkcs11Error> {
-        let session = self.session()?;
+        let session = &self.session;
         let handle = session
             .unwrap_key(&Mechanism::AesKeyWrap, self.key, wrapped, &plain_key())
-            .map_err(|error| failed("the wrapping key does not unwrap it", &error))?;
+            .map_err(|error| failed("the token does not unwrap it", &error))?;
         let value = session.get_attributes(handle, &[AttributeType::Value]);
         let _ = session.destroy_object(handle);
         let attributes = value.map_err(|error| failed("it can't be read", &error))?;
@@ -88,32 +82,22 @@ impl WrappingKey {
         })?;
         Ok(Key::new(bytes))
     }
-
-    fn session(&self) -> Result<&Session, Pkcs11Error> {
-        self.session.as_ref().ok_or_else(|| Pkcs11Error("the session is closed".to_owned()))
-    }
 }
 
-impl Drop for WrappingKey {
-    fn drop(&mut self) {
-        drop(Closing { session: self.session.take(), context: self.context.take() });
+fn load(module: &str) -> Result<Pkcs11, Pkcs11Error> {
+    let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(loaded) = modules.get(module) {
+        return Ok(loaded.clone());
     }
-}
-
-/// Closes the session before the module.
-struct Closing {
-    session: Option<Session>,
-    context: Option<Pkcs11>,
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        drop(self.session.take());
-        if let Some(context) = self.context.take() {
-            // There is nobody to tell, and the process goes on without the module.
-            let _ = context.finalize();
-        }
+    let loaded = Pkcs11::new(module)
+        .map_err(|_| Pkcs11Error(format!("the module {module} can't be loaded")))?;
+    match loaded.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        // By another library of this process.
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+        Err(error) => return Err(failed("the module can't be initialized", &error)),
     }
+    modules.insert(module.to_owned(), loaded.clone());
+    Ok(loaded)
 }
 
 fn sign_in(context: &Pkcs11, place: &WrappingKeyPlace<'_>) -> Result<Session, Pkcs11Error> {

@@ -53,16 +53,36 @@ fn a_ring_of_wrapped_keys_seals_and_opens_with_the_token_alone() {
     assert_eq!(ring.key_ids().collect::<Vec<_>>(), ["hsm", "old"]);
     let sealed = ring.seal(&identity, b"text").into_bytes();
     drop(first);
-    // The module was closed in between, as it is from one process to the next.
     let second = WrappingKey::find(&place(&module)).unwrap();
     let unnamed = format!("pkcs11:{}", hex::encode(&wrapped));
     let unnamed = Keyring::parse_with(&unnamed, Some(&second)).unwrap();
     assert_eq!(unnamed.writing_key_id().len(), 8);
     let again = Keyring::parse_with(&text, Some(&second)).unwrap();
     assert_eq!(&**again.open(&identity, &sealed).unwrap(), b"text");
+}
+
+#[test]
+fn users_of_one_module_leave_each_other_alone() {
+    let test = "users_of_one_module_leave_each_other_alone";
+    let Some(module) = module_of_child(test) else { return };
+    let first = WrappingKey::find(&place(&module)).unwrap();
+    let second = WrappingKey::find(&place(&module)).unwrap();
+    drop(first);
+    let wrapped = second.wrap_new_key().unwrap();
     let third = WrappingKey::find(&place(&module)).unwrap();
-    drop(third);
-    assert!(second.wrap_new_key().is_ok(), "a second user of the module leaves the first alone");
+    let text = format!("a:pkcs11:{}", hex::encode(wrapped));
+    drop(second);
+    assert!(Keyring::parse_with(&text, Some(&third)).is_ok());
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (module, text) = (module.clone(), text.clone());
+            std::thread::spawn(move || {
+                let key = WrappingKey::find(&place(&module)).unwrap();
+                Keyring::parse_with(&text, Some(&key)).is_ok()
+            })
+        })
+        .collect();
+    assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
 }
 
 #[test]
@@ -72,15 +92,14 @@ fn what_the_token_did_not_wrap_is_refused_in_one_line() {
     let key = WrappingKey::find(&place(&module)).unwrap();
     let mut damaged = key.wrap_new_key().unwrap();
     damaged[20] ^= 1;
-    for (wrapped, what) in [
-        (hex::encode(damaged), "keyring: key 1 is not what the PKCS#11 token's key wrapped"),
-        ("00".repeat(40), "keyring: key 1 is not what the PKCS#11 token's key wrapped"),
-        (String::new(), "keyring: key 1 is not what the PKCS#11 token's key wrapped"),
-        ("zz".to_owned(), "keyring: key 1 is wrapped, but not in hex"),
-    ] {
+    for wrapped in [hex::encode(damaged), "00".repeat(40), String::new()] {
         let text = format!("a:pkcs11:{wrapped}");
-        assert_eq!(Keyring::parse_with(&text, Some(&key)).unwrap_err().to_string(), what);
+        let told = Keyring::parse_with(&text, Some(&key)).unwrap_err().to_string();
+        let what = "keyring: key 1 can't be unwrapped: PKCS#11: the token does not unwrap it (";
+        assert!(told.starts_with(what) && !told.contains('\n'), "{told}");
     }
+    let told = Keyring::parse_with("a:pkcs11:zz", Some(&key)).unwrap_err().to_string();
+    assert_eq!(told, "keyring: key 1 is wrapped, but not in hex");
 }
 
 #[test]
@@ -103,8 +122,5 @@ fn a_token_that_can_t_be_used_says_why_without_its_pin() {
 #[test]
 fn a_wrapped_key_without_a_token_is_refused() {
     let error = Keyring::parse(&format!("a:pkcs11:{}", "00".repeat(40))).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "keyring: key 1 is wrapped, and no PKCS#11 token is configured"
-    );
+    assert_eq!(error.to_string(), "keyring: key 1 is wrapped, and no PKCS#11 token is configured");
 }
