@@ -50,8 +50,11 @@ const VAULT: &[Setting] = &[
 ];
 
 const DRAW: &[Setting] = &[
-    Setting::new("draw.margin", "A stored access token is served until this long before its end")
-        .default("30s"),
+    Setting::new(
+        "draw.margin",
+        "A stored access token is served until this long before its end, half its life at most",
+    )
+    .default("30s"),
     Setting::new("draw.lease", "Lease on a grant while its provider is asked; renewed meanwhile")
         .default("5s"),
     Setting::new("draw.wait", "How long a caller waits for another's call before 503")

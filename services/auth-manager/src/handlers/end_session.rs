@@ -17,7 +17,8 @@ use crate::state::State;
     (status = 200, description = "It has ended", body = Success<Ended>),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 404, description = "`session_not_found`: none of the caller's live ones", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[delete("/api/auth/manager/sessions/{id}")]
 pub(crate) async fn end_session(

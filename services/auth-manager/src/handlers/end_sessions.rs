@@ -29,7 +29,8 @@ impl Ended {
 #[utoipa::path(tag = "sessions", security(("bearer" = [])), responses(
     (status = 200, description = "They have ended", body = Success<Ended>),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[delete("/api/auth/manager/sessions")]
 pub(crate) async fn end_sessions(

@@ -19,15 +19,19 @@ const MAX_AGENT: usize = 256;
 /// Somebody who has signed in.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LoggedIn {
+    #[schema(example = "5d0f6a3e-1b1c-4f5e-8f57-0c9f9a3f7d02")]
     user_id: Uuid,
     /// Our session, for `sessions/{id}`.
+    #[schema(example = "7c7bd0a4-52f5-4a86-a0a8-9a3c84a3c0de")]
     session_id: Uuid,
     /// The provider's session.
     #[schema(example = "AkFqGdVbJDUKQTpS2dBCs3Ea")]
     session_state_id: String,
     /// Draws further access tokens while the session lasts; null where the provider gives no
     /// refresh token.
+    #[schema(example = "0b7e6c1e-4f0e-4b7a-9d1c-2f6f1f6d8a11")]
     persistent_token_id: Option<Uuid>,
+    #[schema(example = "eyJhbGciOiJSUzI1NiIsInR5cCI6…")]
     access_token: String,
     /// Seconds.
     #[schema(example = 300)]
@@ -56,8 +60,8 @@ impl LoggedIn {
     (status = 400, description = "`invalid_request`: no code; `invalid_state_token`: bad, used, old or another browser's; `provider_error`: the provider's own error in `details`", body = ErrorBody),
     (status = 401, description = "`token_not_active`: the session ended meanwhile; sign in again", body = ErrorBody),
     (status = 409, description = "`account_taken`: linked to another user", body = ErrorBody),
-    (status = 502, description = "`provider_misconfigured`", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/callback")]
 pub(crate) async fn finish_login(

@@ -14,10 +14,12 @@ use crate::vault::{Returned, accept_consent};
 #[into_params(parameter_in = Query)]
 pub(crate) struct Callback {
     /// The code, good once.
+    #[param(example = "5f0c….AkFqGdVbJDUKQTpS2dBCs3Ea.…")]
     code: Option<String>,
     /// The state token of the request.
     state: Option<String>,
     /// The issuer (RFC 9207).
+    #[param(example = "https://id.example.com/realms/latchkey")]
     iss: Option<String>,
     /// What went wrong, instead of a code.
     #[param(example = "access_denied")]
@@ -43,8 +45,8 @@ impl Callback {
     (status = 200, description = "Stored", body = Success<IssuedId>),
     (status = 400, description = "`invalid_request`: no code; `invalid_state_token`: bad, used or old, or another person came back; `provider_error`: the provider's own error in `details`", body = ErrorBody),
     (status = 409, description = "`consent_required`: a revocation ended the grant meanwhile; `details.consent_url`", body = ErrorBody),
-    (status = 502, description = "`provider_misconfigured`", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/offline-token/callback")]
 pub(crate) async fn finish_offline_token(

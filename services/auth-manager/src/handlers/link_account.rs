@@ -18,6 +18,7 @@ pub(crate) struct Link {
     #[param(example = "partner")]
     provider: Option<String>,
     /// Where the browser goes afterwards, on an origin that the configuration lists.
+    #[param(example = "https://app.example.com/accounts")]
     return_to: Option<String>,
 }
 
@@ -37,8 +38,8 @@ pub(crate) struct LinkRequest {
     (status = 200, description = "Where to go", body = Success<LinkRequest>, headers(("set-cookie" = String))),
     (status = 400, description = "`invalid_request`: an unknown provider, or `return_to` is not on the list", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
-    (status = 502, description = "`provider_misconfigured`", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[post("/api/auth/manager/accounts/link")]
 pub(crate) async fn link_account(

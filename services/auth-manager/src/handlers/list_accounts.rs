@@ -16,19 +16,23 @@ use crate::state::State;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AccountView {
     /// For `accounts/{id}`.
+    #[schema(example = "5d0f6a3e-1b1c-4f5e-8f57-0c9f9a3f7d02")]
     id: Uuid,
     #[schema(example = "keycloak")]
     provider: String,
     #[schema(example = "https://id.example.com/realms/latchkey")]
     issuer: String,
     /// Who the caller is there.
+    #[schema(example = "f3c0b8a2-4a35-4f0e-9d3e-0f2b7a1c5d44")]
     subject: String,
     /// Of the last tokens.
     #[schema(example = "openid email profile")]
     scope: Option<String>,
     #[serde(serialize_with = "common::clock::serialize")]
+    #[schema(example = "2026-01-02T03:04:05Z")]
     linked_at: DateTime<Utc>,
     /// Whether it is the one asking.
+    #[schema(example = true)]
     current: bool,
 }
 
@@ -37,7 +41,8 @@ pub(crate) struct AccountView {
     (status = 200, description = "A page of accounts", body = Success<Page<AccountView>>),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
-    (status = 503, description = "`database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/accounts")]
 pub(crate) async fn list_accounts(

@@ -19,7 +19,8 @@ const EVENTS: i64 = 5;
     (status = 200, description = "A page of sessions, each with its last events", body = Success<Page<SessionView>>),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
-    (status = 503, description = "`database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/sessions")]
 pub(crate) async fn list_sessions(

@@ -17,6 +17,7 @@ use crate::state::State;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UseView {
     #[serde(serialize_with = "common::clock::serialize")]
+    #[schema(example = "2026-01-03T04:05:06Z")]
     used_at: DateTime<Utc>,
     /// The client that asked.
     #[schema(example = "latchkey-job")]
@@ -41,6 +42,8 @@ pub(crate) struct UseView {
         (status = 400, description = "`invalid_request`", body = ErrorBody),
         (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
         (status = 404, description = "`token_not_found`", body = ErrorBody),
+        (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+        (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
     )
 )]
 #[get("/api/auth/manager/tokens/{id}/uses")]

@@ -17,6 +17,7 @@ use crate::state::State;
 /// A persistent id of the caller, and what it draws on; never a token.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct TokenView {
+    #[schema(example = "0b7e6c1e-4f0e-4b7a-9d1c-2f6f1f6d8a11")]
     persistent_token_id: Uuid,
     /// The provider's name here.
     #[schema(example = "keycloak")]
@@ -36,10 +37,13 @@ pub(crate) struct TokenView {
     #[schema(example = "live")]
     state: String,
     /// When the grant ends if it is not used; null: no maximum.
+    #[schema(example = "2026-02-01T03:04:05Z")]
     grant_expires_at: Option<String>,
     #[serde(serialize_with = "common::clock::serialize")]
+    #[schema(example = "2026-01-02T03:04:05Z")]
     created_at: DateTime<Utc>,
     /// As the ledger was last written; null: never.
+    #[schema(example = "2026-01-03T04:05:06Z")]
     last_used_at: Option<String>,
 }
 
@@ -48,6 +52,8 @@ pub(crate) struct TokenView {
     (status = 200, description = "A page of ids", body = Success<Page<TokenView>>),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/tokens")]
 pub(crate) async fn list_tokens(

@@ -13,6 +13,7 @@ use crate::state::State;
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Logout {
     /// Signed by the provider.
+    #[schema(required = true, value_type = String, example = "eyJhbGciOiJSUzI1NiIsInR5cCI6ImxvZ291dCtqd3Qi…")]
     logout_token: Option<String>,
 }
 
@@ -32,8 +33,8 @@ pub(crate) struct Heard {
     request_body(content = Logout, content_type = "application/x-www-form-urlencoded"), responses(
     (status = 200, description = "It is done, or there was nothing to do", body = Success<Heard>),
     (status = 400, description = "`invalid_request`: no logout token, one that is not the provider's, or heard before", body = ErrorBody),
-    (status = 502, description = "`provider_misconfigured`", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[post("/api/auth/manager/backchannel-logout")]
 pub(crate) async fn receive_backchannel_logout(

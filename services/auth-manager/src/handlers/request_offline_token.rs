@@ -19,6 +19,7 @@ pub(crate) struct OfflineTokenRequest {
     #[schema(example = "AkFqGdVbJDUKQTpS2dBCs3Ea")]
     session_state_id: String,
     /// `state` in the URL: good once, for ten minutes.
+    #[schema(example = "AZq3v0y5cU1kS2w…")]
     state_token: String,
     /// For people.
     #[schema(example = "open consent_url in a browser to let us act while you are away")]
@@ -33,8 +34,8 @@ pub(crate) struct OfflineTokenRequest {
     (status = 200, description = "Where to consent", body = Success<OfflineTokenRequest>),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 409, description = "`offline_use_not_offered`: the provider has no client for it", body = ErrorBody),
-    (status = 502, description = "`provider_misconfigured`", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/offline-token")]
 pub(crate) async fn request_offline_token(

@@ -14,7 +14,7 @@ use crate::vault;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Which {
     /// One of the caller's.
-    #[param(value_type = uuid::Uuid)]
+    #[param(required = true, value_type = uuid::Uuid, example = "0b7e6c1e-4f0e-4b7a-9d1c-2f6f1f6d8a11")]
     id: Option<String>,
 }
 
@@ -22,19 +22,23 @@ pub(crate) struct Which {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RevokedId {
     /// The provider revoked the grant behind the id.
+    #[schema(example = true)]
     token_revoked: bool,
     /// The grant's session at the provider was ended too.
+    #[schema(example = false)]
     session_revoked: bool,
     /// How many ids go on with what the provider would have revoked.
     #[schema(example = 0)]
     shared_with: usize,
     /// The provider has not heard of it yet; it will.
+    #[schema(example = false)]
     pending: bool,
     /// Why: `revoked`, `shared_grant`, `shared_token`, `shared_session`, `consented_anew`,
     /// `in_use`, `provider_away` or `provider_refuses`.
     #[schema(example = "revoked")]
     reason: &'static str,
     /// The same for people.
+    #[schema(example = "the last id is gone, and the provider revoked the grant")]
     message: &'static str,
 }
 
@@ -46,7 +50,8 @@ pub(crate) struct RevokedId {
     (status = 400, description = "`invalid_request`: no `id`, or not a UUID", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 404, description = "`token_not_found`: none of the caller's", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[delete("/api/auth/manager/offline-token-id")]
 pub(crate) async fn revoke_persistent_id(

@@ -19,25 +19,34 @@ pub(super) const EVENTS: i64 = 50;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SessionView {
     /// For `sessions/{id}`.
+    #[schema(example = "7c7bd0a4-52f5-4a86-a0a8-9a3c84a3c0de")]
     id: Uuid,
+    #[schema(example = "keycloak")]
     provider: Option<String>,
     /// The provider's session.
     #[schema(example = "AkFqGdVbJDUKQTpS2dBCs3Ea")]
     session_state_id: Option<String>,
+    #[schema(example = "Mozilla/5.0 (X11; Linux x86_64) …")]
     user_agent: Option<String>,
     /// Where it was opened, as a /24 or /48.
     #[schema(example = "192.0.2.0/24")]
     address_range: Option<String>,
+    #[schema(example = true)]
     active: bool,
     #[serde(serialize_with = "common::clock::serialize")]
+    #[schema(example = "2026-01-02T03:04:05Z")]
     started_at: DateTime<Utc>,
     #[serde(serialize_with = "common::clock::serialize")]
+    #[schema(example = "2026-01-02T03:14:05Z")]
     last_accessed_at: DateTime<Utc>,
     #[serde(serialize_with = "optional_time")]
+    #[schema(example = "2026-01-02T13:04:05Z")]
     expires_at: Option<DateTime<Utc>>,
     #[serde(serialize_with = "optional_time")]
+    #[schema(example = "2026-01-02T04:04:05Z")]
     ended_at: Option<DateTime<Utc>>,
     /// Whether it is the one asking.
+    #[schema(example = true)]
     current: bool,
     /// What happened to it, newest first.
     events: Vec<EventView>,
@@ -53,6 +62,7 @@ pub(crate) struct EventView {
     #[schema(example = "backchannel_logout")]
     reason: Option<String>,
     #[serde(serialize_with = "common::clock::serialize")]
+    #[schema(example = "2026-01-02T03:04:05Z")]
     at: DateTime<Utc>,
 }
 
@@ -101,7 +111,8 @@ fn optional_time<S: serde::Serializer>(
     (status = 200, description = "The session with its latest events", body = Success<SessionView>),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 404, description = "`session_not_found`: none of the caller's", body = ErrorBody),
-    (status = 503, description = "`database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/sessions/{id}")]
 pub(crate) async fn show_session(

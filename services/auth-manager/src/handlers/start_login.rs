@@ -27,8 +27,8 @@ pub(crate) struct Login {
 #[utoipa::path(tag = "sign-in", params(Login), responses(
     (status = 302, description = "To the provider", headers(("location" = String), ("set-cookie" = String))),
     (status = 400, description = "`invalid_request`: an unknown provider, or `return_to` is not on the list", body = ErrorBody),
-    (status = 502, description = "`provider_misconfigured`", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/login")]
 pub(crate) async fn start_login(

@@ -26,7 +26,8 @@ pub(crate) struct Unlinked {
     (status = 200, description = "It is unlinked", body = Success<Unlinked>),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 404, description = "`account_not_found`: none of the caller's", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[delete("/api/auth/manager/accounts/{id}")]
 pub(crate) async fn unlink_account(

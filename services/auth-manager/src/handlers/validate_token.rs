@@ -15,9 +15,11 @@ pub(crate) struct ValidToken {
     #[schema(example = true)]
     active: bool,
     /// Whose it is.
+    #[schema(example = "5d0f6a3e-1b1c-4f5e-8f57-0c9f9a3f7d02")]
     user_id: Uuid,
     /// When it expires.
     #[serde(serialize_with = "common::clock::serialize")]
+    #[schema(example = "2026-01-02T03:04:05Z")]
     expires_at: DateTime<Utc>,
 }
 
@@ -25,8 +27,8 @@ pub(crate) struct ValidToken {
 #[utoipa::path(tag = "sign-in", security(("bearer" = [])), responses(
     (status = 200, description = "It is active", body = Success<ValidToken>),
     (status = 401, description = "`unauthorized` without a token, `token_not_active`", body = ErrorBody),
-    (status = 502, description = "`provider_misconfigured`", body = ErrorBody),
-    (status = 503, description = "`provider_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
+    (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[get("/api/auth/manager/validate-token")]
 pub(crate) async fn validate_token(person: Person) -> web::Json<Success<ValidToken>> {

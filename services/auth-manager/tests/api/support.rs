@@ -5,7 +5,7 @@ use auth_manager::app;
 use auth_manager::config::SCHEMA;
 use common::clock::Clock;
 use common::settings::Environment;
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use test_support::{Answer, Browser, ProvidersFile, TestDatabase, TestRealm, TestServer, TestUser};
 use url::Url;
@@ -54,6 +54,20 @@ impl TestApp {
 
     pub(crate) fn url(&self, path: &str) -> String {
         self.server.url(&format!("/api/auth/manager{path}"))
+    }
+
+    /// A request to any path of the public listener.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.server.url(path))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::read(self.request(Method::GET, path).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get_admin(&self, path: &str) -> Answer {
+        let request = self.client.get(self.server.admin_url(path));
+        Answer::read(request.send().await.unwrap()).await
     }
 
     pub(crate) async fn ask(&self, method: Method, path: &str, token: &str) -> Answer {

@@ -56,7 +56,7 @@ impl HistoryQuery {
     }
 }
 
-/// Read a room's messages, newest first, or oldest first with `after`
+/// Read a room's messages, newest first or, after a given one, oldest first
 #[utoipa::path(
     tag = "messages",
     params(("room_id" = Uuid, Path, description = "The room"), HistoryQuery),

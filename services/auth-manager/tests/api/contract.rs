@@ -1,0 +1,102 @@
+//! What holds for every endpoint.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+use test_support::{Answer, Browser, declared_routes, eventually};
+use uuid::Uuid;
+
+use crate::support::{TestApp, text};
+
+/// A browser that comes back from a provider and whoever is told of a logout have no token.
+const OPEN: [&str; 4] = ["/login", "/callback", "/offline-token/callback", "/backchannel-logout"];
+
+#[tokio::test]
+async fn every_handler_is_in_the_openapi_document_and_every_documented_route_exists() {
+    let app = TestApp::start().await;
+    let document = app.get("/openapi.json").await.expect(200).json;
+    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            documented.insert((method.clone(), path.clone()));
+            check(path, operation);
+            let concrete = path.replace("{id}", &Uuid::new_v4().to_string());
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let answer = app.request(method, &concrete).send().await.unwrap();
+            let answer = Answer::read(answer).await;
+            assert!(answer.status != 405 && answer.json["code"] != "not_found", "{path}");
+            if operation["security"].is_array() {
+                let refused = answer.expect_error(401, "unauthorized");
+                assert_eq!(refused.header("www-authenticate"), "Bearer", "{path}");
+            }
+        }
+    }
+    let mut declared = declared_routes(concat!(env!("CARGO_MANIFEST_DIR"), "/src").as_ref());
+    declared.extend(["/health", "/health/ready"].map(|path| ("get".to_owned(), path.to_owned())));
+    assert_eq!(documented, declared);
+}
+
+/// Its words, its errors, and whether it says that it needs a token.
+fn check(path: &str, operation: &Value) {
+    assert!(operation["summary"].is_string(), "{path}");
+    let responses = operation["responses"].as_object().unwrap();
+    assert!(operation["responses"].to_string().contains("`internal`"), "{path}");
+    for (status, response) in responses {
+        let json = &response["content"]["application/json"]["schema"];
+        assert!(!json.is_null() || status == "302", "{path}: {status}");
+    }
+    for parameter in operation["parameters"].as_array().unwrap_or(&Vec::new()) {
+        assert!(parameter["description"].is_string(), "{path}: {parameter}");
+    }
+    let Some(own) = path.strip_prefix("/api/auth/manager") else { return };
+    let open = OPEN.contains(&own);
+    assert_eq!(operation["security"][0]["bearer"].is_array(), !open, "{path}");
+    let said = |status: &str, code: &str| {
+        responses.get(status).is_some_and(|response| text(response, "description").contains(code))
+    };
+    assert!(said("502", "`provider_misconfigured`"), "{path}");
+    assert!(said("503", "`provider_unavailable` or `database_unavailable`"), "{path}");
+    assert!(open || said("401", "`unauthorized`") && said("401", "`token_not_active`"), "{path}");
+}
+
+#[tokio::test]
+async fn documentation_pages_need_no_other_host() {
+    let app = TestApp::start().await;
+    for page in ["/docs/", "/redoc"] {
+        let answer = app.get(page).await.expect(200);
+        assert!(answer.header("content-type").starts_with("text/html"));
+        for elsewhere in ["src=\"http", "href=\"http", "src=\"//", "href=\"//"] {
+            assert!(!answer.text.contains(elsewhere), "{page}");
+        }
+    }
+    // Its script would fetch a logo from its authors.
+    let redoc = app.get("/redoc").await;
+    let policy = redoc.header("content-security-policy");
+    assert!(policy.contains("default-src 'self'") && !policy.contains("http"), "{policy}");
+    assert_eq!(app.get("/redoc/redoc.js").await.expect(200).header("content-encoding"), "gzip");
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_are_served() {
+    let app = TestApp::start().await;
+    assert_eq!(app.get("/health").await.expect(200).json["status"], "healthy");
+    eventually("ready", async || {
+        (app.get("/health/ready").await.json["status"] == "ready").then_some(())
+    })
+    .await;
+    let ready = app.get_admin("/ready").await.expect(200);
+    let names = ready.json["dependencies"].as_array().unwrap().iter();
+    assert!(names.map(|one| text(one, "name")).eq(["database", "callers"]));
+    app.sign_in(&Browser::new()).await;
+    let metrics = app.get_admin("/metrics").await.expect(200).text;
+    for line in [
+        r#"callbacks_total{kind="sign_in",outcome="ok"} 1"#,
+        r#"provider_calls_total{endpoint="code_exchange",outcome="ok",provider="keycloak"} 1"#,
+        r#"provider_breaker_open{provider="keycloak"} 0"#,
+        "outbox_depth ",
+    ] {
+        assert!(metrics.contains(&format!("auth_manager_{line}")), "{line}");
+    }
+}
