@@ -52,7 +52,7 @@ impl OwnKeycloak {
 
     /// It is gone at once (SIGKILL).
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
+        self.signal(Signal::SIGKILL);
         self.child.wait().unwrap();
     }
 
@@ -62,8 +62,15 @@ impl OwnKeycloak {
         self.wait_until_ready().await;
     }
 
+    /// `kc.sh` becomes Java where it had to prepare the distribution first, and else waits for it.
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        let own = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        let children = children.unwrap_or_default();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        for pid in children.chain([own.try_into().unwrap()]) {
+            kill(Pid::from_raw(pid), signal).unwrap();
+        }
     }
 
     async fn wait_until_ready(&mut self) {
@@ -81,12 +88,13 @@ impl OwnKeycloak {
 
 impl Drop for OwnKeycloak {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // It may have been killed, and its end waited for, already.
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.kill();
+        }
     }
 }
 
-/// `kc.sh` becomes Java, so that the child's id is Keycloak's own.
 fn spawn(home: &Path, ports: [u16; 2]) -> Child {
     let log = File::create(home.join("log")).unwrap();
     Command::new(home.join("bin/kc.sh"))

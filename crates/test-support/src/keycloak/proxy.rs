@@ -13,8 +13,10 @@ use url::Url;
 pub enum ProxyFault {
     /// The connection breaks before Keycloak sees them …
     CutBefore,
-    /// … or once Keycloak has answered.
+    /// … or once Keycloak has answered …
     CutAfter,
+    /// … or between the answer's head and its body.
+    CutAfterHead,
     /// They wait, unseen by Keycloak, until the fault is over …
     HoldBefore,
     /// … or Keycloak's answer waits.
@@ -145,6 +147,7 @@ impl Road {
         };
         let answer = match fault {
             Some(ProxyFault::CutAfter) => return None,
+            Some(ProxyFault::CutAfterHead) => head_of(answer),
             Some(ProxyFault::Garble(body)) => written(200, body),
             Some(ProxyFault::HoldAfter) => {
                 self.change(&path, &ProxyFault::HoldAfter).await;
@@ -176,6 +179,12 @@ impl Road {
 
 fn fault_of(faults: &BTreeMap<&'static str, ProxyFault>, path: &str) -> Option<ProxyFault> {
     faults.iter().find(|(end, _)| path.ends_with(*end)).map(|(_, fault)| fault.clone())
+}
+
+fn head_of(mut answer: Vec<u8>) -> Vec<u8> {
+    let end = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head");
+    answer.truncate(end + 4);
+    answer
 }
 
 fn written(status: u16, body: &str) -> Vec<u8> {
