@@ -10,6 +10,7 @@ pub mod app;
 mod callers;
 pub mod config;
 mod error;
+mod forgotten;
 mod handlers;
 mod housekeeping;
 pub mod import;

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
@@ -7,9 +7,11 @@ use common::readiness::State as ReadinessState;
 use moka::future::Cache;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use crate::config::CallerSettings;
 use crate::error::Error;
+use crate::forgotten::Forgotten;
 use crate::metrics::ServiceMetrics;
 use crate::providers::{Fault, Introspection, Provider, Providers, unverified_claims};
 
@@ -24,14 +26,23 @@ pub struct Callers {
     metrics: ServiceMetrics,
     /// What providers said, inactive tokens included; none where nothing is to be believed twice.
     cache: Option<Cache<Digest, Answer>>,
+    forgotten: Forgotten<Concern>,
     without_audience: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// What a provider said of a token.
+/// What a provider said of a token, and the moment at which it was asked.
 #[derive(Clone)]
-enum Answer {
-    Active(Arc<Caller>),
-    Inactive,
+struct Answer {
+    /// None: inactive.
+    active: Option<Arc<Caller>>,
+    asked: u64,
+}
+
+/// What callers are forgotten by, at a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Concern {
+    Session(String, String),
+    Subject(String, String),
 }
 
 /// Whose token it is, as the provider says.
@@ -51,6 +62,22 @@ pub struct Caller {
     pub expires_at: DateTime<Utc>,
     /// Its scope.
     pub scope: String,
+    /// Our own id of the person, once it was looked up; it goes when the caller is forgotten.
+    user_id: OnceLock<Uuid>,
+}
+
+impl Caller {
+    /// Our own id of the person, if it is known already.
+    #[must_use]
+    pub fn user_id(&self) -> Option<Uuid> {
+        self.user_id.get().copied()
+    }
+
+    /// Keeps our own id of the person for as long as the caller is believed.
+    pub fn note_user_id(&self, user_id: Uuid) {
+        // Whoever was faster noted the same.
+        let _ = self.user_id.set(user_id);
+    }
 }
 
 impl Callers {
@@ -67,10 +94,10 @@ impl Callers {
             Cache::builder()
                 .max_capacity(settings.max_cached)
                 .time_to_live(life)
-                .support_invalidation_closures()
                 .build()
         });
-        Self { providers, clock, metrics, cache, without_audience: Arc::default() }
+        let forgotten = Forgotten::new(life);
+        Self { providers, clock, metrics, cache, forgotten, without_audience: Arc::default() }
     }
 
     /// Whose token it is. [`Error::TokenNotActive`] where it is nobody's, or over.
@@ -78,29 +105,23 @@ impl Callers {
         let provider = self.provider_of(token).ok_or(Error::TokenNotActive)?;
         let answer = self.answer(provider, token).await;
         let outcome = match &answer {
-            Ok(Answer::Active(_)) => "active",
-            Ok(Answer::Inactive) => "inactive",
+            Ok(Some(_)) => "active",
+            Ok(None) => "inactive",
             Err(_) => "fault",
         };
         self.metrics.callers.with_label_values(&[outcome]).inc();
-        match answer? {
-            Answer::Active(caller) if caller.expires_at > self.clock.now() => Ok(caller),
-            Answer::Active(_) | Answer::Inactive => Err(Error::TokenNotActive),
-        }
+        let now = self.clock.now();
+        answer?.filter(|caller| caller.expires_at > now).ok_or(Error::TokenNotActive)
     }
 
-    /// Forgets what was said of a session's tokens.
+    /// Forgets what was said of a session's tokens, and what is being said of them just now.
     pub fn forget_session(&self, provider: &str, session_state_id: &str) {
-        let (provider, session) = (provider.to_owned(), session_state_id.to_owned());
-        self.forget(move |caller| {
-            caller.provider == provider && caller.session_state_id.as_ref() == Some(&session)
-        });
+        self.forgotten.forget(Concern::session(provider, session_state_id));
     }
 
-    /// Forgets what was said of a person's tokens.
+    /// The same of a person's tokens.
     pub fn forget_subject(&self, provider: &str, subject: &str) {
-        let (provider, subject) = (provider.to_owned(), subject.to_owned());
-        self.forget(move |caller| caller.provider == provider && caller.subject == subject);
+        self.forgotten.forget(Concern::subject(provider, subject));
     }
 
     /// Degraded while a provider calls good tokens inactive because they are not for us.
@@ -117,17 +138,6 @@ impl Callers {
         ))
     }
 
-    fn forget(&self, concerned: impl Fn(&Caller) -> bool + Send + Sync + 'static) {
-        let Some(cache) = &self.cache else { return };
-        let forgotten = cache.invalidate_entries_if(
-            move |_, answer| matches!(answer, Answer::Active(caller) if concerned(caller)),
-        );
-        if let Err(error) = forgotten {
-            tracing::error!(%error, "callers_not_forgotten");
-            cache.invalidate_all();
-        }
-    }
-
     /// Only providers of ours are asked, whatever the token says of itself, and about access tokens
     /// alone: Keycloak calls an id token active too.
     fn provider_of(&self, token: &str) -> Option<&Arc<Provider>> {
@@ -138,17 +148,37 @@ impl Callers {
         self.providers.by_issuer(claims.get("iss")?.as_str()?)
     }
 
-    async fn answer(&self, provider: &Provider, token: &str) -> Result<Answer, Fault> {
-        let Some(cache) = &self.cache else { return self.ask(provider, token).await };
+    async fn answer(
+        &self,
+        provider: &Provider,
+        token: &str,
+    ) -> Result<Option<Arc<Caller>>, Fault> {
+        let Some(cache) = &self.cache else { return Ok(self.ask(provider, token).await?.active) };
         let digest: Digest = Sha256::digest(token).into();
-        // Many with one token ask once.
-        cache
-            .try_get_with(digest, self.ask(provider, token))
-            .await
-            .map_err(|fault| Fault::clone(&fault))
+        loop {
+            // Many with one token ask once.
+            let answer = cache
+                .try_get_with(digest, self.ask(provider, token))
+                .await
+                .map_err(|fault| Fault::clone(&fault))?;
+            if !self.is_forgotten(&answer) {
+                return Ok(answer.active);
+            }
+            // Another round only for another end that came while the provider was asked.
+            cache.invalidate(&digest).await;
+        }
+    }
+
+    fn is_forgotten(&self, answer: &Answer) -> bool {
+        let Some(caller) = &answer.active else { return false };
+        let since = |concern| self.forgotten.since(&concern, answer.asked);
+        let session = caller.session_state_id.as_ref();
+        since(Concern::subject(&caller.provider, &caller.subject))
+            || session.is_some_and(|session| since(Concern::session(&caller.provider, session)))
     }
 
     async fn ask(&self, provider: &Provider, token: &str) -> Result<Answer, Fault> {
+        let asked = self.forgotten.moment();
         let said = if provider.verify_locally() {
             provider.check_access_token(token).await?
         } else {
@@ -163,7 +193,7 @@ impl Callers {
             }
             said
         };
-        Ok(said.map_or(Answer::Inactive, |said| Answer::Active(Arc::new(caller(provider, said)))))
+        Ok(Answer { active: said.map(|said| Arc::new(caller(provider, said))), asked })
     }
 
     /// A realm that lacks the audience mapper calls every token inactive, and nobody would know.
@@ -196,6 +226,16 @@ impl Callers {
     }
 }
 
+impl Concern {
+    fn session(provider: &str, session_state_id: &str) -> Self {
+        Self::Session(provider.to_owned(), session_state_id.to_owned())
+    }
+
+    fn subject(provider: &str, subject: &str) -> Self {
+        Self::Subject(provider.to_owned(), subject.to_owned())
+    }
+}
+
 fn caller(provider: &Provider, said: Introspection) -> Caller {
     Caller {
         provider: provider.name().to_owned(),
@@ -205,5 +245,6 @@ fn caller(provider: &Provider, said: Introspection) -> Caller {
         session_state_id: said.session_state_id,
         expires_at: said.expires_at,
         scope: said.scope,
+        user_id: OnceLock::new(),
     }
 }

@@ -111,19 +111,28 @@ async fn person(state: &State, caller: &Caller) -> Result<Person, Error> {
     }
     let session_state_id = caller.session_state_id.clone().ok_or(Error::TokenNotActive)?;
     watch(state, &caller.provider, &session_state_id).await?;
-    let (issuer, subject) = (&caller.issuer, &caller.subject);
-    let now = state.clock.now();
-    let mut connection = state.pool.get().await?;
-    let account =
-        find_or_create_account(&mut connection, &caller.provider, issuer, subject, now).await?;
+    let user_id = match caller.user_id() {
+        Some(user_id) => user_id,
+        None => look_up(state, caller).await?,
+    };
     Ok(Person {
         provider: caller.provider.clone(),
-        issuer: issuer.clone(),
-        subject: subject.clone(),
+        issuer: caller.issuer.clone(),
+        subject: caller.subject.clone(),
         client_id: caller.client_id.clone(),
         session_state_id,
-        user_id: account.user_id,
+        user_id,
         expires_at: caller.expires_at,
         scope: caller.scope.clone(),
     })
+}
+
+/// Looked up once for as long as the caller is believed; unlinking the account forgets both.
+async fn look_up(state: &State, caller: &Caller) -> Result<Uuid, Error> {
+    let Caller { provider, issuer, subject, .. } = caller;
+    let now = state.clock.now();
+    let mut connection = state.pool.get().await?;
+    let account = find_or_create_account(&mut connection, provider, issuer, subject, now).await?;
+    caller.note_user_id(account.user_id);
+    Ok(account.user_id)
 }

@@ -246,3 +246,13 @@ pub async fn find_drawn(
         .await
         .optional()
 }
+
+/// Records the scope of a grant that came without one.
+pub async fn learn_scope(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    scope: &str,
+) -> QueryResult<usize> {
+    let unknown = auth_vault::table.find(id).filter(auth_vault::scope.eq(""));
+    diesel::update(unknown).set(auth_vault::scope.eq(scope)).execute(connection).await
+}

@@ -232,6 +232,7 @@ async fn open(
     let now = state.clock.now();
     let tokens = account_tokens(state, account, arrival, now);
     let session = arrival.session(account, visitor, now);
+    let looked = state.sessions.moment();
     let mut connection = state.pool.get().await?;
     let session = connection
         .transaction(async |connection| {
@@ -249,7 +250,7 @@ async fn open(
             diesel::result::Error::NotFound => Error::AccountNotFound,
             error => error.into(),
         })?;
-    state.sessions.put(&session);
+    state.sessions.put(&account.provider, &arrival.session_state_id, Some(&session), looked);
     Ok(session)
 }
 

@@ -12,19 +12,23 @@ const PRECISION: TimeDelta = TimeDelta::minutes(1);
 /// business. Notes the use, to a minute.
 pub async fn watch(state: &State, provider: &str, sid: &str) -> Result<(), Error> {
     let now = state.clock.now();
-    let known = state.sessions.get(provider, sid);
-    if known.is_some_and(|known| now - known.last_accessed_at < PRECISION) {
-        return Ok(());
+    match state.sessions.get(provider, sid) {
+        Some(None) => return Ok(()),
+        Some(Some(known)) if now - known.last_accessed_at < PRECISION => return Ok(()),
+        Some(Some(_)) | None => {}
     }
+    let looked = state.sessions.moment();
     let mut connection = state.pool.get().await?;
-    let found = user_session::find_by_provider_session(&mut connection, provider, sid).await?;
-    let Some(mut session) = found else { return Ok(()) };
-    if !session.active {
-        return Err(Error::TokenNotActive);
+    let mut found = user_session::find_by_provider_session(&mut connection, provider, sid).await?;
+    if let Some(session) = &mut found {
+        if !session.active {
+            return Err(Error::TokenNotActive);
+        }
+        let since = now - PRECISION;
+        if user_session::touch_accessed(&mut connection, session.id, since, now).await? > 0 {
+            session.last_accessed_at = now;
+        }
     }
-    if user_session::touch_accessed(&mut connection, session.id, now - PRECISION, now).await? > 0 {
-        session.last_accessed_at = now;
-    }
-    state.sessions.put(&session);
+    state.sessions.put(provider, sid, found.as_ref(), looked);
     Ok(())
 }

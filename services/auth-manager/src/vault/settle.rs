@@ -16,10 +16,10 @@ use super::refresh::Refreshed;
 use super::scope::Scope;
 use super::seal::{access_token_identity, token_identity};
 use crate::error::Error;
-use crate::models::account;
 use crate::models::drawn_token::{self, DrawnToken};
-use crate::models::grant::{GrantState, TokenType};
+use crate::models::grant::{self, GrantHead, GrantState, TokenType};
 use crate::models::grant_lease::{self, Successor};
+use crate::models::{account, user_session};
 use crate::providers::{TokenAnswer, TokenFacts};
 
 /// The database may be away just now: a token that arrived is kept for about a minute.
@@ -30,6 +30,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 struct Brought {
     successor: Option<(Successor, [u8; 32])>,
     drawn: DrawnToken,
+    /// The grant's own scope, where it was not known.
+    scope: Option<String>,
+    /// When the provider now says that the grant ends.
+    refresh_expires_at: Option<DateTime<Utc>>,
 }
 
 impl Draws {
@@ -88,7 +92,10 @@ impl Draws {
             obtained_at: self.tools.clock.now(),
             expires_at: answer.expires_at,
         };
-        Brought { successor, drawn }
+        let whole = lease.head.scope.is_empty() && scope.asked().is_none();
+        let learnt = whole.then(|| answer.scope.clone()).filter(|scope| !scope.is_empty());
+        let refresh_expires_at = answer.refresh_expires_at;
+        Brought { successor, drawn, scope: learnt, refresh_expires_at }
     }
 
     /// Token, access token and state in one transaction, under the locks that whoever revokes or
@@ -113,6 +120,9 @@ impl Draws {
                 write(connection, lease, brought, now).await
             })
             .await?;
+        if state.is_some() && lease.head.token_type() == TokenType::Refresh {
+            note_session(&mut connection, &lease.head, brought.refresh_expires_at, now).await;
+        }
         Ok(state.as_deref().map(GrantState::of))
     }
 
@@ -142,6 +152,21 @@ impl Draws {
     }
 }
 
+/// The session goes on too. Outside the transaction, since whoever ends a session locks it first
+/// and its grants second; and of no weight, since the provider alone knows when it ends.
+async fn note_session(
+    connection: &mut AsyncPgConnection,
+    head: &GrantHead,
+    expires_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) {
+    let (provider, sid) = (&head.provider, &head.session_state_id);
+    let noted = user_session::touch_refreshed(connection, provider, sid, expires_at, now).await;
+    if let Err(error) = noted {
+        tracing::warn!(grant_id = %head.id, %error, "session_not_noted");
+    }
+}
+
 async fn write(
     connection: &mut AsyncPgConnection,
     lease: &Lease,
@@ -159,6 +184,9 @@ async fn write(
         let DrawnToken { grant_id, expires_at, .. } = brought.drawn;
         drawn_token::upsert(connection, &brought.drawn).await?;
         account::note_refresh(connection, grant_id, expires_at, now).await?;
+        if let Some(scope) = &brought.scope {
+            grant::learn_scope(connection, grant_id, scope).await?;
+        }
     }
     Ok(state)
 }
