@@ -69,14 +69,18 @@ fn conclude(progress: Progress, tally: &Tally, dry_run: bool) -> Result<()> {
     if let Some(bar) = progress.0 {
         bar.finish_and_clear();
     }
-    for (id, reason) in &tally.errors {
-        eprintln!("{id}: {reason}");
+    for (row, why) in &tally.replaced {
+        eprintln!("{row}: replaced: {why}");
     }
-    let (migrated, skipped, errors) = (tally.migrated, tally.skipped, tally.errors.len());
+    for (row, why) in &tally.errors {
+        eprintln!("{row}: error: {why}");
+    }
+    let Tally { total, migrated, skipped, .. } = *tally;
+    let (replaced, errors) = (tally.replaced.len(), tally.errors.len());
     let note = if dry_run { " (dry run: nothing was changed)" } else { "" };
     println!(
-        "migrated {migrated}, skipped {skipped}, errors {errors}, total {}{note}",
-        tally.total
+        "migrated {migrated}, replaced {replaced}, skipped {skipped}, errors {errors}, \
+         total {total}{note}"
     );
     if errors > 0 {
         bail!("{errors} rows were left as they were");

@@ -1,5 +1,19 @@
 -- `users` and `user_sessions` may be there in an older layout: what it lacks is added, what it has
--- besides is left alone.
+-- besides stays, but is demanded no more, since this service does not fill it.
+DO $$
+DECLARE
+    odd record;
+BEGIN
+    FOR odd IN
+        SELECT table_name, column_name, data_type FROM information_schema.columns
+        WHERE table_schema = current_schema() AND data_type <> 'uuid'
+            AND (table_name, column_name) IN
+                (('users', 'id'), ('user_sessions', 'id'), ('user_sessions', 'user_id'))
+    LOOP
+        RAISE EXCEPTION '%.% is %: an older layout is taken over only where its ids are uuid',
+            odd.table_name, odd.column_name, odd.data_type;
+    END LOOP;
+END $$;
 CREATE TABLE IF NOT EXISTS users (
     id uuid PRIMARY KEY,
     keycloak_id text UNIQUE,
@@ -91,6 +105,55 @@ ALTER TABLE user_sessions
     ADD COLUMN IF NOT EXISTS last_accessed_at timestamptz NOT NULL DEFAULT now(),
     ADD COLUMN IF NOT EXISTS expires_at timestamptz,
     ADD COLUMN IF NOT EXISTS ended_at timestamptz;
+DO $$
+DECLARE
+    odd record;
+BEGIN
+    -- Times without a zone are UTC.
+    FOR odd IN
+        SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND table_name IN ('users', 'user_sessions')
+            AND data_type = 'timestamp without time zone'
+            AND column_name IN ('created_at', 'updated_at', 'last_accessed_at', 'expires_at',
+                'ended_at', 'access_token_expires_at', 'refresh_token_expires_at')
+    LOOP
+        EXECUTE format('ALTER TABLE %1$I ALTER COLUMN %2$I TYPE timestamptz USING %2$I AT TIME ZONE ''UTC''',
+            odd.table_name, odd.column_name);
+    END LOOP;
+    IF EXISTS (
+        SELECT FROM information_schema.columns
+        WHERE table_schema = current_schema() AND table_name = 'user_sessions'
+            AND column_name = 'metadata' AND data_type <> 'jsonb'
+    ) THEN
+        ALTER TABLE user_sessions ALTER COLUMN metadata DROP DEFAULT;
+        ALTER TABLE user_sessions ALTER COLUMN metadata TYPE jsonb USING metadata::text::jsonb;
+    END IF;
+    FOR odd IN
+        SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND is_nullable = 'NO' AND column_default IS NULL
+            AND is_identity = 'NO' AND is_generated = 'NEVER'
+            AND (table_name = 'users' AND column_name NOT IN ('id', 'created_at')
+                OR table_name = 'user_sessions' AND column_name NOT IN ('id', 'user_id', 'metadata',
+                    'active', 'created_at', 'updated_at', 'last_accessed_at'))
+    LOOP
+        EXECUTE format('ALTER TABLE %I ALTER COLUMN %I DROP NOT NULL', odd.table_name, odd.column_name);
+    END LOOP;
+END $$;
+UPDATE users SET created_at = now() WHERE created_at IS NULL;
+ALTER TABLE users ALTER COLUMN created_at SET NOT NULL;
+UPDATE user_sessions SET metadata = coalesce(metadata, '{}'), active = coalesce(active, true),
+    created_at = coalesce(created_at, now()), updated_at = coalesce(updated_at, created_at, now()),
+    last_accessed_at = coalesce(last_accessed_at, updated_at, created_at, now())
+    WHERE metadata IS NULL OR active IS NULL OR created_at IS NULL OR updated_at IS NULL
+        OR last_accessed_at IS NULL;
+ALTER TABLE user_sessions
+    ALTER COLUMN metadata SET DEFAULT '{}',
+    ALTER COLUMN metadata SET NOT NULL,
+    ALTER COLUMN active SET DEFAULT true,
+    ALTER COLUMN active SET NOT NULL,
+    ALTER COLUMN created_at SET NOT NULL,
+    ALTER COLUMN updated_at SET NOT NULL,
+    ALTER COLUMN last_accessed_at SET NOT NULL;
 UPDATE user_sessions SET ended_at = updated_at WHERE NOT active AND ended_at IS NULL;
 UPDATE user_sessions SET active = false WHERE active AND ended_at IS NOT NULL;
 ALTER TABLE user_sessions

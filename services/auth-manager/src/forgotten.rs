@@ -34,9 +34,9 @@ impl<K: Hash + Eq + Send + Sync + 'static> Forgotten<K> {
     pub(crate) fn forget(&self, key: K) {
         let now = self.moment.fetch_add(1, Ordering::SeqCst) + 1;
         // Two at once may come here in the other order.
-        self.last.entry(key).and_upsert_with(|last| {
-            last.map_or(now, |last| last.into_value().max(now))
-        });
+        self.last
+            .entry(key)
+            .and_upsert_with(|last| last.map_or(now, |last| last.into_value().max(now)));
     }
 
     /// Whether `key` was forgotten since the question was asked.

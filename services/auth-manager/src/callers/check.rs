@@ -90,12 +90,8 @@ impl Callers {
         metrics: ServiceMetrics,
     ) -> Self {
         let life = settings.cache.0;
-        let cache = (!life.is_zero()).then(|| {
-            Cache::builder()
-                .max_capacity(settings.max_cached)
-                .time_to_live(life)
-                .build()
-        });
+        let cache = (!life.is_zero())
+            .then(|| Cache::builder().max_capacity(settings.max_cached).time_to_live(life).build());
         let forgotten = Forgotten::new(life);
         Self { providers, clock, metrics, cache, forgotten, without_audience: Arc::default() }
     }
@@ -148,11 +144,7 @@ impl Callers {
         self.providers.by_issuer(claims.get("iss")?.as_str()?)
     }
 
-    async fn answer(
-        &self,
-        provider: &Provider,
-        token: &str,
-    ) -> Result<Option<Arc<Caller>>, Fault> {
+    async fn answer(&self, provider: &Provider, token: &str) -> Result<Option<Arc<Caller>>, Fault> {
         let Some(cache) = &self.cache else { return Ok(self.ask(provider, token).await?.active) };
         let digest: Digest = Sha256::digest(token).into();
         loop {

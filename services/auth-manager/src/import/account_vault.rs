@@ -1,12 +1,12 @@
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel::{OptionalExtension as _, QueryResult};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::take_in::{Found, link, provider_of, take_in};
-use super::{BATCH, Done, Importer, RowError, Tally, failed};
+use super::take_in::{Found, issued_at, link, provider_of, take_in};
+use super::{BATCH, Done, Importer, RowError, Tally, failed, full};
 use crate::models::account::{self, Account, AccountTokens};
 use crate::models::session_event::{self, EventKind};
 use crate::providers::{Provider, TokenFacts};
@@ -31,6 +31,8 @@ struct Count {
 struct Row {
     #[diesel(sql_type = SqlUuid)]
     user_id: Uuid,
+    #[diesel(sql_type = Bool)]
+    has_user: bool,
     #[diesel(sql_type = Nullable<Text>)]
     keycloak_id: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -71,7 +73,7 @@ pub async fn run(
             let outcome = connection
                 .transaction(async |connection| move_row(importer, connection, id).await)
                 .await;
-            tally.count(id, outcome);
+            tally.count(&id.to_string(), outcome)?;
             progress(&tally);
         }
     }
@@ -92,32 +94,39 @@ async fn move_row(
     connection: &mut AsyncPgConnection,
     id: Uuid,
 ) -> Result<Done, RowError> {
+    // Another run may have been faster.
+    let Some(row) = read(connection, id).await? else { return importer.end(Done::Skipped) };
+    let sample = row.refresh_token.as_deref().or(row.id_token.as_deref());
+    let sample = sample.or(row.access_token.as_deref());
+    let done = match sample {
+        Some(sample) => {
+            let provider = provider_of(importer, sample)?;
+            move_tokens(importer, connection, id, &row, provider).await?
+        }
+        None => Done::Skipped,
+    };
+    empty(connection, id).await?;
+    importer.end(done)
+}
+
+async fn read(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Row>> {
     let query = format!(
-        "SELECT session.user_id, person.keycloak_id, provider_session_id, access_token,
-             refresh_token, id_token, access_token_expires_at, refresh_token_expires_at,
-             session.created_at
+        "SELECT session.user_id, person.id IS NOT NULL AS has_user, person.keycloak_id,
+             provider_session_id, access_token, refresh_token, id_token,
+             access_token_expires_at, refresh_token_expires_at, session.created_at
          FROM user_sessions session LEFT JOIN users person ON person.id = session.user_id
          WHERE session.id = $1 AND {PLAIN} FOR UPDATE OF session"
     );
     let row = diesel::sql_query(query).bind::<SqlUuid, _>(id);
     let row: Option<Row> = row.get_result(connection).await.optional()?;
-    // Another run was faster.
-    let Some(row) = row else { return importer.end(Done::Skipped) };
-    let full = |token: &Option<String>| token.clone().filter(|token| !token.is_empty());
-    let (refresh, id_token) = (full(&row.refresh_token), full(&row.id_token));
-    let Some(sample) = refresh.as_deref().or(id_token.as_deref()).or(row.access_token.as_deref())
-    else {
-        empty(connection, id).await?;
-        return importer.end(Done::Skipped);
-    };
-    let done = if sample.is_empty() {
-        Done::Skipped
-    } else {
-        let provider = provider_of(importer, sample)?;
-        move_tokens(importer, connection, id, &row, provider).await?
-    };
-    empty(connection, id).await?;
-    importer.end(done)
+    Ok(row.map(|row| Row {
+        keycloak_id: full(row.keycloak_id),
+        provider_session_id: full(row.provider_session_id),
+        access_token: full(row.access_token),
+        refresh_token: full(row.refresh_token),
+        id_token: full(row.id_token),
+        ..row
+    }))
 }
 
 async fn move_tokens(
@@ -127,56 +136,79 @@ async fn move_tokens(
     row: &Row,
     provider: &Provider,
 ) -> Result<Done, RowError> {
+    if !row.has_user {
+        return Err(RowError::Bad("the row's user is not there"));
+    }
     let subject = row.keycloak_id.clone().unwrap_or_else(|| row.user_id.to_string());
-    let account = link(connection, importer, provider, row.user_id, &subject).await?;
-    let tokens = account_tokens(importer, row, &account);
-    account::update_tokens(connection, account.id, &tokens, importer.now).await?;
     let facts = row.refresh_token.as_deref().and_then(TokenFacts::decode);
-    let sid = facts.as_ref().and_then(|facts| facts.session_state_id.clone());
-    let sid = sid.or_else(|| row.provider_session_id.clone()).unwrap_or_else(|| id.to_string());
     let own = facts.and_then(|facts| facts.subject);
     if row.keycloak_id.is_some() && own.as_ref().is_some_and(|own| *own != subject) {
         return Err(RowError::Bad("the token is another person's"));
     }
-    let mut done = Done::Migrated;
-    if let Some(token) = row.refresh_token.as_deref().filter(|token| !token.is_empty()) {
-        let found = Found {
-            user_id: row.user_id,
-            account_id: account.id,
-            subject: own.as_deref().unwrap_or(&subject),
-            provider,
-            token,
-            token_type: None,
-            session_state_id: &sid,
-            expires_at: row.refresh_token_expires_at,
-            access: row.access_token.as_deref().zip(row.access_token_expires_at),
-            metadata: json!({ "imported_from": "user_sessions" }),
-            created_at: row.created_at,
-            id: None,
-        };
-        if !take_in(connection, importer, &found).await? {
-            done = Done::Skipped;
-        }
+    let account = link(connection, importer, provider, row.user_id, &subject).await?;
+    if let Some(tokens) = account_tokens(importer, row, &account) {
+        account::update_tokens(connection, account.id, &tokens, importer.now).await?;
     }
+    let sid = row.sid().unwrap_or_else(|| id.to_string());
+    let done = match &row.refresh_token {
+        Some(token) => {
+            let found = Found {
+                user_id: row.user_id,
+                account_id: account.id,
+                subject: own.as_deref().unwrap_or(&subject),
+                provider,
+                token,
+                token_type: None,
+                session_state_id: &sid,
+                expires_at: row.refresh_token_expires_at,
+                access: row.access_token.as_deref().zip(row.access_token_expires_at),
+                metadata: json!({ "imported_from": "user_sessions" }),
+                created_at: row.created_at,
+                issued_at: issued_at(token, row.created_at),
+                row: id.to_string(),
+                id: None,
+            };
+            take_in(connection, importer, &found).await?
+        }
+        None => Done::Migrated,
+    };
     claim(connection, id, &account, &sid).await?;
     session_event::insert(connection, &[id], EventKind::Imported, None, importer.now).await?;
     Ok(done)
 }
 
-fn account_tokens(importer: &Importer, row: &Row, account: &Account) -> AccountTokens {
-    let id_token = row.id_token.as_deref().filter(|token| !token.is_empty());
-    let sealed = id_token.map(|token| {
+impl Row {
+    /// The provider's session, as far as any token or the row itself names it.
+    fn sid(&self) -> Option<String> {
+        let tokens = [&self.refresh_token, &self.id_token, &self.access_token];
+        let facts = tokens.into_iter().flatten().filter_map(|token| TokenFacts::decode(token));
+        facts
+            .filter_map(|facts| facts.session_state_id)
+            .next()
+            .or_else(|| self.provider_session_id.clone())
+    }
+}
+
+/// None where the account has tokens of a later sign-in already.
+fn account_tokens(importer: &Importer, row: &Row, account: &Account) -> Option<AccountTokens> {
+    let tokens = [&row.refresh_token, &row.id_token, &row.access_token];
+    let sample = tokens.into_iter().flatten().next()?;
+    let issued_at = issued_at(sample, row.created_at);
+    if account.last_refresh_at.is_some_and(|last| last >= issued_at) {
+        return None;
+    }
+    let sealed = row.id_token.as_deref().map(|token| {
         let identity = id_token_identity(&account.issuer, &account.subject);
         importer.keyring.seal(&identity, token.as_bytes())
     });
-    AccountTokens {
+    Some(AccountTokens {
         token_type: Some("Bearer".to_owned()),
         scope: account.scope.clone(),
         sealing_key_id: sealed.as_ref().map(|sealed| sealed.key_id().to_owned()),
         sealed_id_token: sealed.map(vault_crypto::Sealed::into_bytes),
         access_expires_at: row.access_token_expires_at,
-        last_refresh_at: account.last_refresh_at,
-    }
+        last_refresh_at: Some(issued_at),
+    })
 }
 
 async fn empty(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<usize> {

@@ -1,6 +1,6 @@
 use aes::Aes256;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 use zeroize::Zeroizing;
@@ -26,11 +26,13 @@ impl LegacyKey {
     }
 }
 
-/// A column's bytes: hex, as PostgreSQL shows `bytea` or plain, or base64.
+/// A column's bytes: hex, as PostgreSQL shows `bytea` or plain, or base64 of either alphabet.
 pub(super) fn bytes(column: &str) -> Option<Vec<u8>> {
     let text = column.trim();
     let hex = text.strip_prefix("\\x").unwrap_or(text);
-    hex::decode(hex).or_else(|_| STANDARD.decode(text)).ok()
+    let base64 =
+        || STANDARD_NO_PAD.decode(text.trim_end_matches('=').replace('-', "+").replace('_', "/"));
+    hex::decode(hex).or_else(|_| base64()).ok()
 }
 
 #[cfg(test)]

@@ -3,19 +3,23 @@
 
 mod account_vault;
 mod auth_vault;
+mod foreseen;
 mod legacy_token;
 mod take_in;
 
+use std::sync::Mutex;
+
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
+use common::database::is_unavailable;
 use common::metrics::Metrics;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
-use uuid::Uuid;
 use vault_crypto::{Keyring, TokenHasher};
 
 pub use account_vault::run as account_vault;
 pub use auth_vault::{OlderVault, run as auth_vault};
 
+use self::foreseen::Foreseen;
 use crate::config::Settings;
 use crate::metrics::ServiceMetrics;
 use crate::providers::Providers;
@@ -30,10 +34,11 @@ pub struct Importer {
     providers: Providers,
     database: String,
     now: DateTime<Utc>,
-    dry_run: bool,
+    /// What a dry run would have stored by now; none where rows are stored.
+    foreseen: Option<Mutex<Foreseen>>,
 }
 
-/// How many rows came to what.
+/// How many rows came to what; each row counts once. Rows are named by their id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Rows to be looked at.
@@ -42,15 +47,20 @@ pub struct Tally {
     pub migrated: usize,
     /// There already, or with nothing in them.
     pub skipped: usize,
+    /// Rows that brought another token of a grant which was there already: the newer one stays.
+    /// Whose token gave way, and why.
+    pub replaced: Vec<(String, String)>,
     /// Left whole: which, and why.
-    pub errors: Vec<(Uuid, String)>,
+    pub errors: Vec<(String, String)>,
 }
 
 /// What became of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Done {
     Migrated,
     Skipped,
+    /// Two tokens of one grant have met: whose gave way, and why.
+    Replaced(String, String),
 }
 
 /// Why a row can't be taken over, in words that show nothing of it; or the database's trouble.
@@ -85,7 +95,7 @@ impl Importer {
             )?,
             database: settings.database.url.expose().to_owned(),
             now: clock.now(),
-            dry_run,
+            foreseen: dry_run.then(Mutex::default),
         })
     }
 
@@ -97,7 +107,7 @@ impl Importer {
 
     /// What a row's transaction ends with.
     fn end(&self, done: Done) -> Result<Done, RowError> {
-        if self.dry_run { Err(RowError::DryRun(done)) } else { Ok(done) }
+        if self.foreseen.is_some() { Err(RowError::DryRun(done)) } else { Ok(done) }
     }
 }
 
@@ -105,18 +115,29 @@ impl Tally {
     /// Rows looked at so far.
     #[must_use]
     pub fn seen(&self) -> usize {
-        self.migrated + self.skipped + self.errors.len()
+        self.migrated + self.skipped + self.replaced.len() + self.errors.len()
     }
 
-    fn count(&mut self, id: Uuid, outcome: Result<Done, RowError>) {
+    /// Counts a row; an error where the database is away, so that nothing more can be done.
+    fn count(&mut self, row: &str, outcome: Result<Done, RowError>) -> Result<(), String> {
         match outcome {
-            Ok(Done::Migrated) | Err(RowError::DryRun(Done::Migrated)) => self.migrated += 1,
-            Ok(Done::Skipped) | Err(RowError::DryRun(Done::Skipped)) => self.skipped += 1,
-            Err(error) => self.errors.push((id, error.to_string())),
+            Ok(done) | Err(RowError::DryRun(done)) => match done {
+                Done::Migrated => self.migrated += 1,
+                Done::Skipped => self.skipped += 1,
+                Done::Replaced(row, why) => self.replaced.push((row, why)),
+            },
+            Err(RowError::Database(error)) if is_unavailable(&error) => return Err(failed(&error)),
+            Err(error) => self.errors.push((row.to_owned(), error.to_string())),
         }
+        Ok(())
     }
 }
 
 fn failed(error: &diesel::result::Error) -> String {
     format!("database: {error}")
+}
+
+/// Tokens that older layouts left empty are none.
+fn full(token: Option<String>) -> Option<String> {
+    token.filter(|token| !token.trim().is_empty())
 }

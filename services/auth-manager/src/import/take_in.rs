@@ -1,16 +1,18 @@
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Importer, RowError};
+use super::foreseen::Stored;
+use super::{Done, Importer, RowError};
 use crate::models::account::{self, Account};
 use crate::models::drawn_token::{self, DrawnToken};
 use crate::models::grant::{self, Grant, GrantKey, GrantState, TokenType};
 use crate::models::grant_upsert;
 use crate::models::persistent_token::{self, PersistentToken};
+use crate::models::provider_call;
 use crate::providers::{Provider, ProviderKind, TokenFacts, unverified_claims};
 use crate::vault::{access_token_identity, lock_identity, token_identity};
 
@@ -27,7 +29,12 @@ pub(super) struct Found<'a> {
     pub(super) expires_at: Option<DateTime<Utc>>,
     pub(super) access: Option<(&'a str, DateTime<Utc>)>,
     pub(super) metadata: Value,
+    /// Of the row.
     pub(super) created_at: DateTime<Utc>,
+    /// When the token was issued, see [`issued_at`].
+    pub(super) issued_at: DateTime<Utc>,
+    /// The row's id, for reports.
+    pub(super) row: String,
     /// The id that callers hold already.
     pub(super) id: Option<Uuid>,
 }
@@ -62,29 +69,69 @@ pub(super) async fn link(
     user: Uuid,
     subject: &str,
 ) -> Result<Account, RowError> {
+    let taken = || RowError::Bad("the account at the provider belongs to another user");
+    if let Some(foreseen) = &importer.foreseen {
+        let mut foreseen = foreseen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !foreseen.links(provider.issuer(), subject, user) {
+            return Err(taken());
+        }
+    }
     let account = Account::new(user, provider.name(), provider.issuer(), subject, importer.now);
-    let linked = account::upsert(connection, &account).await?;
-    linked.ok_or(RowError::Bad("the account at the provider belongs to another user"))
+    account::upsert(connection, &account).await?.ok_or_else(taken)
 }
 
-/// Puts a token into the vault, opens it again, and makes an id on it. False where the token was
-/// there already; the id is made all the same.
+/// When a token was issued, as far as it says so itself; else when its row says.
+pub(super) fn issued_at(token: &str, row: DateTime<Utc>) -> DateTime<Utc> {
+    let claims = unverified_claims(token);
+    let issued = claims.as_ref().and_then(|claims| claims.get("iat")?.as_i64());
+    issued.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or(row)
+}
+
+/// Puts a token into the vault and opens it again, unless the same one or a newer one of its grant
+/// is there already: the newest one of a grant stays, whoever stored it.
 pub(super) async fn take_in(
     connection: &mut AsyncPgConnection,
     importer: &Importer,
     found: &Found<'_>,
-) -> Result<bool, RowError> {
+) -> Result<Done, RowError> {
     let row = row(importer, found);
     lock_identity(connection, &row.key()).await?;
+    if !provider_call::list_concerning(connection, &row.key()).await?.is_empty() {
+        return Err(RowError::Bad(
+            "a revocation of the same grant is under way: run it again soon",
+        ));
+    }
     let hash = &row.token_hash;
     let known =
         grant_upsert::find_duplicate(connection, found.user_id, &row.provider, hash).await?;
-    let (grant_id, new) = match known {
-        Some(known) => (known.id, false),
-        None => (put(connection, importer, found, &row).await?, true),
-    };
+    if let Some(known) = known {
+        add_id(connection, found, &row, known.id).await?;
+        return Ok(Done::Skipped);
+    }
+    let there = grant::find_by_key(connection, &row.key(), row.token_type()).await?;
+    let id = there.as_ref().map(|there| there.id);
+    let there = there.map(|there| stored(importer, found, &there)).transpose()?;
+    let there = foreseen(importer, &row).or(there);
+    let (done, newest) = compare(found, &row, there.as_ref());
+    let id = if newest { Some(put(connection, importer, found, &row).await?) } else { id };
+    if let Some(id) = id {
+        add_id(connection, found, &row, id).await?;
+    }
+    Ok(done)
+}
+
+/// The id that callers hold already goes on; one that nobody holds would only be a sharer whom
+/// nobody can ask.
+async fn add_id(
+    connection: &mut AsyncPgConnection,
+    found: &Found<'_>,
+    row: &Grant,
+    grant_id: Uuid,
+) -> Result<(), RowError> {
+    let first = grant_id == row.id;
+    let Some(id) = found.id.or_else(|| first.then(Uuid::new_v4)) else { return Ok(()) };
     let token = PersistentToken {
-        id: found.id.unwrap_or_else(Uuid::new_v4),
+        id,
         grant_id,
         user_id: found.user_id,
         session_state_id: row.session_state_id.clone(),
@@ -92,7 +139,55 @@ pub(super) async fn take_in(
         last_used_at: None,
     };
     persistent_token::insert(connection, &token).await?;
-    Ok(new)
+    Ok(())
+}
+
+/// A grant that is there, as far as it may have to give way.
+fn stored(importer: &Importer, found: &Found<'_>, there: &Grant) -> Result<Stored, RowError> {
+    if there.user_id != found.user_id {
+        return Err(RowError::Bad("the grant belongs to another user"));
+    }
+    if there.state() == GrantState::Revoking {
+        return Err(RowError::Bad("the grant is about to be revoked"));
+    }
+    let identity = token_identity(&there.key(), there.token_type());
+    let opened = importer.keyring.open(&identity, &there.encrypted_token);
+    let opened = opened.map_err(|_| RowError::Bad("the grant in the vault does not open"))?;
+    let token = str::from_utf8(&opened).unwrap_or_default();
+    let row = there.metadata.get("imported_row").and_then(Value::as_str);
+    Ok(Stored {
+        token_hash: there.token_hash.clone(),
+        issued_at: issued_at(token, there.updated_at),
+        row: row.map(str::to_owned),
+    })
+}
+
+fn foreseen(importer: &Importer, row: &Grant) -> Option<Stored> {
+    let foreseen = importer.foreseen.as_ref()?;
+    foreseen.lock().unwrap_or_else(PoisonError::into_inner).find(row)
+}
+
+/// What becomes of a token that meets `there`, and whether it is the one that stays.
+fn compare(found: &Found<'_>, row: &Grant, there: Option<&Stored>) -> (Done, bool) {
+    let Some(there) = there else { return (Done::Migrated, true) };
+    if there.token_hash == row.token_hash {
+        return (Done::Skipped, false);
+    }
+    if found.issued_at <= there.issued_at {
+        let why = "the vault has a newer token of its grant".to_owned();
+        return (Done::Replaced(found.row.clone(), why), false);
+    }
+    let done = match &there.row {
+        Some(older) => {
+            let why = format!("row {} has a newer token of its grant", found.row);
+            Done::Replaced(older.clone(), why)
+        }
+        None => {
+            let why = "it took the place of an older token that the service had stored";
+            Done::Replaced(found.row.clone(), why.to_owned())
+        }
+    };
+    (done, true)
 }
 
 fn row(importer: &Importer, found: &Found<'_>) -> Grant {
@@ -127,7 +222,7 @@ fn row(importer: &Importer, found: &Found<'_>) -> Grant {
         encrypted_token: sealed.into_bytes(),
         token_hash: importer.hasher.hash(found.token.as_bytes()).to_vec(),
         scope: scope_of(found.token),
-        metadata: found.metadata.clone(),
+        metadata: metadata(found),
         grant_expires_at: own.and_then(|facts| facts.expires_at).or(found.expires_at),
         state: GrantState::Live.as_str().to_owned(),
         dead_reason: None,
@@ -137,11 +232,20 @@ fn row(importer: &Importer, found: &Found<'_>) -> Grant {
         lease_until: None,
         call_deadline: None,
         created_at: found.created_at,
-        updated_at: importer.now,
+        // When the token changed last; what is newer is told by it.
+        updated_at: found.issued_at,
         last_access_at: importer.now,
         client_id,
         session_state_id,
     }
+}
+
+fn metadata(found: &Found<'_>) -> Value {
+    let mut metadata = found.metadata.clone();
+    if let Some(members) = metadata.as_object_mut() {
+        members.insert("imported_row".to_owned(), json!(found.row));
+    }
+    metadata
 }
 
 fn scope_of(token: &str) -> String {
@@ -165,6 +269,8 @@ async fn put(
     if !opened.is_ok_and(|opened| *opened == *found.token.as_bytes()) {
         return Err(RowError::Bad("the stored row does not open"));
     }
+    foresee(importer, found, row);
+    drawn_token::delete_of_grant(connection, id).await?;
     if let Some((access_token, expires_at)) = found.access.filter(|(_, at)| *at > importer.now) {
         let identity = access_token_identity(&stored.key(), stored.token_type(), "");
         let sealed = importer.keyring.seal(&identity, access_token.as_bytes());
@@ -179,4 +285,14 @@ async fn put(
         drawn_token::upsert(connection, &drawn).await?;
     }
     Ok(id)
+}
+
+fn foresee(importer: &Importer, found: &Found<'_>, row: &Grant) {
+    let Some(foreseen) = &importer.foreseen else { return };
+    let stored = Stored {
+        token_hash: row.token_hash.clone(),
+        issued_at: found.issued_at,
+        row: Some(found.row.clone()),
+    };
+    foreseen.lock().unwrap_or_else(PoisonError::into_inner).store(row, stored);
 }

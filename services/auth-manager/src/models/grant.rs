@@ -230,6 +230,24 @@ pub async fn find(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<O
     auth_vault::table.find(id).select(Grant::as_select()).first(connection).await.optional()
 }
 
+/// The grant that stands at `key`.
+pub async fn find_by_key(
+    connection: &mut AsyncPgConnection,
+    key: &GrantKey<'_>,
+    token_type: TokenType,
+) -> QueryResult<Option<Grant>> {
+    auth_vault::table
+        .filter(auth_vault::provider.eq(key.provider))
+        .filter(auth_vault::subject.eq(key.subject))
+        .filter(auth_vault::client_id.eq(key.client_id))
+        .filter(auth_vault::session_state_id.eq(key.session_state_id))
+        .filter(auth_vault::token_type.eq(token_type.as_str()))
+        .select(Grant::as_select())
+        .first(connection)
+        .await
+        .optional()
+}
+
 /// A grant, and the access token last drawn from it for `scope`.
 pub async fn find_drawn(
     connection: &mut AsyncPgConnection,

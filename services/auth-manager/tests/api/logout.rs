@@ -13,7 +13,7 @@ async fn tell(app: &TestApp, url: &str) {
 }
 
 /// A logout token that Keycloak sends when the session ends, caught on its way.
-async fn catch(app: &TestApp, session: &str) -> String {
+pub(crate) async fn catch(app: &TestApp, session: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     tell(app, &format!("http://{}/", listener.local_addr().unwrap())).await;
     let caught = async {

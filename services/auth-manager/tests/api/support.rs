@@ -5,18 +5,25 @@ use auth_manager::app;
 use auth_manager::config::SCHEMA;
 use common::clock::Clock;
 use common::settings::Environment;
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use test_support::{Answer, Browser, ProvidersFile, TestDatabase, TestRealm, TestServer, TestUser};
+use test_support::{
+    Answer, Browser, FaultProxy, ProvidersFile, TestDatabase, TestRealm, TestServer, TestUser,
+    keycloak_url,
+};
 use url::Url;
 
 const PUBLIC_URL: &str = "http://localhost:8000";
 pub(crate) const APP: &str = "https://app.example.com";
 pub(crate) const LOGIN_CLIENT: &str = "latchkey-login";
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 pub(crate) struct TestApp {
     pub(crate) server: TestServer,
-    _database: TestDatabase,
+    pub(crate) database: TestDatabase,
+    /// On the way to the first realm.
+    pub(crate) proxy: FaultProxy,
     pub(crate) clock: Clock,
     pub(crate) realm: TestRealm,
     pub(crate) partner: TestRealm,
@@ -27,29 +34,56 @@ pub(crate) struct TestApp {
 
 impl TestApp {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[], "").await
+    }
+
+    /// With further settings, and further tables of the providers' file.
+    pub(crate) async fn start_with(settings: &[(&str, &str)], providers: &str) -> Self {
         let realm = TestRealm::create(&json!({})).await;
         let partner = TestRealm::create(&json!({})).await;
+        let proxy = FaultProxy::start(&keycloak_url()).await;
         let file = ProvidersFile::new()
-            .with_realm("keycloak", &realm, None, "")
-            .with_realm("partner", &partner, None, "");
+            .with_realm("keycloak", &realm, Some(&proxy), "")
+            .with_realm("partner", &partner, None, "")
+            .with(providers);
         let database = TestDatabase::create("auth", || MIGRATIONS).await;
         let path = file.path();
-        let environment: Environment = [
+        let own = [
             ("AUTH_MANAGER__ENVIRONMENT", "development"),
             ("AUTH_MANAGER__DATABASE__MAX_CONNECTIONS", "8"),
             ("AUTH_MANAGER__DATABASE__URL", database.url()),
             ("AUTH_MANAGER__PROVIDERS__FILE", path.as_str()),
             ("AUTH_MANAGER__PUBLIC_URL", PUBLIC_URL),
             ("AUTH_MANAGER__STATES__RETURN_TO", APP),
-        ]
-        .into_iter()
-        .collect();
+        ];
+        let environment: Environment = own.iter().chain(settings).copied().collect();
         let (settings, clock) = (SCHEMA.load(&environment).unwrap(), Clock::default());
         let service_clock = clock.clone();
         let server = TestServer::start(move || app::build(settings, service_clock)).await;
         let user = realm.create_user().await;
         let client = Client::builder().build().unwrap();
-        Self { server, _database: database, clock, realm, partner, user, client, _file: file }
+        Self { server, database, proxy, clock, realm, partner, user, client, _file: file }
+    }
+
+    pub(crate) async fn run(&self, statements: &str) {
+        self.database.connect().await.batch_execute(statements).await.unwrap();
+    }
+
+    /// Tokens that the login client obtained elsewhere, in a session that is none of ours.
+    pub(crate) async fn tokens_of(&self, realm: &TestRealm, user: &TestUser, scope: &str) -> Value {
+        realm.change_client(LOGIN_CLIENT, &json!({ "directAccessGrantsEnabled": true })).await;
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", LOGIN_CLIENT),
+            ("client_secret", &TestRealm::secret(LOGIN_CLIENT)),
+            ("username", &user.username),
+            ("password", &user.password),
+            ("scope", scope),
+        ];
+        let url = format!("{}/protocol/openid-connect/token", realm.issuer());
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.post(url).header(FORM.0, FORM.1).body(body);
+        Answer::read(request.send().await.unwrap()).await.expect(200).json
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -77,7 +111,7 @@ impl TestApp {
 
     pub(crate) async fn post_logout_token(&self, token: &str) -> Answer {
         let request = self.client.post(self.url("/backchannel-logout"));
-        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let request = request.header(FORM.0, FORM.1);
         let body = format!("logout_token={token}");
         Answer::read(request.body(body).send().await.unwrap()).await
     }

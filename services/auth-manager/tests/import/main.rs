@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod draws;
 mod migrations;
 mod older_sessions;
 mod older_vault;

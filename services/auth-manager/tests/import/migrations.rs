@@ -1,18 +1,25 @@
 use auth_manager::MIGRATIONS;
+use auth_manager::import::account_vault;
 use diesel_async::AsyncMigrationHarness;
 use diesel_migrations::MigrationHarness as _;
+use serde_json::json;
+use test_support::{Browser, TestRealm};
 
-use crate::world::World;
+use crate::world::{World, token_with};
 
+/// Columns that this service knows nothing of, and demands; others that are other than its own.
 const OLDER: &str = "
-    CREATE TABLE users (id uuid PRIMARY KEY, keycloak_id text, name text);
-    CREATE TABLE user_sessions (id uuid PRIMARY KEY, user_id uuid NOT NULL, access_token text,
-        refresh_token text, id_token text, active boolean NOT NULL DEFAULT true,
-        created_at timestamptz NOT NULL DEFAULT now());
-    INSERT INTO users VALUES ('00000000-0000-4000-8000-000000000001', 'subject-1', 'one');
-    INSERT INTO user_sessions (id, user_id, refresh_token, active) VALUES
-        ('00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-000000000001', 'x', true),
-        ('00000000-0000-4000-8000-000000000003', '00000000-0000-4000-8000-000000000001', '', false);";
+    CREATE TABLE users (id uuid PRIMARY KEY, keycloak_id varchar(64) NOT NULL,
+        name text NOT NULL, created_at timestamp DEFAULT now());
+    CREATE TABLE user_sessions (id uuid PRIMARY KEY,
+        user_id uuid NOT NULL REFERENCES users (id), session_token text NOT NULL UNIQUE,
+        access_token text, refresh_token text, id_token text, metadata json,
+        active boolean NOT NULL DEFAULT true, expires_at timestamp NOT NULL,
+        created_at timestamp NOT NULL DEFAULT '2026-01-02 03:04:05');
+    INSERT INTO users VALUES ('00000000-0000-4000-8000-000000000001', 'subject-1', 'one', NULL);
+    INSERT INTO user_sessions (id, user_id, session_token, refresh_token, active, expires_at) VALUES
+        ('00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-000000000001', 'a', '', true, now()),
+        ('00000000-0000-4000-8000-000000000003', '00000000-0000-4000-8000-000000000001', 'b', '', false, now());";
 
 /// Applies what is pending; the error as text.
 async fn migrate(world: &World) -> Result<usize, String> {
@@ -26,15 +33,56 @@ async fn migrate(world: &World) -> Result<usize, String> {
     .unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_layout_is_completed_and_the_last_step_waits_for_the_import() {
-    let world = World::start().await;
+async fn older(realm: &TestRealm) -> World {
+    let world = World::start_at(realm).await;
     world.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
     world.run(OLDER).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_layout_is_completed_imported_and_served() {
+    let realm = TestRealm::create(&json!({})).await;
+    let world = older(&realm).await;
+    let issued_there =
+        token_with("Refresh", "subject-1", "sid-1", &json!({ "iss": realm.issuer() }));
+    world
+        .run(&format!("UPDATE user_sessions SET refresh_token = '{issued_there}' WHERE active"))
+        .await;
     let refused = migrate(&world).await.unwrap_err();
     assert!(refused.contains("run `latchkey migrate account-vault` first"), "{refused}");
     assert_eq!(world.count("user_sessions WHERE active = (ended_at IS NULL)").await, 2);
-    world.run("UPDATE user_sessions SET refresh_token = NULL").await;
+    let created_at = "SELECT min(created_at) AT TIME ZONE 'UTC' FROM user_sessions";
+    assert_eq!(world.text(created_at).await, "2026-01-02 03:04:05");
+
+    let tally = account_vault(&world.importer(false), &mut |_| ()).await.unwrap();
+    assert_eq!((tally.migrated, tally.skipped, tally.errors), (1, 1, Vec::new()));
     assert_eq!(migrate(&world).await, Ok(1));
     assert_eq!(world.count("users WHERE name = 'one'").await, 1);
+
+    // Somebody new, of whom the older columns know nothing.
+    let (server, user) = (world.serve().await, realm.create_user().await);
+    let browser = Browser::new();
+    let begun = browser.get(&server.url("/api/auth/manager/login")).await.expect(302);
+    let back = browser.sign_in(begun.header("location"), &user).await;
+    let (_, path) = back.split_once(":8000").unwrap();
+    let signed_in = browser.get(&server.url(path)).await.expect(200);
+    let user_id = signed_in.json["data"]["user_id"].as_str().unwrap();
+    assert_eq!(world.count(&format!("users WHERE name IS NULL AND id = '{user_id}'")).await, 1);
+    assert_eq!(world.count("user_sessions WHERE session_token IS NULL").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_layout_whose_ids_are_no_uuids_is_refused_in_a_sentence() {
+    let realm = TestRealm::create(&json!({})).await;
+    let world = older(&realm).await;
+    world
+        .run("DROP TABLE user_sessions; ALTER TABLE users ALTER id TYPE text USING id::text")
+        .await;
+    let refused = migrate(&world).await.unwrap_err();
+    assert!(
+        refused.contains("users.id is text: an older layout is taken over only where"),
+        "{refused}"
+    );
+    assert_eq!(world.count("users").await, 1);
 }
