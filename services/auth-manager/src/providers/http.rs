@@ -91,12 +91,13 @@ impl Http {
     ) -> Result<Map<String, Value>, Fault> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..if call.may_be_repeated() { TRIES } else { 1 } {
-            match self.call_once(call, deadline, request(&self.client)).await {
-                Err(Fault::Away { retry_after, .. })
-                    if retry_after <= self.pause && !self.breaker.is_open() => {}
-                judged => return judged,
+            let judged = self.call_once(call, deadline, request(&self.client)).await;
+            let again = matches!(judged, Err(Fault::Away { retry_after, .. })
+                if retry_after <= self.pause && pause < deadline.left());
+            if !again || self.breaker.is_open() {
+                return judged;
             }
-            sleep(pause.mul_f64(rand::random_range(0.5..=1.0)).min(deadline.left())).await;
+            sleep(pause.mul_f64(rand::random_range(0.5..=1.0))).await;
             pause *= 2;
         }
         self.call_once(call, deadline, request(&self.client)).await
