@@ -3,8 +3,10 @@
 use anyhow::Result;
 
 use crate::environment::Environment;
-use crate::ports::{CHAT, USER};
+use crate::ports::{AUTH, CHAT, USER};
 use crate::{cargo, needs, run};
+
+const AUTH_URL: &str = "LATCHKEY_AUTH_MANAGER_URL";
 
 /// Plays the story with `latchkey demo`, built where it is not yet.
 pub async fn run_demo(arguments: &[String]) -> Result<()> {
@@ -17,6 +19,10 @@ pub async fn run_demo(arguments: &[String]) -> Result<()> {
     {
         let given = environment.get(variable).map(str::to_owned);
         demo.env(variable, given.map_or_else(|| port.url(&environment), Ok)?);
+    }
+    if environment.get(AUTH_URL).is_none() {
+        // As the realm's redirect URIs have it.
+        demo.env(AUTH_URL, format!("http://localhost:{}", AUTH.number(&environment)?));
     }
     run(demo.args(arguments)).await
 }

@@ -1,49 +1,26 @@
-//! The main story, each step with its time.
+//! Sign-in on a device, the chat, and how soon a logout is felt.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use uuid::Uuid;
 
+use super::story::{PATIENCE, Story, text};
 use crate::device::DeviceFile;
 
-/// How long anything in the story may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 const PASSWORD: &str = "correct horse battery staple";
 
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// Where user-service is
-    #[arg(long, env = "LATCHKEY_USER_SERVICE_URL", default_value = "http://127.0.0.1:8080")]
-    user_service: String,
-    /// Where chat-service is
-    #[arg(long, env = "LATCHKEY_CHAT_SERVICE_URL", default_value = "http://127.0.0.1:8081")]
-    chat_service: String,
-}
-
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(play(arguments))
-}
-
-async fn play(arguments: &Arguments) -> Result<()> {
-    let mut story = Story::new(arguments)?;
-    let session = sign_in(&mut story).await?;
-    let room = chat(&mut story, &session).await?;
-    let token = refresh(&mut story, &session).await?;
-    log_out(&mut story, &token, &room).await
-}
-
-struct Story {
-    client: Client,
-    user_service: String,
-    chat_service: String,
-    step: u32,
+/// From the device's registration to its logout.
+pub(super) async fn play(story: &mut Story) -> Result<()> {
+    let session = sign_in(story).await?;
+    let room = chat(story, &session).await?;
+    let token = refresh(story, &session).await?;
+    log_out(story, &token, &room).await
 }
 
 struct Session {
@@ -118,7 +95,6 @@ async fn log_out(story: &mut Story, session: &Session, room: &str) -> Result<()>
     if status != StatusCode::UNAUTHORIZED {
         bail!("the refresh token still works: {status} {answer}");
     }
-    println!("the story ends well");
     Ok(())
 }
 
@@ -158,89 +134,11 @@ async fn closed(socket: &mut Socket) -> Result<u16> {
     tokio::time::timeout(PATIENCE, wait).await.context("the connection stayed open")?
 }
 
-fn text(answer: &Value, member: &str) -> Result<String> {
-    let found = answer[member].as_str().with_context(|| format!("no `{member}` in {answer}"))?;
-    Ok(found.to_owned())
-}
-
 impl Session {
     fn of(answer: &Value) -> Result<Self> {
         Ok(Self {
             access_token: text(answer, "access_token")?,
             refresh_token: text(answer, "refresh_token")?,
         })
-    }
-}
-
-impl Story {
-    fn new(arguments: &Arguments) -> Result<Self> {
-        let client = Client::builder().timeout(PATIENCE).user_agent("latchkey-demo").build()?;
-        let trim = |url: &str| url.trim_end_matches('/').to_owned();
-        Ok(Self {
-            client,
-            user_service: trim(&arguments.user_service),
-            chat_service: trim(&arguments.chat_service),
-            step: 0,
-        })
-    }
-
-    /// A step at user-service that must succeed.
-    async fn user(&mut self, what: &str, path: &str, body: &Value) -> Result<Value> {
-        let url = format!("{}{path}", self.user_service);
-        self.must(what, &url, None, body).await
-    }
-
-    /// A step at chat-service that must succeed.
-    async fn chat(&mut self, what: &str, path: &str, token: &str, body: &Value) -> Result<Value> {
-        let url = format!("{}{path}", self.chat_service);
-        self.must(what, &url, Some(token), body).await
-    }
-
-    async fn must(
-        &mut self,
-        what: &str,
-        url: &str,
-        token: Option<&str>,
-        body: &Value,
-    ) -> Result<Value> {
-        let started = Instant::now();
-        let (status, answer) = self.send(Method::POST, url, token, Some(body)).await?;
-        if !status.is_success() {
-            bail!("{what}: {url} answered {status}: {answer}");
-        }
-        self.tell(what, started);
-        Ok(answer)
-    }
-
-    async fn read(&self, token: &str, room: &str) -> Result<(StatusCode, Value)> {
-        let url = format!("{}/api/messages/{room}", self.chat_service);
-        self.send(Method::GET, &url, Some(token), None).await
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        url: &str,
-        token: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<(StatusCode, Value)> {
-        let mut request = self.client.request(method, url);
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.with_context(|| {
-            format!("{url} can't be reached; `cargo xtask up` starts the services")
-        })?;
-        let status = response.status();
-        Ok((status, response.json().await.unwrap_or_default()))
-    }
-
-    fn tell(&mut self, what: &str, started: Instant) {
-        self.step += 1;
-        let ms = started.elapsed().as_secs_f64() * 1000.0;
-        println!("{:>2}. {what:<48} {ms:>8.1} ms", self.step);
     }
 }
