@@ -5,7 +5,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use common::clock::Clock;
 use common::device_key::{
-    DeviceKey, encode_public_key, login_message, parse_public_key, session_id_message,
+    DeviceKey, encode_public_key, login_message, parse_public_key, refresh_message,
+    session_id_message,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -42,6 +43,14 @@ pub(crate) enum Command {
         #[arg(long, env = "LATCHKEY_PASSWORD", hide_env_values = true)]
         password: String,
     },
+    /// Print a body for `refresh` with a device proof
+    Prove {
+        #[arg(long, default_value = FILE)]
+        file: PathBuf,
+        /// Read from `LATCHKEY_REFRESH_TOKEN` where not given
+        #[arg(long, env = "LATCHKEY_REFRESH_TOKEN", hide_env_values = true)]
+        refresh_token: String,
+    },
 }
 
 /// What a device keeps to itself.
@@ -73,6 +82,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         }
         Command::Sign { file, username, password } => {
             println!("{}", DeviceFile::read(file)?.login(username, password)?);
+        }
+        Command::Prove { file, refresh_token } => {
+            println!("{}", DeviceFile::read(file)?.refresh(refresh_token)?);
         }
     }
     Ok(())
@@ -117,12 +129,8 @@ impl DeviceFile {
 
     /// A body for `login`, signed now with a fresh nonce.
     pub(crate) fn login(&self, username: &str, password: &str) -> Result<Value> {
-        let not_yet = "the device has no key yet; register it and run `latchkey device agree`";
-        let id = self.device_id.as_deref().context(not_yet)?;
-        let key = hex::decode(self.key.as_deref().context(not_yet)?)?;
-        let key = DeviceKey::from_bytes(&key).context("the device's key is damaged")?;
-        let timestamp = Clock::default().now().timestamp_millis().to_string();
-        let nonce = Uuid::new_v4().simple().to_string();
+        let (id, key) = self.identity()?;
+        let (timestamp, nonce) = now_and_nonce();
         Ok(json!({
             "username": username,
             "password": password,
@@ -133,4 +141,27 @@ impl DeviceFile {
             "device_signature": key.sign(&login_message(username, &timestamp, &nonce)),
         }))
     }
+
+    /// A body for `refresh` that proves the device; sent again as it is, it has the same answer.
+    pub(crate) fn refresh(&self, refresh_token: &str) -> Result<Value> {
+        let (_, key) = self.identity()?;
+        let (timestamp, nonce) = now_and_nonce();
+        let signature = key.sign(&refresh_message(refresh_token, &timestamp, &nonce));
+        Ok(json!({
+            "refresh_token": refresh_token,
+            "device_proof": { "timestamp": timestamp, "nonce": nonce, "signature": signature },
+        }))
+    }
+
+    fn identity(&self) -> Result<(&str, DeviceKey)> {
+        let not_yet = "the device has no key yet; register it and run `latchkey device agree`";
+        let id = self.device_id.as_deref().context(not_yet)?;
+        let key = hex::decode(self.key.as_deref().context(not_yet)?)?;
+        Ok((id, DeviceKey::from_bytes(&key).context("the device's key is damaged")?))
+    }
+}
+
+fn now_and_nonce() -> (String, String) {
+    let timestamp = Clock::default().now().timestamp_millis().to_string();
+    (timestamp, Uuid::new_v4().simple().to_string())
 }

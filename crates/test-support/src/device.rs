@@ -1,5 +1,6 @@
 use common::device_key::{
-    DeviceKey, encode_public_key, login_message, parse_public_key, session_id_message,
+    DeviceKey, encode_public_key, login_message, parse_public_key, refresh_message,
+    session_id_message,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -54,5 +55,14 @@ impl TestDevice {
             "session_id": self.key.sign(&session_id_message(&self.id, &timestamp, &nonce)),
             "device_signature": self.key.sign(&login_message(username, &timestamp, &nonce)),
         })
+    }
+
+    /// A refresh request whose device proof holds at `now_ms`.
+    #[must_use]
+    pub fn refresh(&self, refresh_token: &str, now_ms: i64) -> Value {
+        let (timestamp, nonce) = (now_ms.to_string(), Uuid::new_v4().simple().to_string());
+        let signature = self.key.sign(&refresh_message(refresh_token, &timestamp, &nonce));
+        let proof = json!({ "timestamp": timestamp, "nonce": nonce, "signature": signature });
+        json!({ "refresh_token": refresh_token, "device_proof": proof })
     }
 }

@@ -82,8 +82,20 @@ pub struct RefreshSettings {
     pub idle: Period,
     /// Rotations an hour per device; 0 is no limit.
     pub rotations_per_hour: usize,
+    /// Whether a refresh must prove its device.
+    pub device_proof: DeviceProof,
     /// `version:<64 hex>`, comma separated; the first writes, all read.
     pub mac_keys: Secret,
+}
+
+/// Whether a refresh must prove its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceProof {
+    /// Only in a session that has once done so.
+    Optional,
+    /// Always.
+    Required,
 }
 
 /// Which key signs a session's tokens.

@@ -29,6 +29,9 @@ pub enum Error {
     /// Refresh: any token that buys nothing.
     #[error("invalid refresh token")]
     InvalidRefreshToken,
+    /// Refresh: the device proof is wrong, or missing where one is due.
+    #[error("invalid device proof")]
+    InvalidDeviceProof,
     /// Refresh: others hold the family.
     #[error("refresh in progress")]
     RefreshInProgress,
@@ -103,6 +106,11 @@ impl Error {
                 StatusCode::UNAUTHORIZED,
                 "invalid_refresh_token",
                 "the refresh token is invalid, expired or revoked; log in again",
+            ),
+            Self::InvalidDeviceProof => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_device_proof",
+                "the device proof is missing or wrong; sign this token again and keep it",
             ),
             Self::RefreshInProgress => Problem::new(
                 StatusCode::CONFLICT,

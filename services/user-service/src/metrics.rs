@@ -53,7 +53,8 @@ impl ServiceMetrics {
                 .histogram("login_duration_seconds", "Duration of logins that succeeded"),
             refreshes: metrics.counter(
                 "refreshes_total",
-                "Refreshes by outcome: rotated, grace, replay, expired, revoked, forged, limited",
+                "Refreshes by outcome: rotated, grace, replay, expired, revoked, forged, \
+                 unproven, limited",
                 &["outcome"],
             ),
             sessions_ended: metrics.counter(

@@ -26,6 +26,7 @@ diesel::table! {
         expires_at -> Timestamptz,
         ended_at -> Nullable<Timestamptz>,
         end_reason -> Nullable<Text>,
+        device_proof -> Bool,
     }
 }
 

@@ -17,9 +17,9 @@ const PASSWORD: &str = "correct horse battery staple";
 
 /// From the device's registration to its logout.
 pub(super) async fn play(story: &mut Story) -> Result<()> {
-    let session = sign_in(story).await?;
+    let (device, session) = sign_in(story).await?;
     let room = chat(story, &session).await?;
-    let token = refresh(story, &session).await?;
+    let token = refresh(story, &device, &session).await?;
     log_out(story, &token, &room).await
 }
 
@@ -28,7 +28,7 @@ struct Session {
     refresh_token: String,
 }
 
-async fn sign_in(story: &mut Story) -> Result<Session> {
+async fn sign_in(story: &mut Story) -> Result<(DeviceFile, Session)> {
     let mut device = DeviceFile::new();
     let body = device.registration(Some("demo device"));
     let answer = story.user("a device registers", "/api/auth/register-device", &body).await?;
@@ -38,7 +38,8 @@ async fn sign_in(story: &mut Story) -> Result<Session> {
     story.user(&format!("{username} opens an account"), "/api/auth/register", &body).await?;
     let body = device.login(&username, PASSWORD)?;
     let answer = story.user("and logs in on the device", "/api/auth/login", &body).await?;
-    Session::of(&answer)
+    let session = Session::of(&answer)?;
+    Ok((device, session))
 }
 
 async fn chat(story: &mut Story, session: &Session) -> Result<String> {
@@ -64,8 +65,8 @@ async fn chat(story: &mut Story, session: &Session) -> Result<String> {
     Ok(room)
 }
 
-async fn refresh(story: &mut Story, session: &Session) -> Result<Session> {
-    let body = json!({ "refresh_token": session.refresh_token });
+async fn refresh(story: &mut Story, device: &DeviceFile, session: &Session) -> Result<Session> {
+    let body = device.refresh(&session.refresh_token)?;
     let answer = story.user("the tokens are refreshed", "/api/auth/refresh", &body).await?;
     Session::of(&answer)
 }

@@ -40,6 +40,7 @@ const REFRESH: &[Setting] = &[
     Setting::new("refresh.grace", "How long the last refresh token may be presented again; 0 is strict").default("10s"),
     Setting::new("refresh.idle", "How long a session may rest between refreshes; 0 is no limit").default("0s"),
     Setting::new("refresh.rotations_per_hour", "Rotations an hour per device; 0 is no limit").default("10"),
+    Setting::new("refresh.device_proof", "`optional`: a session that has once shown a device proof must show it ever after; `required`: every refresh must").default("optional"),
     Setting::new("refresh.mac_keys", "Keys under refresh tokens: `version:<64 hex>`, version 1 to 255; the first writes, all read")
         .secret()
         .development("1:72656672657368206d616320646576656c6f706d656e74206b6579206f6e6c79"),

@@ -4,4 +4,6 @@ mod key;
 mod proof;
 
 pub use key::{agree, open_key};
-pub use proof::{LoginProof, TIMESTAMP_WINDOW, check_login_proof};
+pub use proof::{
+    LoginProof, RefreshProof, TIMESTAMP_WINDOW, check_login_proof, check_refresh_proof,
+};

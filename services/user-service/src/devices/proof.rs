@@ -1,5 +1,5 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use common::device_key::{DeviceKey, login_message, session_id_message};
+use common::device_key::{DeviceKey, login_message, refresh_message, session_id_message};
 
 /// How far a device's clock may be off.
 pub const TIMESTAMP_WINDOW: TimeDelta = TimeDelta::minutes(5);
@@ -20,6 +20,17 @@ pub struct LoginProof<'a> {
     pub session_id: &'a str,
     /// HMAC over name, time and nonce.
     pub device_signature: &'a str,
+}
+
+/// What a refresh proves its device with, every value exactly as sent.
+#[derive(Debug)]
+pub struct RefreshProof<'a> {
+    /// Unix milliseconds in decimal.
+    pub timestamp: &'a str,
+    /// Part of what is signed; not burned.
+    pub nonce: &'a str,
+    /// HMAC over token, time and nonce.
+    pub signature: &'a str,
 }
 
 /// What is wrong with a proof: for log and metric, never for the caller.
@@ -62,17 +73,37 @@ pub fn check_login_proof(
     let session_id_holds = key.verify(&session_id, proof.session_id);
     let login = login_message(proof.username, proof.timestamp, proof.nonce);
     let signature_holds = key.verify(&login, proof.device_signature);
-    let signed_at = parse_timestamp(proof.timestamp).ok_or(ProofFault::Timestamp)?;
-    if (now - signed_at).abs() > TIMESTAMP_WINDOW {
-        return Err(ProofFault::Clock);
-    }
-    if !is_nonce(proof.nonce) {
-        return Err(ProofFault::Nonce);
-    }
+    let signed_at = check_form(proof.timestamp, proof.nonce, now)?;
     if !session_id_holds {
         return Err(ProofFault::SessionId);
     }
     if signature_holds { Ok(signed_at) } else { Err(ProofFault::Signature) }
+}
+
+/// Checks the proof that comes with a refresh token.
+pub fn check_refresh_proof(
+    key: &DeviceKey,
+    refresh_token: &str,
+    proof: &RefreshProof<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), ProofFault> {
+    let message = refresh_message(refresh_token, proof.timestamp, proof.nonce);
+    let signature_holds = key.verify(&message, proof.signature);
+    check_form(proof.timestamp, proof.nonce, now)?;
+    if signature_holds { Ok(()) } else { Err(ProofFault::Signature) }
+}
+
+/// Answers when a proof was made.
+fn check_form(
+    timestamp: &str,
+    nonce: &str,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, ProofFault> {
+    let signed_at = parse_timestamp(timestamp).ok_or(ProofFault::Timestamp)?;
+    if (now - signed_at).abs() > TIMESTAMP_WINDOW {
+        return Err(ProofFault::Clock);
+    }
+    if is_nonce(nonce) { Ok(signed_at) } else { Err(ProofFault::Nonce) }
 }
 
 fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
@@ -123,6 +154,22 @@ mod tests {
             let fault = check(&(NOW + offset).to_string(), NONCE, |_, _| {});
             assert_eq!(fault, Some(ProofFault::Clock));
         }
+    }
+
+    #[test]
+    fn a_refresh_proof_is_of_one_token_one_time_and_one_nonce() {
+        let (key, now) = (DeviceKey::from_bytes(&[7; 32]).unwrap(), NOW.to_string());
+        let signature = key.sign(&refresh_message("lkr_a", &now, NONCE));
+        let check = |token: &str, timestamp: &str, nonce: &str, offset: i64| {
+            let proof = RefreshProof { timestamp, nonce, signature: &signature };
+            let now = DateTime::from_timestamp_millis(NOW + offset).unwrap();
+            check_refresh_proof(&key, token, &proof, now)
+        };
+        assert_eq!(check("lkr_a", &now, NONCE, 0), Ok(()));
+        assert_eq!(check("lkr_a", &now, NONCE, 300_001), Err(ProofFault::Clock));
+        assert_eq!(check("lkr_b", &now, NONCE, 0), Err(ProofFault::Signature));
+        assert_eq!(check("lkr_a", &now, "another-nonce-of-16", 0), Err(ProofFault::Signature));
+        assert_eq!(check("lkr_a", "1700000000001", NONCE, 0), Err(ProofFault::Signature));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Tokens;
+use crate::devices;
 use crate::error::Error;
 use crate::sessions::{self, Caller};
 use crate::state::State;
@@ -13,16 +14,41 @@ use crate::state::State;
 pub(crate) struct RefreshSession {
     #[schema(example = "lkr_AQ…")]
     refresh_token: String,
+    /// Once shown, it must be shown ever after.
+    device_proof: Option<RefreshProof>,
+}
+
+/// That the device which logged in is the one that refreshes.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct RefreshProof {
+    /// Unix milliseconds, as a string, within 5 minutes of the server's clock.
+    #[schema(example = "1767225600000")]
+    timestamp: String,
+    /// 16 to 64 of `[A-Za-z0-9_-]`; an identical retry works.
+    nonce: String,
+    /// Hex HMAC-SHA-256(device key, `refresh:<hex SHA-256 of the refresh token>:<timestamp>:<nonce>`).
+    signature: String,
+}
+
+impl RefreshProof {
+    fn parts(&self) -> devices::RefreshProof<'_> {
+        devices::RefreshProof {
+            timestamp: &self.timestamp,
+            nonce: &self.nonce,
+            signature: &self.signature,
+        }
+    }
 }
 
 /// Exchange a refresh token for its successor and a fresh access token
 ///
-/// The last token presented again from the same device within the grace window gives the same
-/// successor; anything older ends the session.
+/// The last token presented again gives the same successor: from the same device within the grace
+/// window, or with a device proof for as long as the successor has not been used. Anything older
+/// ends the session.
 #[utoipa::path(tag = "sessions", request_body = RefreshSession, responses(
     (status = 200, description = "Fresh tokens", body = Tokens),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
-    (status = 401, description = "`invalid_refresh_token`: log in again", body = ErrorBody),
+    (status = 401, description = "`invalid_refresh_token`: log in again; `invalid_device_proof`: the token is still good", body = ErrorBody),
     (status = 409, description = "`refresh_in_progress`: try again", body = ErrorBody),
     (status = 429, description = "`rate_limited`, rotations an hour by device", body = ErrorBody),
     (status = 503, description = "`database_unavailable`: the token is still good", body = ErrorBody),
@@ -33,6 +59,7 @@ pub(crate) async fn refresh_session(
     caller: Caller,
     Body(request): Body<RefreshSession>,
 ) -> Result<web::Json<Tokens>, Error> {
-    let tokens = sessions::refresh(&state, &request.refresh_token, &caller).await?;
+    let proof = request.device_proof.as_ref().map(RefreshProof::parts);
+    let tokens = sessions::refresh(&state, &request.refresh_token, proof.as_ref(), &caller).await?;
     Ok(web::Json(tokens.into()))
 }

@@ -58,6 +58,8 @@ pub struct AuthSession {
     pub ended_at: Option<DateTime<Utc>>,
     /// Why.
     pub end_reason: Option<String>,
+    /// Whether a refresh has shown a device proof; from then on each must.
+    pub device_proof: bool,
 }
 
 /// Which live sessions of a user are meant.
@@ -188,90 +190,6 @@ pub async fn end(
         .set((dsl::ended_at.eq(now), dsl::end_reason.eq(reason)))
         .execute(connection)
         .await
-}
-
-/// What a rotation writes.
-#[derive(Debug, AsChangeset)]
-#[diesel(table_name = auth_sessions)]
-pub struct Rotation {
-    /// The next counter.
-    pub counter: i64,
-    /// Who asked.
-    pub user_agent: Option<String>,
-    /// From where.
-    pub address_range: String,
-    /// Now.
-    pub last_seen_at: DateTime<Utc>,
-    /// Now.
-    pub rotated_at: DateTime<Utc>,
-    /// Rotations within the limit's hour, this one included.
-    pub recent_rotations: Vec<DateTime<Utc>>,
-    /// Version of the MAC key of the new token.
-    pub mac_version: i16,
-    /// Latest expiry of any access token signed, the coming one included.
-    pub last_access_expires_at: DateTime<Utc>,
-}
-
-/// Moves the counter on from the one before, in one compare-and-set; false where somebody else
-/// did, or the session has ended.
-pub async fn rotate(
-    connection: &mut AsyncPgConnection,
-    id: Uuid,
-    rotation: &Rotation,
-) -> QueryResult<bool> {
-    use auth_sessions::dsl;
-    let head = dsl::auth_sessions
-        .find(id)
-        .filter(dsl::counter.eq(rotation.counter - 1))
-        .filter(dsl::ended_at.is_null());
-    Ok(diesel::update(head).set(rotation).execute(connection).await? == 1)
-}
-
-/// Records the expiry of one more access token before it is signed; false where the session has
-/// ended or its counter has moved.
-pub async fn extend_access(
-    connection: &mut AsyncPgConnection,
-    id: Uuid,
-    counter: i64,
-    access_expires_at: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> QueryResult<bool> {
-    use auth_sessions::dsl;
-    let head = dsl::auth_sessions
-        .find(id)
-        .filter(dsl::counter.eq(counter))
-        .filter(dsl::ended_at.is_null());
-    let updated = diesel::update(head)
-        .set((
-            dsl::last_access_expires_at
-                .eq(greatest(dsl::last_access_expires_at, access_expires_at)),
-            dsl::last_seen_at.eq(now),
-        ))
-        .execute(connection)
-        .await?;
-    Ok(updated == 1)
-}
-
-diesel::define_sql_function! {
-    /// The later of two times.
-    fn greatest(a: diesel::sql_types::Timestamptz, b: diesel::sql_types::Timestamptz)
-        -> diesel::sql_types::Timestamptz;
-}
-
-/// Rotations of the device's latest session, so that the limit outlives a login.
-pub async fn find_recent_rotations(
-    connection: &mut AsyncPgConnection,
-    device: Uuid,
-) -> QueryResult<Vec<DateTime<Utc>>> {
-    use auth_sessions::dsl;
-    dsl::auth_sessions
-        .select(dsl::recent_rotations)
-        .filter(dsl::device_id.eq(device))
-        .order(dsl::created_at.desc())
-        .first(connection)
-        .await
-        .optional()
-        .map(Option::unwrap_or_default)
 }
 
 /// Live sessions of `user` with their devices' names, newest first, those opened before `before`.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::prove::Shown;
 use crate::models::auth_session::AuthSession;
 
 /// The rules of rotation.
@@ -13,6 +14,19 @@ pub(super) struct Rules {
     pub(super) idle: TimeDelta,
     /// Rotations an hour per device; zero is no limit.
     pub(super) rotations_per_hour: usize,
+    /// Whether every refresh must show a device proof.
+    pub(super) proof_required: bool,
+}
+
+/// What came with a refresh.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Presented<'a> {
+    /// Of an authentic token.
+    pub(super) counter: i64,
+    /// What stands for the device where there is no proof.
+    pub(super) user_agent: Option<&'a str>,
+    /// What its device proof is worth.
+    pub(super) proof: Shown,
 }
 
 /// What to do with a refresh.
@@ -20,7 +34,7 @@ pub(super) struct Rules {
 pub(super) enum Decision {
     /// The newest token: move the counter on; the rotations of the last hour so far.
     Rotate(Vec<DateTime<Utc>>),
-    /// The one before, again, from the same device, in time: the same successor.
+    /// The one before, again, with a proof, or from the same device and in time: the same successor.
     Grace,
     /// Too many rotations; when the next is free.
     Limited(TimeDelta),
@@ -32,13 +46,14 @@ pub(super) enum Decision {
     Expired,
     /// A counter that we have not reached: refuse, and end nothing.
     Ahead,
+    /// A proof is wrong, or missing where one is due: refuse, and end nothing.
+    Unproven,
 }
 
-/// Decides on an authentic token with `counter`, presented at `now` by `user_agent`.
+/// Decides on an authentic token, presented at `now`.
 pub(super) fn decide(
     session: &AuthSession,
-    counter: i64,
-    user_agent: Option<&str>,
+    presented: Presented<'_>,
     now: DateTime<Utc>,
     rules: Rules,
 ) -> Decision {
@@ -49,8 +64,13 @@ pub(super) fn decide(
     if now >= session.expires_at || (rules.idle > TimeDelta::zero() && rested >= rules.idle) {
         return Decision::Expired;
     }
+    let Presented { counter, user_agent, proof } = presented;
     if counter > session.counter {
         return Decision::Ahead;
+    }
+    let due = session.device_proof || rules.proof_required;
+    if proof == Shown::Wrong || (due && proof == Shown::Nothing) {
+        return Decision::Unproven;
     }
     if counter == session.counter {
         return rotate_or_limit(session, now, rules.rotations_per_hour);
@@ -59,7 +79,8 @@ pub(super) fn decide(
     // A clock stepped back must not stretch the window for ever.
     let age = (now - session.rotated_at).abs();
     let same_device = session.user_agent.as_deref() == user_agent;
-    if last && same_device && age < rules.grace { Decision::Grace } else { Decision::Replay }
+    let in_grace = proof == Shown::Right || (same_device && age < rules.grace);
+    if last && in_grace { Decision::Grace } else { Decision::Replay }
 }
 
 fn rotate_or_limit(session: &AuthSession, now: DateTime<Utc>, limit: usize) -> Decision {
@@ -83,8 +104,12 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    const RULES: Rules =
-        Rules { grace: TimeDelta::seconds(10), idle: TimeDelta::zero(), rotations_per_hour: 3 };
+    const RULES: Rules = Rules {
+        grace: TimeDelta::seconds(10),
+        idle: TimeDelta::zero(),
+        rotations_per_hour: 3,
+        proof_required: false,
+    };
 
     fn now() -> DateTime<Utc> {
         DateTime::from_timestamp(1_700_000_000, 0).unwrap()
@@ -115,11 +140,21 @@ mod tests {
             expires_at: now() + TimeDelta::days(30),
             ended_at: None,
             end_reason: None,
+            device_proof: false,
         }
     }
 
     fn decided(session: &AuthSession, counter: i64, user_agent: &str) -> Decision {
-        decide(session, counter, Some(user_agent), now(), RULES)
+        by_rules(session, counter, user_agent, RULES)
+    }
+
+    fn by_rules(session: &AuthSession, counter: i64, agent: &str, rules: Rules) -> Decision {
+        let presented = Presented { counter, user_agent: Some(agent), proof: Shown::Nothing };
+        decide(session, presented, now(), rules)
+    }
+
+    fn proven(session: &AuthSession, counter: i64, proof: Shown) -> Decision {
+        decide(session, Presented { counter, user_agent: Some("another"), proof }, now(), RULES)
     }
 
     #[test]
@@ -137,7 +172,28 @@ mod tests {
         let stepped_back = AuthSession { rotated_at: now() + TimeDelta::hours(1), ..session() };
         assert_eq!(decided(&stepped_back, 4, "app"), Decision::Replay);
         let strict = Rules { grace: TimeDelta::zero(), ..RULES };
-        assert_eq!(decide(&session(), 4, Some("app"), now(), strict), Decision::Replay);
+        assert_eq!(by_rules(&session(), 4, "app", strict), Decision::Replay);
+    }
+
+    #[test]
+    fn with_a_proof_the_last_token_has_all_the_time_there_is() {
+        let late = AuthSession { rotated_at: now() - TimeDelta::days(3), ..session() };
+        assert_eq!(proven(&late, 4, Shown::Right), Decision::Grace);
+        assert_eq!(proven(&late, 5, Shown::Right), Decision::Rotate(Vec::new()));
+        assert_eq!(proven(&late, 3, Shown::Right), Decision::Replay);
+    }
+
+    #[test]
+    fn a_wrong_proof_or_none_where_one_is_due_ends_nothing() {
+        let bound = AuthSession { device_proof: true, ..session() };
+        for counter in 0..=5 {
+            assert_eq!(proven(&session(), counter, Shown::Wrong), Decision::Unproven);
+            assert_eq!(proven(&bound, counter, Shown::Nothing), Decision::Unproven);
+            let required = Rules { proof_required: true, ..RULES };
+            assert_eq!(by_rules(&session(), counter, "app", required), Decision::Unproven);
+        }
+        let ended = AuthSession { ended_at: Some(now()), ..bound };
+        assert_eq!(proven(&ended, 5, Shown::Wrong), Decision::Revoked);
     }
 
     #[test]
@@ -159,7 +215,7 @@ mod tests {
         let resting = AuthSession { last_seen_at: now() - TimeDelta::days(7), ..session() };
         assert_eq!(decided(&resting, 5, "app"), Decision::Rotate(Vec::new()));
         let limited = |days| Rules { idle: TimeDelta::days(days), ..RULES };
-        let decided = |rules| decide(&resting, 5, Some("app"), now(), rules);
+        let decided = |rules| by_rules(&resting, 5, "app", rules);
         assert_eq!(decided(limited(7)), Decision::Expired);
         assert_eq!(decided(limited(8)), Decision::Rotate(Vec::new()));
     }
@@ -177,6 +233,6 @@ mod tests {
         let full = AuthSession { recent_rotations: recent, ..session() };
         assert_eq!(decided(&full, 5, "app"), Decision::Limited(TimeDelta::minutes(10)));
         let unlimited = Rules { rotations_per_hour: 0, ..RULES };
-        assert_eq!(decide(&full, 5, None, now(), unlimited), Decision::Rotate(Vec::new()));
+        assert_eq!(by_rules(&full, 5, "app", unlimited), Decision::Rotate(Vec::new()));
     }
 }

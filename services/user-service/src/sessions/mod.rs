@@ -7,6 +7,7 @@ mod authenticated;
 mod decide;
 mod end;
 mod open;
+mod prove;
 mod refresh;
 mod sensitive;
 mod token;

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession, Which};
 use crate::models::published_key::{self, TakenKey};
 use crate::models::user_keyset::{DeviceJwk, Keyset};
-use crate::models::{device, user, user_keyset};
+use crate::models::{device, rotation, user, user_keyset};
 use crate::state::State;
 
 /// A login whose proof and password hold.
@@ -89,6 +89,7 @@ fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -
         expires_at,
         ended_at: None,
         end_reason: None,
+        device_proof: false,
     }
 }
 
@@ -157,8 +158,7 @@ async fn write(
     let mut keyset = user_keyset::lock(connection, user, now).await?;
     check_password_version(connection, login).await?;
     bind_device(connection, login, now).await?;
-    session.recent_rotations =
-        auth_session::find_recent_rotations(connection, login.device_id).await?;
+    session.recent_rotations = rotation::find_recent_rotations(connection, login.device_id).await?;
     let which = Which::Device(login.device_id);
     let ended = end_under_lock(connection, user, which, EndReason::Login, &mut keyset, now).await?;
     let kept = i64::from(state.settings.limits.sessions_per_user) - 1;

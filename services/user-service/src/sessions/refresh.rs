@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::decide::{Decision, Rules, decide};
+use super::decide::{Decision, Presented, Rules, decide};
 use super::end::EndReason;
+use super::prove::show;
 use super::sensitive::end_now;
 use super::{Caller, RefreshToken, TokenPair, open_secret};
+use crate::config::DeviceProof;
+use crate::devices::RefreshProof;
 use crate::error::Error;
-use crate::models::auth_session::{self, AuthSession, Rotation, Which};
+use crate::models::auth_session::{self, AuthSession, Which};
+use crate::models::rotation::{self, Rotation};
 use crate::signing::Signer;
 use crate::state::State;
 
@@ -17,16 +21,23 @@ use crate::state::State;
 const ATTEMPTS: usize = 3;
 
 /// Exchanges a refresh token for its successor and a fresh access token.
-pub async fn refresh(state: &State, text: &str, caller: &Caller) -> Result<TokenPair, Error> {
+pub async fn refresh(
+    state: &State,
+    text: &str,
+    proof: Option<&RefreshProof<'_>>,
+    caller: &Caller,
+) -> Result<TokenPair, Error> {
     let Some(token) = RefreshToken::parse(&state.mac_keys, text) else {
         return Err(refused(state, "forged"));
     };
     let mut lost_a_race = false;
     for _ in 0..ATTEMPTS {
         let now = state.clock.now();
-        let session = load(state, &token).await?;
-        let decision = judge(state, &session, &token, caller, now);
-        match decision {
+        let mut session = load(state, &token).await?;
+        let proof = show(state, &mut session, text, proof, now).await?;
+        let user_agent = caller.user_agent.as_deref();
+        let presented = Presented { counter: token.counter, user_agent, proof };
+        match decide(&session, presented, now, rules(state)) {
             Decision::Rotate(recent) => {
                 if let Some(tokens) = rotate(state, session, recent, caller, now).await? {
                     return Ok(tokens);
@@ -47,6 +58,7 @@ pub async fn refresh(state: &State, text: &str, caller: &Caller) -> Result<Token
             Decision::Revoked => return Err(refused(state, "revoked")),
             Decision::Expired => return expired(state, &session).await,
             Decision::Ahead => return Err(refused(state, "forged")),
+            Decision::Unproven => return Err(unproven(state)),
         }
         lost_a_race = true;
     }
@@ -67,19 +79,14 @@ async fn load(state: &State, token: &RefreshToken) -> Result<AuthSession, Error>
     }
 }
 
-fn judge(
-    state: &State,
-    session: &AuthSession,
-    token: &RefreshToken,
-    caller: &Caller,
-    now: DateTime<Utc>,
-) -> Decision {
-    let rules = Rules {
-        grace: state.settings.refresh.grace.as_delta(),
-        idle: state.settings.refresh.idle.as_delta(),
-        rotations_per_hour: state.settings.refresh.rotations_per_hour,
-    };
-    decide(session, token.counter, caller.user_agent.as_deref(), now, rules)
+fn rules(state: &State) -> Rules {
+    let settings = &state.settings.refresh;
+    Rules {
+        grace: settings.grace.as_delta(),
+        idle: settings.idle.as_delta(),
+        rotations_per_hour: settings.rotations_per_hour,
+        proof_required: settings.device_proof == DeviceProof::Required,
+    }
 }
 
 /// Moves the counter on; `None` where another refresh did so first or the session has ended.
@@ -98,7 +105,7 @@ async fn rotate(
     // Whatever can fail does so before the old token is spent.
     let prepared = Prepared::new(state, &session).await?;
     let access_expires_at = state.signing.access_expiry(now, session.expires_at);
-    let rotation = Rotation {
+    let moved = Rotation {
         counter: session.counter,
         user_agent: caller.user_agent.clone(),
         address_range: caller.address.range(),
@@ -109,7 +116,7 @@ async fn rotate(
         last_access_expires_at: session.last_access_expires_at.max(access_expires_at),
     };
     let mut connection = state.pool.get().await?;
-    if !auth_session::rotate(&mut connection, session.id, &rotation).await? {
+    if !rotation::rotate(&mut connection, &session, &moved).await? {
         return Ok(None);
     }
     drop(connection);
@@ -125,8 +132,7 @@ async fn repeat(
     let prepared = Prepared::new(state, &session).await?;
     let expiry = state.signing.access_expiry(now, session.expires_at);
     let mut connection = state.pool.get().await?;
-    let (id, counter) = (session.id, session.counter);
-    if !auth_session::extend_access(&mut connection, id, counter, expiry, now).await? {
+    if !rotation::extend_access(&mut connection, &session, expiry, now).await? {
         return Ok(None);
     }
     drop(connection);
@@ -214,6 +220,11 @@ fn refused(state: &State, outcome: &'static str) -> Error {
     count(state, outcome);
     tracing::info!(outcome, "refresh_refused");
     Error::InvalidRefreshToken
+}
+
+fn unproven(state: &State) -> Error {
+    count(state, "unproven");
+    Error::InvalidDeviceProof
 }
 
 fn count(state: &State, outcome: &'static str) {

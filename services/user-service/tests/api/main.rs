@@ -4,6 +4,7 @@
 
 mod change_feed;
 mod contract;
+mod device_proof;
 mod devices;
 mod feed_reader;
 mod keys;

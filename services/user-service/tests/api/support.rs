@@ -155,6 +155,12 @@ impl TestApp {
         self.post("/api/auth/refresh", &json!({ "refresh_token": token })).await
     }
 
+    /// A refresh with a device proof made now.
+    pub(crate) async fn refresh_proven(&self, session: &Session, token: &str) -> Answer {
+        let body = session.device.refresh(token, self.now().timestamp_millis());
+        self.post("/api/auth/refresh", &body).await
+    }
+
     pub(crate) async fn log_out(&self, token: &str) -> Answer {
         self.post("/api/auth/logout", &json!({ "refresh_token": token })).await
     }
