@@ -9,7 +9,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 
 /// Longer than any answer is on its way.
-const ON_ITS_WAY: Duration = Duration::from_secs(300);
+const ON_ITS_WAY: Duration = Duration::from_mins(5);
 
 /// Keys that were forgotten, in the order of one counter; clones share it.
 #[derive(Clone)]

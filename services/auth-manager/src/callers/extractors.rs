@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Caller;
 use crate::error::Error;
-use crate::providers::ServiceClient;
+use crate::providers::{Provider, ServiceClient};
 use crate::sessions::{find_or_create_account, watch};
 use crate::state::State;
 use crate::vault::DrawnBy;
@@ -113,7 +113,7 @@ async fn person(state: &State, caller: &Caller) -> Result<Person, Error> {
     watch(state, &caller.provider, &session_state_id).await?;
     let user_id = match caller.user_id() {
         Some(user_id) => user_id,
-        None => look_up(state, caller).await?,
+        None => look_up(state, provider, caller).await?,
     };
     Ok(Person {
         provider: caller.provider.clone(),
@@ -128,11 +128,9 @@ async fn person(state: &State, caller: &Caller) -> Result<Person, Error> {
 }
 
 /// Looked up once for as long as the caller is believed; unlinking the account forgets both.
-async fn look_up(state: &State, caller: &Caller) -> Result<Uuid, Error> {
-    let Caller { provider, issuer, subject, .. } = caller;
-    let now = state.clock.now();
+async fn look_up(state: &State, provider: &Provider, caller: &Caller) -> Result<Uuid, Error> {
     let mut connection = state.pool.get().await?;
-    let account = find_or_create_account(&mut connection, provider, issuer, subject, now).await?;
+    let account = find_or_create_account(state, &mut connection, provider, &caller.subject).await?;
     caller.note_user_id(account.user_id);
     Ok(account.user_id)
 }

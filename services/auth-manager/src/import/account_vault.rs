@@ -181,11 +181,8 @@ impl Row {
     /// The provider's session, as far as any token or the row itself names it.
     fn sid(&self) -> Option<String> {
         let tokens = [&self.refresh_token, &self.id_token, &self.access_token];
-        let facts = tokens.into_iter().flatten().filter_map(|token| TokenFacts::decode(token));
-        facts
-            .filter_map(|facts| facts.session_state_id)
-            .next()
-            .or_else(|| self.provider_session_id.clone())
+        let mut facts = tokens.into_iter().flatten().filter_map(|token| TokenFacts::decode(token));
+        facts.find_map(|facts| facts.session_state_id).or_else(|| self.provider_session_id.clone())
     }
 }
 

@@ -177,15 +177,11 @@ fn compare(found: &Found<'_>, row: &Grant, there: Option<&Stored>) -> (Done, boo
         let why = "the vault has a newer token of its grant".to_owned();
         return (Done::Replaced(found.row.clone(), why), false);
     }
-    let done = match &there.row {
-        Some(older) => {
-            let why = format!("row {} has a newer token of its grant", found.row);
-            Done::Replaced(older.clone(), why)
-        }
-        None => {
-            let why = "it took the place of an older token that the service had stored";
-            Done::Replaced(found.row.clone(), why.to_owned())
-        }
+    let done = if let Some(older) = &there.row {
+        Done::Replaced(older.clone(), format!("row {} has a newer token of its grant", found.row))
+    } else {
+        let why = "it took the place of an older token that the service had stored".to_owned();
+        Done::Replaced(found.row.clone(), why)
     };
     (done, true)
 }

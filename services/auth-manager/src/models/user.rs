@@ -29,13 +29,18 @@ pub async fn find(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<O
     users::table.find(id).select(User::as_select()).first(connection).await.optional()
 }
 
-/// A person whom an older layout knew by the subject at Keycloak.
+/// A person whom an older layout knew by the subject at Keycloak: by what it kept of it, else by
+/// an id that is the subject itself.
 pub async fn find_by_keycloak_id(
     connection: &mut AsyncPgConnection,
     subject: &str,
 ) -> QueryResult<Option<User>> {
+    let kept = users::keycloak_id.eq(subject).assume_not_null();
+    let itself =
+        users::keycloak_id.is_null().and(users::id.nullable().eq(subject.parse::<Uuid>().ok()));
     users::table
-        .filter(users::keycloak_id.eq(subject))
+        .filter(kept.or(itself.assume_not_null()))
+        .order(users::keycloak_id.asc().nulls_last())
         .select(User::as_select())
         .first(connection)
         .await

@@ -20,11 +20,19 @@ pub struct SessionCache {
 
 type Key = (String, String);
 
+/// What is known of a provider's session.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// It was opened here.
+    Ours(Arc<UserSession>),
+    /// It was opened elsewhere.
+    Foreign,
+}
+
 /// What was found, and the moment at which it was looked for.
 #[derive(Clone)]
 struct Seen {
-    /// None: no session of ours.
-    session: Option<Arc<UserSession>>,
+    known: Known,
     looked: u64,
 }
 
@@ -42,20 +50,20 @@ impl SessionCache {
         self.forgotten.moment()
     }
 
-    /// What is known of the session that `provider` calls `sid`; inside, none where it is none of
-    /// ours.
+    /// What is known of the session that `provider` calls `sid`.
     #[must_use]
-    pub fn get(&self, provider: &str, sid: &str) -> Option<Option<Arc<UserSession>>> {
+    pub fn get(&self, provider: &str, sid: &str) -> Option<Known> {
         let key = key(provider, sid);
         let seen = self.seen.get(&key)?;
-        (!self.forgotten.since(&key, seen.looked)).then_some(seen.session)
+        (!self.forgotten.since(&key, seen.looked)).then_some(seen.known)
     }
 
-    /// Keeps what was looked for at the moment `looked`: a session's metadata, or that it is none
-    /// of ours.
+    /// Keeps what was looked for at the moment `looked`: a session's metadata, or that there is
+    /// none.
     pub fn put(&self, provider: &str, sid: &str, session: Option<&UserSession>, looked: u64) {
-        let session = session.map(|session| Arc::new(session.clone()));
-        self.seen.insert(key(provider, sid), Seen { session, looked });
+        let ours = session.map(|session| Known::Ours(Arc::new(session.clone())));
+        let known = ours.unwrap_or(Known::Foreign);
+        self.seen.insert(key(provider, sid), Seen { known, looked });
     }
 
     /// Forgets a session, one that is being looked for just now too.
@@ -77,7 +85,7 @@ mod tests {
         let cache = SessionCache::default();
         let looked = cache.moment();
         cache.put("keycloak", "sid", None, looked);
-        assert!(matches!(cache.get("keycloak", "sid"), Some(None)));
+        assert!(matches!(cache.get("keycloak", "sid"), Some(Known::Foreign)));
         cache.forget("keycloak", "sid");
         assert!(cache.get("keycloak", "sid").is_none());
         // The query began before the end, and its answer comes only now.

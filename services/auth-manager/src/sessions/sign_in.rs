@@ -171,8 +171,7 @@ async fn owner(
     let mut connection = state.pool.get().await?;
     match redeemed.kind {
         StateKind::SignIn => {
-            let name = provider.name();
-            Ok(find_or_create_account(&mut connection, name, issuer, subject, now).await?)
+            Ok(find_or_create_account(state, &mut connection, provider, subject).await?)
         }
         StateKind::Link => {
             let user = redeemed.user_id.ok_or(Error::InvalidStateToken)?;

@@ -1,5 +1,6 @@
 use chrono::TimeDelta;
 
+use super::cache::Known;
 use crate::error::Error;
 use crate::models::user_session;
 use crate::state::State;
@@ -13,9 +14,9 @@ const PRECISION: TimeDelta = TimeDelta::minutes(1);
 pub async fn watch(state: &State, provider: &str, sid: &str) -> Result<(), Error> {
     let now = state.clock.now();
     match state.sessions.get(provider, sid) {
-        Some(None) => return Ok(()),
-        Some(Some(known)) if now - known.last_accessed_at < PRECISION => return Ok(()),
-        Some(Some(_)) | None => {}
+        Some(Known::Foreign) => return Ok(()),
+        Some(Known::Ours(ours)) if now - ours.last_accessed_at < PRECISION => return Ok(()),
+        Some(Known::Ours(_)) | None => {}
     }
     let looked = state.sessions.moment();
     let mut connection = state.pool.get().await?;

@@ -9,13 +9,13 @@ use crate::world::World;
 
 const LOGIN_CLIENT: &str = "latchkey-login";
 
-struct Realm {
+struct Idp {
     realm: TestRealm,
     user: TestUser,
     http: Client,
 }
 
-impl Realm {
+impl Idp {
     async fn create() -> Self {
         let realm = TestRealm::create(&json!({})).await;
         realm.change_client(LOGIN_CLIENT, &json!({ "directAccessGrantsEnabled": true })).await;
@@ -52,29 +52,29 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 #[tokio::test]
 async fn an_id_of_an_older_vault_draws_a_token_that_keycloak_knows() {
-    let realm = Realm::create().await;
-    let (world, older) = (World::start_at(&realm.realm).await, older().await);
-    let tokens = realm.tokens("openid email offline_access").await;
+    let idp = Idp::create().await;
+    let (world, older) = (World::start_at(&idp.realm).await, older().await);
+    let tokens = idp.tokens("openid email offline_access").await;
     let offline = text(&tokens, "refresh_token");
     let id = add(&older, Uuid::new_v4(), offline, 7, offline).await;
     let tally = older_vault::import(&world, &older, false).await;
     assert_eq!((tally.migrated, tally.errors.len()), (1, 0), "{tally:?}");
     let server = world.serve().await;
     let query = format!("persistent_token_id={id}");
-    let drawn = realm.draw(&server, &query, text(&tokens, "access_token")).await.expect(200);
+    let drawn = idp.draw(&server, &query, text(&tokens, "access_token")).await.expect(200);
     // Keycloak takes it for what it is.
-    let url = format!("{}/protocol/openid-connect/userinfo", realm.realm.issuer());
+    let url = format!("{}/protocol/openid-connect/userinfo", idp.realm.issuer());
     let fresh = text(&drawn.json["data"], "access_token");
-    let userinfo = realm.http.get(url).bearer_auth(fresh).send().await.unwrap();
-    assert_eq!(Answer::read(userinfo).await.expect(200).member("sub"), realm.user.id);
+    let userinfo = idp.http.get(url).bearer_auth(fresh).send().await.unwrap();
+    assert_eq!(Answer::read(userinfo).await.expect(200).member("sub"), idp.user.id);
 }
 
 #[tokio::test]
 async fn a_grant_without_a_known_scope_is_drawn_on_narrower_and_its_own_is_learnt() {
-    let realm = Realm::create().await;
-    let world = World::start_at(&realm.realm).await;
-    let tokens = realm.tokens("openid email offline_access").await;
-    let user = add_user(&world, Some(&realm.user.id)).await;
+    let idp = Idp::create().await;
+    let world = World::start_at(&idp.realm).await;
+    let tokens = idp.tokens("openid email offline_access").await;
+    let user = add_user(&world, Some(&idp.user.id)).await;
     add_session(&world, user, text(&tokens, "refresh_token")).await;
     let tally = older_sessions::import(&world, false).await;
     assert_eq!((tally.migrated, tally.errors.len()), (1, 0), "{tally:?}");
@@ -83,12 +83,12 @@ async fn a_grant_without_a_known_scope_is_drawn_on_narrower_and_its_own_is_learn
     let id = world.text("SELECT id FROM persistent_tokens").await;
     let own = format!("persistent_token_id={id}");
     let narrower = format!("{own}&scope=openid%20email");
-    realm.draw(&server, &narrower, token).await.expect(200);
+    idp.draw(&server, &narrower, token).await.expect(200);
     assert_eq!(world.text("SELECT scope FROM auth_vault").await, "");
-    realm.draw(&server, &own, token).await.expect(200);
+    idp.draw(&server, &own, token).await.expect(200);
     let learnt = world.text("SELECT scope FROM auth_vault").await;
     assert!(learnt.split(' ').any(|scope| scope == "email"), "{learnt}");
     let beyond = format!("{own}&scope=address");
-    realm.draw(&server, &beyond, token).await.expect_error(400, "invalid_request");
-    realm.draw(&server, &narrower, token).await.expect(200);
+    idp.draw(&server, &beyond, token).await.expect_error(400, "invalid_request");
+    idp.draw(&server, &narrower, token).await.expect(200);
 }

@@ -3,7 +3,7 @@ use auth_manager::import::account_vault;
 use diesel_async::AsyncMigrationHarness;
 use diesel_migrations::MigrationHarness as _;
 use serde_json::json;
-use test_support::{Browser, TestRealm};
+use test_support::{Browser, TestRealm, TestServer, TestUser};
 
 use crate::world::{World, token_with};
 
@@ -61,15 +61,24 @@ async fn an_older_layout_is_completed_imported_and_served() {
     assert_eq!(world.count("users WHERE name = 'one'").await, 1);
 
     // Somebody new, of whom the older columns know nothing.
-    let (server, user) = (world.serve().await, realm.create_user().await);
-    let browser = Browser::new();
-    let begun = browser.get(&server.url("/api/auth/manager/login")).await.expect(302);
-    let back = browser.sign_in(begun.header("location"), &user).await;
-    let (_, path) = back.split_once(":8000").unwrap();
-    let signed_in = browser.get(&server.url(path)).await.expect(200);
-    let user_id = signed_in.json["data"]["user_id"].as_str().unwrap();
+    let (server, new) = (world.serve().await, realm.create_user().await);
+    let user_id = sign_in(&server, &new).await;
     assert_eq!(world.count(&format!("users WHERE name IS NULL AND id = '{user_id}'")).await, 1);
     assert_eq!(world.count("user_sessions WHERE session_token IS NULL").await, 1);
+    // And somebody whom they know.
+    let known = realm.create_user().await;
+    world.run(&format!("UPDATE users SET keycloak_id = '{}' WHERE name = 'one'", known.id)).await;
+    assert_eq!(sign_in(&server, &known).await, "00000000-0000-4000-8000-000000000001");
+}
+
+/// Our id of who signs in.
+async fn sign_in(server: &TestServer, user: &TestUser) -> String {
+    let browser = Browser::new();
+    let begun = browser.get(&server.url("/api/auth/manager/login")).await.expect(302);
+    let back = browser.sign_in(begun.header("location"), user).await;
+    let (_, path) = back.split_once(":8000").unwrap();
+    let signed_in = browser.get(&server.url(path)).await.expect(200);
+    signed_in.json["data"]["user_id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
