@@ -245,7 +245,7 @@ CREATE INDEX auth_vault_by_consent_session ON auth_vault (consent_session_id) WH
 CREATE INDEX auth_vault_by_hash ON auth_vault (token_hash);
 CREATE INDEX auth_vault_by_access ON auth_vault (last_access_at);
 CREATE INDEX auth_vault_by_expiry ON auth_vault (grant_expires_at) WHERE grant_expires_at IS NOT NULL;
-CREATE INDEX auth_vault_by_sealing_key ON auth_vault (sealing_key_id);
+CREATE INDEX auth_vault_by_sealing_key ON auth_vault (sealing_key_id, token_type, state);
 COMMENT ON TABLE auth_vault IS 'Provider grants: one row per (provider, subject, client, session, type); every refresh or offline token stands here and nowhere else.';
 COMMENT ON COLUMN auth_vault.id IS 'Our own id; never given to callers, who hold persistent_tokens.id.';
 COMMENT ON COLUMN auth_vault.user_id IS 'Whose grant.';

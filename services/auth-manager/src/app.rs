@@ -10,10 +10,11 @@ use common::http::Cors;
 use common::metrics::Metrics;
 use common::readiness::Readiness;
 use common::service::Blueprint;
+use sealed_columns::KeyCheck;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
-use vault_crypto::{Keyring, TokenHasher};
+use vault_crypto::TokenHasher;
 
 use crate::callers::Callers;
 use crate::config::Settings;
@@ -21,7 +22,7 @@ use crate::metrics::ServiceMetrics;
 use crate::providers::Providers;
 use crate::sessions::{SessionCache, StateKey};
 use crate::state::State;
-use crate::vault::{DrawTools, Draws, Ledger, Outbox};
+use crate::vault::{DrawTools, Draws, Ledger, Outbox, SEALED_COLUMNS};
 use crate::{handlers, housekeeping};
 
 /// Open to every origin.
@@ -32,12 +33,14 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let metrics = Metrics::new("auth-manager");
     let state = state(settings, clock, ServiceMetrics::register(&metrics))?;
     let (pool, draining) = (state.pool.clone(), state.draining.clone());
+    let keys = KeyCheck::start(pool.clone(), SEALED_COLUMNS, state.keyring.clone()).await?;
     let ledger = state.ledger.clone();
     tokio::spawn(housekeeping::run(state.clone()));
     Outbox::start(state.clone());
     let callers = state.callers.clone();
     let readiness = Readiness::default()
         .with("database", move || database::check(pool.clone()))
+        .with("keyring", move || keys.clone().readiness())
         .with("callers", move || ready(callers.readiness()));
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
     let state = web::Data::new(state);
@@ -58,8 +61,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
 fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<State, String> {
     let pool = settings.database.pool();
     let draining = CancellationToken::new();
-    let keyring = Keyring::parse(settings.vault.keys.expose())
-        .map_err(|error| format!("`vault.keys`: {error}"))?;
+    let keyring = settings.vault.keyring()?;
     let hasher = TokenHasher::parse(settings.vault.hash_key.expose())
         .map_err(|error| format!("`vault.hash_key`: {error}"))?;
     let signer = StateKey::parse(settings.states.key.expose())

@@ -9,7 +9,9 @@ use common::settings::{
     Setting,
 };
 use common::telemetry::LogSettings;
+use sealed_columns::{KeyringSettings, PKCS11};
 use serde::Deserialize;
+use vault_crypto::Keyring;
 
 const OWN: &[Setting] = &[
     Setting::new("http.port", "Port of the API").default("8000"),
@@ -104,7 +106,8 @@ const LOGOUT: &[Setting] = &[Setting::new(
 pub const SCHEMA: Schema = Schema {
     service: "auth-manager",
     sections: &[
-        GENERAL, OWN, HTTP, ADMIN, CORS, DATABASE, VAULT, DRAW, PROVIDERS, STATES, CALLERS, LOGOUT,
+        GENERAL, OWN, HTTP, ADMIN, CORS, DATABASE, VAULT, PKCS11, DRAW, PROVIDERS, STATES, CALLERS,
+        LOGOUT,
     ],
 };
 
@@ -144,8 +147,16 @@ pub struct Settings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultSettings {
-    /// See [`vault_crypto::Keyring::parse`].
+    /// See [`vault_crypto::Keyring::parse_with`].
     pub keys: Secret,
+    /// Module of the PKCS#11 token that wraps keys.
+    pub pkcs11_module: Option<String>,
+    /// Label of the token.
+    pub pkcs11_token: Option<String>,
+    /// Its user's PIN.
+    pub pkcs11_pin: Option<Secret>,
+    /// Label of the wrapping key in it.
+    pub pkcs11_key: Option<String>,
     /// See [`vault_crypto::TokenHasher::parse`].
     pub hash_key: Secret,
     /// One online grant per user and provider.
@@ -154,6 +165,20 @@ pub struct VaultSettings {
     pub end_session: bool,
     /// How long ledger entries are kept.
     pub ledger_life: Period,
+}
+
+impl VaultSettings {
+    /// The keyring; an error names the setting. Signs in to the token where one is configured.
+    pub fn keyring(&self) -> Result<Keyring, String> {
+        KeyringSettings {
+            keys: &self.keys,
+            pkcs11_module: self.pkcs11_module.as_deref(),
+            pkcs11_token: self.pkcs11_token.as_deref(),
+            pkcs11_pin: self.pkcs11_pin.as_ref(),
+            pkcs11_key: self.pkcs11_key.as_deref(),
+        }
+        .keyring()
+    }
 }
 
 /// Section `draw`.

@@ -8,7 +8,9 @@ use diesel::sql_types::Bool;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
 use crate::error::Error;
-use crate::models::{authorization_state, drawn_token, logout_token, token_use, user_session};
+use crate::models::{
+    authorization_state, drawn_token, grant_count, logout_token, token_use, user_session,
+};
 use crate::state::State;
 
 const EVERY: Duration = Duration::from_mins(1);
@@ -47,6 +49,7 @@ async fn turn(state: &State) -> Result<(), Error> {
     count_connections(state);
     let mut connection = state.pool.get().await?;
     while connection.transaction(async |connection| clean(state, connection).await).await? {}
+    count_grants(state, &mut connection).await?;
     Ok(())
 }
 
@@ -55,6 +58,18 @@ fn count_connections(state: &State) {
     let gauge = &state.metrics.database_connections;
     gauge.with_label_values(&["idle"]).set(pool.idle_connections.into());
     gauge.with_label_values(&["open"]).set(pool.connections.into());
+}
+
+/// What there are none of any more is no longer told.
+async fn count_grants(state: &State, connection: &mut AsyncPgConnection) -> Result<(), Error> {
+    let counts = grant_count::count(connection).await?;
+    let gauge = &state.metrics.grants;
+    gauge.reset();
+    for count in counts {
+        let labels = [&count.token_type, &count.state, &count.sealing_key_id];
+        gauge.with_label_values(&labels.map(String::as_str)).set(count.rows);
+    }
+    Ok(())
 }
 
 /// One batch of each; says whether any was full.

@@ -9,17 +9,18 @@ use common::http::Cors;
 use common::metrics::Metrics;
 use common::readiness::Readiness;
 use common::service::Blueprint;
+use sealed_columns::KeyCheck;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
-use vault_crypto::Keyring;
 
 use crate::config::Settings;
 use crate::feed::{FeedClients, Hub};
 use crate::limits::MemoryLimiter;
 use crate::metrics::ServiceMetrics;
 use crate::passwords::PasswordHasher;
+use crate::sealed_columns::SEALED_COLUMNS;
 use crate::sessions::MacKeys;
 use crate::signing::Signing;
 use crate::state::State;
@@ -39,8 +40,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let metrics = Metrics::new("user-service");
     let counters = ServiceMetrics::register(&metrics);
     let pool = settings.database.pool();
-    let keyring = Keyring::parse(settings.vault.keys.expose())
-        .map_err(|error| format!("`vault.keys`: {error}"))?;
+    let keyring = settings.vault.keyring()?;
+    let keys = KeyCheck::start(pool.clone(), SEALED_COLUMNS, keyring.clone()).await?;
     let mac_keys = MacKeys::parse(settings.refresh.mac_keys.expose())?;
     let hasher = PasswordHasher::new(&settings.passwords, &counters)?;
     hasher.calibrate(Vec::new()).await.map_err(|error| error.to_string())?;
@@ -67,6 +68,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     tokio::spawn(housekeeping::watch_connections(state.clone()));
     let readiness = Readiness::default()
         .with("database", move || database::check(pool.clone()))
+        .with("keyring", move || keys.clone().readiness())
         .with("change_feed", move || {
             let fresh = hub.is_fresh();
             async move { fresh.then_some(()).ok_or_else(|| "the changes can't be read".to_owned()) }

@@ -8,7 +8,9 @@ use common::http::CorsSettings;
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
 use common::settings::{DeploymentEnvironment, List, Period, Secret};
 use common::telemetry::LogSettings;
+use sealed_columns::KeyringSettings;
 use serde::Deserialize;
+use vault_crypto::Keyring;
 
 pub use schema::SCHEMA;
 
@@ -50,8 +52,30 @@ pub struct Settings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaultSettings {
-    /// See [`vault_crypto::Keyring::parse`].
+    /// See [`vault_crypto::Keyring::parse_with`].
     pub keys: Secret,
+    /// Module of the PKCS#11 token that wraps keys.
+    pub pkcs11_module: Option<String>,
+    /// Label of the token.
+    pub pkcs11_token: Option<String>,
+    /// Its user's PIN.
+    pub pkcs11_pin: Option<Secret>,
+    /// Label of the wrapping key in it.
+    pub pkcs11_key: Option<String>,
+}
+
+impl VaultSettings {
+    /// The keyring; an error names the setting. Signs in to the token where one is configured.
+    pub fn keyring(&self) -> Result<Keyring, String> {
+        KeyringSettings {
+            keys: &self.keys,
+            pkcs11_module: self.pkcs11_module.as_deref(),
+            pkcs11_token: self.pkcs11_token.as_deref(),
+            pkcs11_pin: self.pkcs11_pin.as_ref(),
+            pkcs11_key: self.pkcs11_key.as_deref(),
+        }
+        .keyring()
+    }
 }
 
 /// Section `token`.

@@ -13,11 +13,13 @@ mod metrics;
 pub mod models;
 mod passwords;
 mod schema;
+mod sealed_columns;
 mod sessions;
 mod signing;
 mod state;
 
 pub use error::Error;
+pub use sealed_columns::SEALED_COLUMNS;
 pub use signing::pem;
 
 /// The steps that build the service's tables.

@@ -80,8 +80,7 @@ impl Importer {
     pub fn new(settings: &Settings, dry_run: bool) -> Result<Self, String> {
         let clock = Clock::default();
         let metrics = ServiceMetrics::register(&Metrics::new("auth-manager"));
-        let keyring = Keyring::parse(settings.vault.keys.expose())
-            .map_err(|error| format!("`vault.keys`: {error}"))?;
+        let keyring = settings.vault.keyring()?;
         let hasher = TokenHasher::parse(settings.vault.hash_key.expose())
             .map_err(|error| format!("`vault.hash_key`: {error}"))?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! Grants: stored sealed, drawn on, shared, revoked.
 
 mod call;
+mod columns;
 mod consent;
 mod discard;
 mod draw;
@@ -24,6 +25,7 @@ mod tell;
 mod trial;
 
 pub use call::Outcome;
+pub use columns::SEALED_COLUMNS;
 pub(crate) use consent::check_issuer;
 pub use consent::{Asker, ConsentRequest, Consented, Returned, accept_consent, request_consent};
 pub(crate) use discard::discard;

@@ -14,7 +14,7 @@ use common::settings::Environment;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
-use vault_crypto::{Keyring, TokenHasher};
+use vault_crypto::TokenHasher;
 
 pub(crate) type Drawn = Result<AccessToken, Problem>;
 
@@ -47,7 +47,7 @@ impl Process {
             let providers = &settings.providers;
             let ledger = Ledger::start(pool.clone(), clock.clone(), &counted);
             let tools = DrawTools {
-                keyring: Keyring::parse(settings.vault.keys.expose()).unwrap(),
+                keyring: settings.vault.keyring().unwrap(),
                 hasher: Arc::new(TokenHasher::parse(settings.vault.hash_key.expose()).unwrap()),
                 providers: Providers::start(providers, settings.environment, &clock, &counted)
                     .unwrap(),

@@ -235,5 +235,5 @@ impl World {
 }
 
 fn keyring() -> Keyring {
-    Keyring::parse(settings(&[]).vault.keys.expose()).unwrap()
+    settings(&[]).vault.keyring().unwrap()
 }

@@ -224,7 +224,7 @@ impl World {
 }
 
 fn keyring() -> Keyring {
-    Keyring::parse(settings(&[]).vault.keys.expose()).unwrap()
+    settings(&[]).vault.keyring().unwrap()
 }
 
 fn hash(token: &str) -> Vec<u8> {

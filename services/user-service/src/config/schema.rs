@@ -1,6 +1,7 @@
 //! Every key of the configuration, its default and what it is for.
 
 use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HTTP, Schema, Setting};
+use sealed_columns::PKCS11;
 
 const DEVELOPMENT_KEY: &str =
     "dev:6c61746368206b657920646576656c6f706d656e74206b6579206f6e6c792121";
@@ -138,7 +139,7 @@ const LIMITS: &[Setting] = &[
 pub const SCHEMA: Schema = Schema {
     service: "user-service",
     sections: &[
-        GENERAL, OWN, HTTP, ADMIN, CORS, DATABASE, VAULT, TOKEN, REFRESH, SIGNING, FEED, PASSWORDS,
-        LIMITS,
+        GENERAL, OWN, HTTP, ADMIN, CORS, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING, FEED,
+        PASSWORDS, LIMITS,
     ],
 };

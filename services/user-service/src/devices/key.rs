@@ -56,6 +56,7 @@ pub fn open_key(keyring: &Keyring, device: &Device) -> Result<DeviceKey, Error> 
     DeviceKey::from_bytes(&key).ok_or_else(|| Error::Internal("a device key is damaged".to_owned()))
 }
 
-fn identity(device: Uuid) -> Identity {
+/// What a device's sealed key is bound to.
+pub fn identity(device: Uuid) -> Identity {
     Identity::new("devices.key").field(device.to_string())
 }

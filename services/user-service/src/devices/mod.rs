@@ -3,7 +3,7 @@
 mod key;
 mod proof;
 
-pub use key::{agree, open_key};
+pub use key::{agree, identity, open_key};
 pub use proof::{
     LoginProof, RefreshProof, TIMESTAMP_WINDOW, check_login_proof, check_refresh_proof,
 };

@@ -62,6 +62,7 @@ fn open_secret(keyring: &Keyring, session: &AuthSession) -> Result<Zeroizing<Vec
     Ok(keyring.open(&secret_identity(session.id), &session.sealed_secret)?)
 }
 
-fn secret_identity(family: uuid::Uuid) -> Identity {
+/// What a family's sealed secret is bound to.
+pub fn secret_identity(family: uuid::Uuid) -> Identity {
     Identity::new("auth_sessions.secret").field(family.to_string())
 }

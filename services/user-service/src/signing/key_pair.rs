@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::models::published_key::TakenKey;
 
 /// What a sealed private key is bound to, in the pool and in a keyset alike.
-pub(super) fn identity(kid: &str) -> Identity {
+pub fn identity(kid: &str) -> Identity {
     Identity::new("signing_key").field(kid)
 }
 

@@ -192,7 +192,7 @@ mod tests {
         let pool = KeyPool::start(
             &settings.signing,
             settings.database.pool(),
-            Keyring::parse(settings.vault.keys.expose()).unwrap(),
+            settings.vault.keyring().unwrap(),
             Clock::default(),
             ServiceMetrics::register(&Metrics::new("test")),
         );

@@ -1,0 +1,2 @@
+CREATE INDEX published_keys_by_sealing_key ON published_keys (sealing_key_id);
+DROP INDEX published_keys_by_state_and_sealing_key;
