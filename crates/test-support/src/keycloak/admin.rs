@@ -12,7 +12,8 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) fn new(base: &str) -> Self {
-        let http = Client::builder().build().unwrap();
+        // Connections belong to the runtime of the test that opened them, a realm to several.
+        let http = Client::builder().pool_max_idle_per_host(0).build().unwrap();
         Self { base: base.to_owned(), http }
     }
 
@@ -66,9 +67,13 @@ impl Admin {
     }
 
     async fn ask(&self, realm: &str, pairs: &[(&str, &str)]) -> String {
+        self.post_form(realm, pairs).await.expect(200).member("access_token")
+    }
+
+    /// A request to a realm's token endpoint.
+    pub(super) async fn post_form(&self, realm: &str, pairs: &[(&str, &str)]) -> Answer {
         let url = format!("{}/realms/{realm}/protocol/openid-connect/token", self.base);
         let request = self.http.post(url).header(FORM.0, FORM.1).body(form(pairs));
-        let answer = Answer::read(request.send().await.expect("Keycloak answers")).await;
-        answer.expect(200).member("access_token")
+        Answer::read(request.send().await.expect("Keycloak answers")).await
     }
 }

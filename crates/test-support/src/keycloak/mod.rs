@@ -9,6 +9,7 @@ mod process;
 mod providers;
 mod proxy;
 mod realm;
+mod tokens;
 
 pub use browser::Browser;
 pub use process::OwnKeycloak;

@@ -28,7 +28,8 @@ pub enum ProxyFault {
 }
 
 /// What stands between a service and Keycloak, and does to requests what networks do. A path is
-/// named by how it ends, such as `/token`.
+/// named by how it ends, such as `/token`, or by what stands before its last segment, such as
+/// `/sessions/`.
 pub struct FaultProxy {
     address: SocketAddr,
     road: Arc<Road>,
@@ -38,8 +39,13 @@ pub struct FaultProxy {
 struct Road {
     target: (String, u16),
     faults: watch::Sender<BTreeMap<&'static str, ProxyFault>>,
-    seen: watch::Sender<Vec<String>>,
+    seen: watch::Sender<Vec<Seen>>,
     answered: watch::Sender<Vec<String>>,
+}
+
+struct Seen {
+    path: String,
+    request: String,
 }
 
 impl FaultProxy {
@@ -76,19 +82,30 @@ impl FaultProxy {
 
     /// How many requests have come on the path so far.
     pub fn calls(&self, path: &str) -> usize {
-        count(&self.road.seen.borrow(), path)
+        self.road.seen.borrow().iter().filter(|seen| is_named(path, &seen.path)).count()
+    }
+
+    /// The last request on the path, head and body; empty where none has come.
+    pub fn last(&self, path: &str) -> String {
+        let seen = self.road.seen.borrow();
+        let last = seen.iter().rfind(|seen| is_named(path, &seen.path));
+        last.map_or_else(String::new, |last| last.request.clone())
     }
 
     /// Waits until so many have come.
     pub async fn until_calls(&self, path: &str, calls: usize) {
         let mut seen = self.road.seen.subscribe();
-        seen.wait_for(|seen| count(seen, path) >= calls).await.unwrap();
+        let came = |seen: &Vec<Seen>| seen.iter().filter(|seen| is_named(path, &seen.path)).count();
+        seen.wait_for(|seen| came(seen) >= calls).await.unwrap();
     }
 
     /// Waits until Keycloak has answered so many, whatever became of its answers.
     pub async fn until_answered(&self, path: &str, calls: usize) {
         let mut answered = self.road.answered.subscribe();
-        answered.wait_for(|answered| count(answered, path) >= calls).await.unwrap();
+        let came = |answered: &Vec<String>| {
+            answered.iter().filter(|answered| is_named(path, answered)).count()
+        };
+        answered.wait_for(|answered| came(answered) >= calls).await.unwrap();
     }
 
     /// Connections are refused.
@@ -113,8 +130,10 @@ impl Drop for FaultProxy {
     }
 }
 
-fn count(seen: &[String], path: &str) -> usize {
-    seen.iter().filter(|seen| seen.ends_with(path)).count()
+fn is_named(name: &str, path: &str) -> bool {
+    path.ends_with(name)
+        || name.ends_with('/')
+            && path.rsplit_once('/').is_some_and(|(before, _)| format!("{before}/").ends_with(name))
 }
 
 fn listen(listener: TcpListener, road: Arc<Road>) -> JoinHandle<()> {
@@ -130,7 +149,8 @@ impl Road {
     /// One request; none: the connection breaks.
     async fn carry(&self, mut stream: TcpStream) -> Option<()> {
         let (path, request) = read_request(&mut stream).await?;
-        self.seen.send_modify(|seen| seen.push(path.clone()));
+        let text = String::from_utf8_lossy(&request).into_owned();
+        self.seen.send_modify(|seen| seen.push(Seen { path: path.clone(), request: text }));
         let mut fault = self.fault(&path);
         if fault == Some(ProxyFault::HoldBefore) {
             // What comes of it then is as if it came then.
@@ -178,7 +198,7 @@ impl Road {
 }
 
 fn fault_of(faults: &BTreeMap<&'static str, ProxyFault>, path: &str) -> Option<ProxyFault> {
-    faults.iter().find(|(end, _)| path.ends_with(*end)).map(|(_, fault)| fault.clone())
+    faults.iter().find(|(name, _)| is_named(name, path)).map(|(_, fault)| fault.clone())
 }
 
 fn head_of(mut answer: Vec<u8>) -> Vec<u8> {

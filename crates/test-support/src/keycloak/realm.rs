@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
 use super::admin::Admin;
@@ -15,7 +17,7 @@ const NAME: &str = "latchkey";
 /// A copy of the realm in `deploy/keycloak/realm.json` that nothing else uses, removed at the end.
 pub struct TestRealm {
     name: String,
-    admin: Admin,
+    pub(super) admin: Admin,
     job_subject: String,
 }
 
@@ -31,6 +33,8 @@ pub struct TestUser {
 }
 
 static LEFTOVERS: OnceCell<()> = OnceCell::const_new();
+/// Those that tests share, by their overrides.
+static SHARED: Mutex<BTreeMap<String, Arc<TestRealm>>> = Mutex::const_new(BTreeMap::new());
 
 impl TestRealm {
     /// Makes one on the tests' Keycloak; members of `overrides` replace the description's, such
@@ -39,7 +43,20 @@ impl TestRealm {
         Self::create_on(&keycloak_url(), overrides).await
     }
 
-    /// The same on another Keycloak.
+    /// One that the tests of this process share, for those that do no more to it than to have
+    /// users of their own. It goes with the next test process.
+    pub async fn shared(overrides: &Value) -> Arc<Self> {
+        let mut shared = SHARED.lock().await;
+        let key = overrides.to_string();
+        if let Some(realm) = shared.get(&key) {
+            return Arc::clone(realm);
+        }
+        let realm = Arc::new(Self::create(overrides).await);
+        shared.insert(key, Arc::clone(&realm));
+        realm
+    }
+
+    /// One on another Keycloak.
     pub async fn create_on(base: &str, overrides: &Value) -> Self {
         let admin = Admin::new(base);
         LEFTOVERS.get_or_init(async || remove_leftovers(&admin).await).await;

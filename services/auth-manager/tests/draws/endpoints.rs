@@ -6,10 +6,10 @@ use auth_manager::models::token_use;
 use auth_manager::providers::TokenFacts;
 use reqwest::{Client, Method};
 use serde_json::Value;
-use test_support::{Answer, TestServer, eventually, keycloak_url};
+use test_support::{Answer, TestRealm, TestServer, eventually};
 use uuid::Uuid;
 
-use crate::realm::{ALICE, BARE_LOGIN, BOB, JOB, LOGIN, Rotation, SECRET};
+use crate::realm::{BARE_LOGIN, CLIENT, JOB, LOGIN, Rotation};
 use crate::world::World;
 
 struct Service {
@@ -26,13 +26,13 @@ impl Service {
 
     /// Where alice's account belongs to the owner of the grant.
     async fn with(world: World, login: &str, more: &[(&str, &str)]) -> Self {
-        let issuer = keycloak_url() + &world.realm.path("");
+        let issuer = world.realm.issuer();
         let now = world.clock.now();
         let account = Account::new(world.user_id, "keycloak", &issuer, &world.subject, now);
         account::upsert(&mut world.database.connect().await, &account).await.unwrap();
         let (settings, clock) = (world.settings(more), world.clock.clone());
         let server = TestServer::start(move || app::build(settings, clock)).await;
-        let alice = world.realm.sign_in(login, ALICE, "openid").await;
+        let alice = world.realm.sign_in(login, &world.realm.alice, "openid").await;
         let alice = alice["access_token"].as_str().unwrap().to_owned();
         Self { world, server, client: Client::builder().build().unwrap(), alice }
     }
@@ -89,7 +89,8 @@ async fn what_is_wrong_with_a_draw_is_said() {
 #[tokio::test]
 async fn somebody_else_is_told_that_there_is_no_such_id() {
     let service = Service::start(1).await;
-    let bob = service.world.realm.sign_in(LOGIN, BOB, "openid").await;
+    let realm = &service.world.realm;
+    let bob = realm.sign_in(LOGIN, &realm.bob, "openid").await;
     let bob = bob["access_token"].as_str().unwrap();
     let id = service.world.ids[0];
     let answer = service.draw(&format!("persistent_token_id={id}"), bob).await.expect(404);
@@ -105,7 +106,8 @@ async fn without_an_active_token_of_the_login_client_nothing_opens() {
     let service = Service::start(1).await;
     let drawn = service.draw_own().await.expect(200);
     let drawn = data(&drawn)["access_token"].as_str().unwrap().to_owned();
-    let tokens = service.world.realm.sign_in(LOGIN, ALICE, "openid").await;
+    let realm = &service.world.realm;
+    let tokens = realm.sign_in(LOGIN, &realm.alice, "openid").await;
     let member = |name: &str| tokens[name].as_str().unwrap().to_owned();
     for wrong in [drawn, member("refresh_token"), member("id_token"), "nonsense".to_owned()] {
         let id = service.world.ids[0];
@@ -128,7 +130,7 @@ async fn a_configured_job_draws_and_does_nothing_else() {
         "[[keycloak.service_clients]]\nclient_id = \"{JOB}\"\nsubject = \"{subject}\"\n\
          consent_clients = [\"offline\"]\nscopes = [\"openid\"]"
     );
-    world.name_provider(LOGIN, SECRET, &table);
+    world.name_provider(LOGIN, &TestRealm::secret(CLIENT), &table);
     let service = Service::with(world, LOGIN, &[]).await;
     let id = service.world.ids[0];
     let query = |scope: &str| format!("persistent_token_id={id}&scope={scope}");
@@ -202,7 +204,7 @@ async fn without_a_cache_the_end_of_a_session_is_seen_at_once() {
 #[tokio::test]
 async fn a_realm_without_the_audience_mapper_is_named_to_the_operator() {
     let world = World::with(Rotation::Off, 1).await;
-    world.name_provider(BARE_LOGIN, SECRET, "");
+    world.name_provider(BARE_LOGIN, &TestRealm::secret(CLIENT), "");
     let service = Service::with(world, BARE_LOGIN, &[]).await;
     service.ask(Method::GET, "/validate-token", &service.alice).await.expect(401);
     let metrics = service.client.get(service.server.admin_url("/metrics")).send().await.unwrap();

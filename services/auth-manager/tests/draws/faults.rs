@@ -2,10 +2,10 @@
 //! lost, and what is lost is said.
 
 use auth_manager::models::grant::GrantState;
-use test_support::{ProxyFault, eventually};
+use test_support::{ProxyFault, TestRealm, eventually};
 
 use crate::process::Drawn;
-use crate::realm::{LOGIN, ROTATIONS, Rotation, SECRET};
+use crate::realm::{CLIENT, LOGIN, ROTATIONS, Rotation};
 use crate::world::{TOKEN, World};
 
 fn code(drawn: &Drawn) -> (u16, &'static str) {
@@ -283,7 +283,7 @@ async fn a_secret_of_ours_that_is_wrong_is_no_fault_of_the_grant() {
         }
         let row = world.row().await;
         assert_eq!((row.state(), row.presentations), (GrantState::Live, 0));
-        world.name_provider(LOGIN, SECRET, "");
+        world.name_provider(LOGIN, &TestRealm::secret(CLIENT), "");
         assert!(world.draw(&world.process().await).await.is_ok());
     }
 }

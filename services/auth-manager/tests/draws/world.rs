@@ -9,12 +9,12 @@ use common::clock::Clock;
 use diesel::sql_types::{BigInt, Binary, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use tempfile::TempDir;
-use test_support::{FaultProxy, TestDatabase, eventually, keycloak_url};
+use test_support::{FaultProxy, TestDatabase, TestRealm, eventually, keycloak_url};
 use uuid::Uuid;
 use vault_crypto::{Keyring, TokenHasher};
 
 use crate::process::{Drawn, Process, draw_as, settings};
-use crate::realm::{CLIENT, LOGIN, OfflineGrant, Realm, Rotation, SECRET};
+use crate::realm::{CLIENT, LOGIN, OfflineGrant, Realm, Rotation};
 
 /// Token requests, as the proxy names them.
 pub(crate) const TOKEN: &str = "/token";
@@ -59,7 +59,7 @@ impl World {
         for _ in 0..ids {
             world.add_id().await;
         }
-        world.name_provider(LOGIN, SECRET, "");
+        world.name_provider(LOGIN, &TestRealm::secret(CLIENT), "");
         world
     }
 
@@ -67,13 +67,14 @@ impl World {
     /// the offline client's, `more` further tables.
     pub(crate) fn name_provider(&self, login: &str, secret: &str, more: &str) {
         let (realm, proxy) = (&self.realm, self.proxy.url());
-        let reuse = realm.reuse().map(|reuse| format!("refresh_token_max_reuse = {reuse}"));
+        let reuse =
+            realm.rotation.reuse().map(|reuse| format!("refresh_token_max_reuse = {reuse}"));
         let text = format!(
             r#"
             [keycloak]
             kind = "keycloak"
             issuer = "{issuer}"
-            login_client = {{ id = "{login}", secret = "{SECRET}" }}
+            login_client = {{ id = "{login}", secret = "{login_secret}" }}
             offline_client = {{ id = "{CLIENT}", secret = "{secret}" }}
             {reuse}
             [keycloak.endpoints]
@@ -81,7 +82,8 @@ impl World {
             token = "{proxy}{token}"
             {more}
             "#,
-            issuer = keycloak_url() + &realm.path(""),
+            issuer = realm.issuer(),
+            login_secret = TestRealm::secret(login),
             reuse = reuse.unwrap_or_default(),
             discovery = realm.path("/.well-known/openid-configuration"),
             token = realm.path("/protocol/openid-connect/token"),

@@ -7,8 +7,10 @@ use reqwest::{Client, Method, RequestBuilder};
 use test_support::{Answer, TestServer};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::browser::Parameters;
-use crate::realm::{PUBLIC_URL, Person};
+use crate::person::{Parameters, Person};
+
+/// Where the realm sends browsers back to; nobody follows them there.
+const PUBLIC_URL: &str = "http://localhost:8000";
 
 pub(crate) struct App {
     server: Option<TestServer>,

@@ -4,12 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
 mod app;
-mod browser;
 mod consent;
 mod issue;
 mod outbox;
-mod proxy;
+mod person;
 mod races;
-mod realm;
 mod revocation;
 mod world;

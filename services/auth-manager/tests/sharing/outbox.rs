@@ -1,10 +1,8 @@
-use test_support::eventually;
+use serde_json::json;
+use test_support::{ProxyFault, TestRealm, eventually};
 
 use crate::app::App;
-use crate::proxy::{Mode, REVOKE, SESSIONS};
-use crate::realm::{LOGIN, OFFLINE, SECRET};
-use crate::world::World;
-use crate::world::token_of;
+use crate::world::{LOGIN, OFFLINE, REVOKE, SESSIONS, World, token_of};
 
 async fn until_depth(app: &App, depth: i64) {
     let line = "auth_manager_outbox_depth ";
@@ -15,10 +13,10 @@ async fn until_depth(app: &App, depth: i64) {
 async fn a_provider_that_is_away_hears_it_when_it_is_back() {
     let world = World::new().await;
     let app = world.app().await;
-    let mut person = world.person(&app).await;
-    let id = world.consent(&app, &mut person).await;
+    let person = world.person(&app).await;
+    let id = world.consent(&app, &person).await;
     let token = token_of(&world.grant_of(&id).await);
-    world.proxy.set(REVOKE, Mode::CutBefore);
+    world.proxy.fail(REVOKE, ProxyFault::CutBefore);
     let answer = app.revoke_persistent_id(&person, &id).await.expect(200).json["data"].clone();
     assert_eq!((&answer["pending"], &answer["token_revoked"]), (&true.into(), &false.into()));
     assert_eq!(answer["reason"], "provider_away");
@@ -27,7 +25,7 @@ async fn a_provider_that_is_away_hears_it_when_it_is_back() {
     let waiting = "provider_calls WHERE last_error = 'away' AND state = 'pending'";
     world.until(waiting, 1).await;
     assert!(world.realm.refresh(OFFLINE, &token).await.is_ok());
-    world.proxy.pass();
+    world.proxy.mend(REVOKE);
     world.let_pass(600);
     world.until("auth_vault", 0).await;
     assert!(world.realm.refresh(OFFLINE, &token).await.is_err());
@@ -36,20 +34,17 @@ async fn a_provider_that_is_away_hears_it_when_it_is_back() {
 
 #[tokio::test]
 async fn a_provider_that_refuses_us_leaves_the_entry_in_sight() {
-    let world = World::new().await;
+    let world = World::on(TestRealm::create(&json!({})).await.into()).await;
     let app = world.app().await;
-    let mut person = world.person(&app).await;
-    let id = world.consent(&app, &mut person).await;
-    app.stop().await;
-    world.name_provider("another-development-secret");
-    let app = world.app().await;
+    let person = world.person(&app).await;
+    let id = world.consent(&app, &person).await;
+    let secret = |secret: &str| json!({ "secret": secret });
+    world.realm.change_client(OFFLINE, &secret("changed there")).await;
     let answer = app.revoke_persistent_id(&person, &id).await.expect(200).json["data"].clone();
     assert_eq!((&answer["pending"], &answer["reason"]), (&true.into(), &"provider_refuses".into()));
     until_depth(&app, 1).await;
     assert_eq!(world.count("provider_calls WHERE last_error = 'misconfigured'").await, 1);
-    app.stop().await;
-    world.name_provider(SECRET);
-    let app = world.app().await;
+    world.realm.change_client(OFFLINE, &secret(&TestRealm::secret(OFFLINE))).await;
     world.let_pass(3600);
     world.until("auth_vault", 0).await;
     until_depth(&app, 0).await;
@@ -59,40 +54,40 @@ async fn a_provider_that_refuses_us_leaves_the_entry_in_sight() {
 async fn a_call_whose_process_ended_in_the_middle_is_made_again_by_the_next() {
     let world = World::new().await;
     let app = world.app().await;
-    let mut person = world.stranger(&app).await;
-    let id = world.consent(&app, &mut person).await;
-    world.proxy.set(REVOKE, Mode::HoldBefore);
+    let person = world.stranger(&app).await;
+    let id = world.consent(&app, &person).await;
+    world.proxy.fail(REVOKE, ProxyFault::HoldBefore);
     let revoking = app.begin_revoke(&person, &id);
-    world.proxy.until_received(REVOKE, 1).await;
+    world.proxy.until_calls(REVOKE, 1).await;
     app.stop().await;
     assert!(revoking.await.is_err() || world.count("auth_vault").await == 1);
     assert_eq!(world.count("provider_calls WHERE state = 'calling'").await, 1);
     let next = world.app().await;
     // Its mark holds until the call must have ended.
     until_depth(&next, 1).await;
-    assert_eq!(world.proxy.count(REVOKE), 1);
-    world.proxy.pass();
+    assert_eq!(world.proxy.calls(REVOKE), 1);
+    world.proxy.mend(REVOKE);
     world.let_pass(60);
     world.until("auth_vault", 0).await;
     world.until("provider_calls WHERE state <> 'ended'", 0).await;
     assert!(world.realm.refresh(LOGIN, &person.refresh_token).await.is_err());
-    assert_eq!(world.proxy.count(SESSIONS), 1);
+    assert_eq!(world.proxy.calls(SESSIONS), 1);
 }
 
 #[tokio::test]
 async fn a_session_that_could_not_be_ended_is_ended_later() {
     let world = World::new().await;
     let app = world.app().await;
-    let mut person = world.stranger(&app).await;
-    let id = world.consent(&app, &mut person).await;
-    world.proxy.set(SESSIONS, Mode::CutBefore);
+    let person = world.stranger(&app).await;
+    let id = world.consent(&app, &person).await;
+    world.proxy.fail(SESSIONS, ProxyFault::CutBefore);
     let answer = app.revoke_persistent_id(&person, &id).await.expect(200).json["data"].clone();
     assert_eq!(
         (&answer["token_revoked"], &answer["session_revoked"]),
         (&true.into(), &false.into())
     );
     assert_eq!(answer["pending"], true);
-    world.proxy.pass();
+    world.proxy.mend(SESSIONS);
     world.let_pass(600);
     world.until("provider_calls WHERE state <> 'ended'", 0).await;
     assert!(world.realm.refresh(LOGIN, &person.refresh_token).await.is_err());

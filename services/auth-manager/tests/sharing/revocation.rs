@@ -3,10 +3,8 @@ use serde_json::Value;
 use test_support::Answer;
 
 use crate::app::App;
-use crate::proxy::{REVOKE, SESSIONS};
-use crate::realm::{LOGIN, OFFLINE, Person};
-use crate::world::World;
-use crate::world::token_of;
+use crate::person::Person;
+use crate::world::{LOGIN, OFFLINE, REVOKE, SESSIONS, World, token_of};
 
 fn data(answer: Answer) -> Value {
     answer.expect(200).json["data"].clone()
@@ -21,8 +19,8 @@ async fn further_id(app: &App, person: &Person) -> String {
 async fn only_the_last_id_of_a_grant_revokes_it_and_the_sign_in_goes_on() {
     let world = World::new().await;
     let app = world.app().await;
-    let mut person = world.person(&app).await;
-    let first = world.consent(&app, &mut person).await;
+    let person = world.person(&app).await;
+    let first = world.consent(&app, &person).await;
     let second = further_id(&app, &person).await;
     let token = token_of(&world.grant_of(&first).await);
     let answer = data(app.revoke_persistent_id(&person, &first).await);
@@ -31,12 +29,12 @@ async fn only_the_last_id_of_a_grant_revokes_it_and_the_sign_in_goes_on() {
         (&answer["token_revoked"], &answer["reason"]),
         (&false.into(), &"shared_grant".into())
     );
-    assert_eq!(world.proxy.count(REVOKE), 0);
+    assert_eq!(world.proxy.calls(REVOKE), 0);
     app.revoke_persistent_id(&person, &first).await.expect_error(404, "token_not_found");
     let answer = data(app.revoke_persistent_id(&person, &second).await);
     assert_eq!((&answer["token_revoked"], &answer["shared_with"]), (&true.into(), &0.into()));
     assert_eq!((&answer["session_revoked"], &answer["pending"]), (&false.into(), &false.into()));
-    assert_eq!((world.proxy.count(REVOKE), world.proxy.count(SESSIONS)), (1, 0));
+    assert_eq!((world.proxy.calls(REVOKE), world.proxy.calls(SESSIONS)), (1, 0));
     assert_eq!(world.count("auth_vault").await, 0);
     assert!(world.realm.refresh(OFFLINE, &token).await.is_err());
     assert!(world.realm.refresh(LOGIN, &person.refresh_token).await.is_ok());
@@ -46,8 +44,8 @@ async fn only_the_last_id_of_a_grant_revokes_it_and_the_sign_in_goes_on() {
 async fn the_session_ends_with_its_last_grant_where_nobody_of_ours_is_in_it() {
     let world = World::new().await;
     let app = world.app().await;
-    let mut person = world.stranger(&app).await;
-    let id = world.consent(&app, &mut person).await;
+    let person = world.stranger(&app).await;
+    let id = world.consent(&app, &person).await;
     let answer = data(app.revoke_persistent_id(&person, &id).await);
     assert_eq!(
         (&answer["token_revoked"], &answer["session_revoked"]),
@@ -60,8 +58,8 @@ async fn the_session_ends_with_its_last_grant_where_nobody_of_ours_is_in_it() {
 async fn the_session_stays_where_configuration_says_so() {
     let world = World::new().await;
     let app = world.app_with(&[("AUTH_MANAGER__VAULT__END_SESSION", "false")]).await;
-    let mut person = world.stranger(&app).await;
-    let id = world.consent(&app, &mut person).await;
+    let person = world.stranger(&app).await;
+    let id = world.consent(&app, &person).await;
     let answer = data(app.revoke_persistent_id(&person, &id).await);
     assert_eq!(
         (&answer["token_revoked"], &answer["session_revoked"]),
@@ -74,20 +72,20 @@ async fn the_session_stays_where_configuration_says_so() {
 async fn an_id_is_revoked_by_its_own_user_alone() {
     let world = World::new().await;
     let app = world.app().await;
-    let mut person = world.person(&app).await;
-    let id = world.consent(&app, &mut person).await;
+    let person = world.person(&app).await;
+    let id = world.consent(&app, &person).await;
     let other = world.person(&app).await;
     app.revoke_persistent_id(&other, &id).await.expect_error(404, "token_not_found");
     app.revoke_persistent_id(&other, "no-uuid").await.expect(400);
-    assert_eq!((world.count("persistent_tokens").await, world.proxy.count(REVOKE)), (1, 0));
+    assert_eq!((world.count("persistent_tokens").await, world.proxy.calls(REVOKE)), (1, 0));
 }
 
 #[tokio::test]
 async fn the_other_token_type_of_the_same_client_and_session_shares() {
     let world = World::new().await;
     let app = world.app().await;
-    let mut person = world.person(&app).await;
-    let offline = world.consent(&app, &mut person).await;
+    let person = world.person(&app).await;
+    let offline = world.consent(&app, &person).await;
     let grant = world.grant_of(&offline).await;
     let token = token_of(&grant);
     let session = &grant.session_state_id;
@@ -106,14 +104,14 @@ async fn the_other_token_type_of_the_same_client_and_session_shares() {
 async fn an_equal_token_in_another_row_shares() {
     let world = World::new().await;
     let app = world.app().await;
-    let mut person = world.person(&app).await;
-    let own = world.consent(&app, &mut person).await;
+    let person = world.person(&app).await;
+    let own = world.consent(&app, &person).await;
     let grant = world.grant_of(&own).await;
     let token = token_of(&grant);
     let other = world.add_grant(&grant, "an older session", TokenType::Offline, &token).await;
     let answer = data(app.revoke_persistent_id(&person, &own).await);
     assert_eq!((&answer["shared_with"], &answer["reason"]), (&1.into(), &"shared_token".into()));
-    assert_eq!((world.proxy.count(REVOKE), world.count("auth_vault").await), (0, 1));
+    assert_eq!((world.proxy.calls(REVOKE), world.count("auth_vault").await), (0, 1));
     let answer = data(app.revoke_persistent_id(&person, &other).await);
     assert_eq!(answer["token_revoked"], true);
     assert!(world.realm.refresh(OFFLINE, &token).await.is_err());

@@ -1,5 +1,7 @@
 //! A vault of its own, a person, and the replicas that serve it.
 
+use std::sync::Arc;
+
 use auth_manager::MIGRATIONS;
 use auth_manager::models::grant::{self, Grant, GrantKey, TokenType};
 use auth_manager::models::persistent_token::{self, PersistentToken};
@@ -8,21 +10,28 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use diesel::sql_types::{BigInt, Binary, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
-use tempfile::TempDir;
-use test_support::{TestDatabase, eventually};
+use serde_json::json;
+use test_support::{FaultProxy, ProvidersFile, TestDatabase, TestRealm, eventually, keycloak_url};
 use uuid::Uuid;
 use vault_crypto::{Keyring, TokenHasher};
 
 use crate::app::{App, settings};
-use crate::proxy::Proxy;
-use crate::realm::{LOGIN, OFFLINE, Person, Realm, SECRET, keycloak};
+use crate::person::Person;
+
+pub(crate) const LOGIN: &str = "latchkey-login";
+pub(crate) const OFFLINE: &str = "latchkey-offline";
+
+/// Endpoints, as the proxy names them.
+pub(crate) const REVOKE: &str = "/revoke";
+pub(crate) const TOKEN: &str = "/token";
+pub(crate) const SESSIONS: &str = "/sessions/";
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) database: TestDatabase,
-    pub(crate) realm: Realm,
-    pub(crate) proxy: Proxy,
-    folder: TempDir,
+    pub(crate) realm: Arc<TestRealm>,
+    pub(crate) proxy: FaultProxy,
+    file: ProvidersFile,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -39,39 +48,19 @@ struct Id {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let world = Self {
-            clock: Clock::default(),
-            database: TestDatabase::create("auth", || MIGRATIONS).await,
-            realm: Realm::get().await,
-            proxy: Proxy::start().await,
-            folder: TempDir::new().unwrap(),
-        };
-        world.name_provider(SECRET);
-        world
+        Self::on(TestRealm::shared(&json!({ "accessTokenLifespan": 600 })).await).await
     }
 
-    /// Writes the providers' file, with the way to Keycloak through the proxy.
-    pub(crate) fn name_provider(&self, offline_secret: &str) {
-        let (realm, proxy) = (&self.realm, self.proxy.address);
-        let oidc = format!("http://{proxy}{}", realm.path("/protocol/openid-connect"));
-        let text = format!(
-            r#"
-            [keycloak]
-            kind = "keycloak"
-            issuer = "{issuer}"
-            login_client = {{ id = "{LOGIN}", secret = "{SECRET}" }}
-            offline_client = {{ id = "{OFFLINE}", secret = "{offline_secret}" }}
-            admin_client = {{ id = "admin", secret = "{SECRET}" }}
-            [keycloak.endpoints]
-            token = "{oidc}/token"
-            introspection = "{oidc}/token/introspect"
-            revocation = "{oidc}/revoke"
-            admin = "http://{proxy}/admin/realms/{name}"
-            "#,
-            issuer = keycloak() + &realm.path(""),
-            name = realm.name,
-        );
-        std::fs::write(self.folder.path().join("providers.toml"), text).unwrap();
+    /// On a realm of one's own, for who changes it.
+    pub(crate) async fn on(realm: Arc<TestRealm>) -> Self {
+        let proxy = FaultProxy::start(&keycloak_url()).await;
+        Self {
+            clock: Clock::default(),
+            database: TestDatabase::create("auth", || MIGRATIONS).await,
+            file: ProvidersFile::new().with_realm("keycloak", &realm, Some(&proxy), ""),
+            realm,
+            proxy,
+        }
     }
 
     pub(crate) async fn app(&self) -> App {
@@ -79,7 +68,7 @@ impl World {
     }
 
     pub(crate) async fn app_with(&self, more: &[(&str, &str)]) -> App {
-        let file = self.folder.path().join("providers.toml").display().to_string();
+        let file = self.file.path();
         let own = [
             ("AUTH_MANAGER__DATABASE__URL", self.database.url()),
             ("AUTH_MANAGER__PROVIDERS__FILE", file.as_str()),
@@ -89,9 +78,9 @@ impl World {
     }
 
     /// `person` consents in the browser that they are signed in with; the new id.
-    pub(crate) async fn consent(&self, app: &App, person: &mut Person) -> String {
+    pub(crate) async fn consent(&self, app: &App, person: &Person) -> String {
         let url = app.request_offline_token(person).await.expect(200).json["data"].clone();
-        let back = person.browser.follow(url["consent_url"].as_str().unwrap()).await;
+        let back = person.follow(url["consent_url"].as_str().unwrap()).await;
         let answer = app.finish_offline_token(&back).await.expect(200);
         answer.json["data"]["persistent_token_id"].as_str().unwrap().to_owned()
     }
@@ -196,7 +185,7 @@ impl World {
 
     /// Somebody who is signed in at Keycloak and known here, but has no session of ours.
     pub(crate) async fn stranger(&self, app: &App) -> Person {
-        let person = self.realm.person().await;
+        let person = Person::sign_in(&self.realm).await;
         app.issue_persistent_id(&person).await.expect_error(404, "token_not_found");
         person
     }
