@@ -179,3 +179,7 @@ pub fn public_jwk(pem: &[u8]) -> Result<Value, KeyError> {
     let key = PKey::public_key_from_pem(pem).map_err(|_| KeyError::Malformed)?;
     jwk_of(&key).ok_or(KeyError::Unsupported)
 }
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ async fn me(user: AuthenticatedUser) -> String {
     format!("{} {} {}", user.user_id(), user.device_id(), user.session_id())
 }
 
-async fn ask(subject: &Subject, authorization: &[&str]) -> ServiceResponse {
+pub async fn ask(subject: &Subject, authorization: &[&str]) -> ServiceResponse {
     let verifier = web::Data::new(subject.verifier.clone());
     let app = init_service(App::new().app_data(verifier).service(me)).await;
     let request = authorization.iter().fold(TestRequest::get().uri("/me"), |request, value| {
@@ -22,7 +22,7 @@ async fn ask(subject: &Subject, authorization: &[&str]) -> ServiceResponse {
     call_service(&app, request.to_request()).await
 }
 
-fn header(response: &ServiceResponse, name: &actix_web::http::header::HeaderName) -> String {
+pub fn header(response: &ServiceResponse, name: &actix_web::http::header::HeaderName) -> String {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap()).to_owned()
 }
 

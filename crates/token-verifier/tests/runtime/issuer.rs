@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{ServerHandle, Service as _};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -42,6 +42,8 @@ pub struct State {
     streams: Mutex<Vec<UnboundedSender<Bytes>>>,
     /// The `Last-Event-ID` of each stream so far.
     pub resumed_from: Mutex<Vec<Option<String>>>,
+    /// Path and query of all that was asked for.
+    pub asked: Mutex<Vec<String>>,
     pub asked_for_one: AtomicUsize,
     pub asked_for_all: AtomicUsize,
     pub unmodified: AtomicUsize,
@@ -69,6 +71,7 @@ impl Issuer {
             catches_up: AtomicBool::new(true),
             streams: Mutex::default(),
             resumed_from: Mutex::default(),
+            asked: Mutex::default(),
             asked_for_one: AtomicUsize::new(0),
             asked_for_all: AtomicUsize::new(0),
             unmodified: AtomicUsize::new(0),
@@ -91,6 +94,12 @@ impl Issuer {
                 .app_data(state.clone())
                 .route("/.well-known/jwks.json", web::get().to(key_set))
                 .route("/.well-known/jwks/changes", web::get().to(changes))
+                .wrap_fn(|request, service| {
+                    let asked = request.uri().to_string();
+                    let state = request.app_data::<web::Data<State>>().unwrap();
+                    state.asked.lock().unwrap().push(asked);
+                    service.call(request)
+                })
         });
         let socket = self.socket.take().unwrap().listen(64).unwrap().into_std().unwrap();
         let server = server.workers(1).disable_signals().listen(socket).unwrap().run();

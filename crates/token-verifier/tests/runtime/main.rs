@@ -3,6 +3,7 @@
 
 mod extractor;
 mod feed;
+mod hostile;
 mod issuer;
 mod keys;
 mod tokens;
