@@ -1,9 +1,12 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::{Browser, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::offline::{OFFLINE_CLIENT, consent};
 use crate::support::{LOGIN_CLIENT, TestApp, data, text};
 
 /// Has Keycloak tell `url` of ended sessions.
@@ -75,4 +78,60 @@ async fn a_logout_token_is_heard_once_and_a_forged_one_never() {
     app.post_logout_token(&logout).await.expect_error(400, "invalid_request");
     let listed = data(&app.ask(Method::GET, "/sessions", access).await.expect(200));
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}
+
+/// What a logout token says.
+fn claims(token: &str) -> Value {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&payload).unwrap()
+}
+
+#[tokio::test]
+async fn a_logout_of_a_subject_ends_all_its_sessions_and_nobody_else_s() {
+    let app = TestApp::start().await;
+    let attributes = json!({ "backchannel.logout.session.required": "false" });
+    app.realm.change_client(LOGIN_CLIENT, &json!({ "attributes": attributes })).await;
+    let (first, second) = (app.sign_in(&Browser::new()).await, app.sign_in(&Browser::new()).await);
+    let somebody = app.realm.create_user().await;
+    let somebody = app.sign_in_as(&Browser::new(), "", &somebody).await;
+    let (token, theirs) = (text(&second, "access_token"), text(&somebody, "access_token"));
+    app.ask(Method::GET, "/validate-token", token).await.expect(200);
+    let logout = catch(&app, text(&first, "session_state_id")).await;
+    let said = claims(&logout);
+    assert_eq!((&said["sub"], said.get("sid")), (&json!(app.user.id), None));
+    app.post_logout_token(&logout).await.expect(200);
+    // Keycloak goes on with it, but here it is over.
+    app.ask(Method::GET, "/validate-token", token).await.expect_error(401, "token_not_active");
+    app.ask(Method::GET, "/validate-token", theirs).await.expect(200);
+    let live = "SELECT FROM user_sessions WHERE active";
+    assert_eq!(app.count(live).await, 1);
+    assert_eq!(app.count("SELECT FROM auth_vault").await, 1);
+}
+
+/// Logs out a session from which somebody consented; what their id then gives, by a token of
+/// another session.
+async fn log_out_offline(app: &TestApp) -> test_support::Answer {
+    let attributes = json!({ "backchannel.logout.revoke.offline.tokens": "true" });
+    app.realm.change_client(LOGIN_CLIENT, &json!({ "attributes": attributes })).await;
+    let browser = Browser::new();
+    let ended = app.sign_in(&browser).await;
+    let id = consent(app, &browser, text(&ended, "access_token")).await;
+    let other = app.sign_in(&Browser::new()).await;
+    let logout = catch(app, text(&ended, "session_state_id")).await;
+    assert!(claims(&logout)["events"].to_string().contains("\"revoke_offline_access\":true"));
+    app.post_logout_token(&logout).await.expect(200);
+    let draw = format!("/access-token?persistent_token_id={id}");
+    app.ask(Method::POST, &draw, text(&other, "access_token")).await
+}
+
+#[tokio::test]
+async fn a_logout_ends_offline_grants_only_where_it_says_so_and_configuration_agrees() {
+    let app = TestApp::start().await;
+    log_out_offline(&app).await.expect(200);
+    let app = TestApp::start_with(&[("AUTH_MANAGER__LOGOUT__REVOKE_OFFLINE", "true")], "").await;
+    log_out_offline(&app).await.expect_error(404, "token_not_found");
+    eventually("Keycloak hears it", async || {
+        app.realm.offline_sessions(&app.user, OFFLINE_CLIENT).await.is_empty().then_some(())
+    })
+    .await;
 }

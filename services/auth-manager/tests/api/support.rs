@@ -4,8 +4,9 @@ use auth_manager::MIGRATIONS;
 use auth_manager::app;
 use auth_manager::config::SCHEMA;
 use common::clock::Clock;
-use common::settings::Environment;
-use diesel_async::SimpleAsyncConnection as _;
+use common::settings::{Environment, Schema};
+use diesel::sql_types::BigInt;
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use test_support::{
@@ -30,6 +31,12 @@ pub(crate) struct TestApp {
     pub(crate) user: TestUser,
     client: Client,
     _file: ProvidersFile,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
 }
 
 impl TestApp {
@@ -57,7 +64,7 @@ impl TestApp {
             ("AUTH_MANAGER__STATES__RETURN_TO", APP),
         ];
         let environment: Environment = own.iter().chain(settings).copied().collect();
-        let (settings, clock) = (SCHEMA.load(&environment).unwrap(), Clock::default());
+        let (settings, clock) = (Schema::load(&SCHEMA, &environment).unwrap(), Clock::default());
         let service_clock = clock.clone();
         let server = TestServer::start(move || app::build(settings, service_clock)).await;
         let user = realm.create_user().await;
@@ -67,6 +74,13 @@ impl TestApp {
 
     pub(crate) async fn run(&self, statements: &str) {
         self.database.connect().await.batch_execute(statements).await.unwrap();
+    }
+
+    /// How many rows a `SELECT FROM …` has.
+    pub(crate) async fn count(&self, rows: &str) -> i64 {
+        let query = diesel::sql_query(format!("SELECT count(*) AS count FROM ({rows}) AS rows"));
+        let count: Count = query.get_result(&mut self.database.connect().await).await.unwrap();
+        count.count
     }
 
     /// Tokens that the login client obtained elsewhere, in a session that is none of ours.
