@@ -236,3 +236,23 @@ async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_named_by_its_end_or_by_what_stands_before_its_last_segment() {
+        assert!(is_named("/token", "/realms/one/protocol/openid-connect/token"));
+        assert!(!is_named("/token", "/realms/one/protocol/openid-connect/token/introspect"));
+        assert!(is_named("/sessions/", "/admin/realms/one/sessions/abc"));
+        assert!(!is_named("/sessions/", "/admin/realms/one/sessions/abc/more"));
+        assert!(!is_named("/sessions/", "/admin/realms/one/sessions"));
+    }
+
+    #[test]
+    fn an_answer_is_cut_after_its_head() {
+        let answer = written(200, "{}");
+        assert_eq!(head_of(answer.clone()), answer[..answer.len() - 2]);
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) struct Realm {
     pub(crate) rotation: Rotation,
     pub(crate) alice: TestUser,
     pub(crate) bob: TestUser,
-    realm: Arc<TestRealm>,
+    keycloak: Arc<TestRealm>,
 }
 
 /// An offline grant in it.
@@ -69,17 +69,17 @@ impl Realm {
         });
         let realm = Arc::new(TestRealm::create(&overrides).await);
         let (alice, bob) = (realm.create_user().await, realm.create_user().await);
-        let realm = Self { rotation, alice, bob, realm };
+        let realm = Self { rotation, alice, bob, keycloak: realm };
         realms.insert(rotation, realm.clone());
         realm
     }
 
     pub(crate) fn issuer(&self) -> String {
-        self.realm.issuer()
+        self.keycloak.issuer()
     }
 
     pub(crate) fn path(&self, rest: &str) -> String {
-        self.realm.path(rest)
+        self.keycloak.path(rest)
     }
 
     /// A grant of alice's, with a session of its own.
@@ -104,25 +104,25 @@ impl Realm {
             ("password", &user.password),
             ("scope", scope),
         ];
-        self.realm.tokens(client, &form).await.expect("tokens")
+        self.keycloak.tokens(client, &form).await.expect("tokens")
     }
 
     /// An access token of the service account.
     pub(crate) async fn job_token(&self) -> String {
-        self.realm.service_token(JOB).await
+        self.keycloak.service_token(JOB).await
     }
 
     /// Whether Keycloak still honours `token`.
     pub(crate) async fn honours(&self, token: &str) -> bool {
-        self.realm.refresh(CLIENT, token).await.is_ok()
+        self.keycloak.refresh(CLIENT, token).await.is_ok()
     }
 
     /// Ends an online session, or an offline one with all its grants.
     pub(crate) async fn end_session(&self, session: &str, offline: bool) {
         if offline {
-            self.realm.end_offline_session(session).await;
+            self.keycloak.end_offline_session(session).await;
         } else {
-            self.realm.end_session(session).await;
+            self.keycloak.end_session(session).await;
         }
     }
 }
