@@ -31,10 +31,10 @@ impl StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let form = Arc::new(Mutex::new(Form::new()));
-        let heard = Arc::clone(&form);
+        let last = Arc::clone(&form);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                answer(stream, &heard).await;
+                answer(stream, &last).await;
             }
         });
         Self { base, form }
@@ -52,7 +52,7 @@ impl StandIn {
     }
 }
 
-async fn answer(mut stream: TcpStream, heard: &Mutex<Form>) {
+async fn answer(mut stream: TcpStream, last: &Mutex<Form>) {
     let (mut request, mut chunk) = (String::new(), [0; 4096]);
     let (head, body) = loop {
         let length = stream.read(&mut chunk).await.unwrap();
@@ -67,7 +67,7 @@ async fn answer(mut stream: TcpStream, heard: &Mutex<Form>) {
     let json = if head.starts_with("post /login/oauth/access_token ") {
         let form: Form = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
         let good = form["code"] == "good" && head.contains("accept: application/json");
-        *heard.lock().unwrap() = form;
+        *last.lock().unwrap() = form;
         if good {
             json!({ "access_token": ACCESS_TOKEN, "scope": "read:user", "token_type": "bearer" })
         } else {
