@@ -96,6 +96,7 @@ async fn check(service: &str, migrations: fn() -> EmbeddedMigrations) {
 async fn schema_and_database_page_are_what_the_migrations_make() {
     check("user-service", || user_service::MIGRATIONS).await;
     check("chat-service", || chat_service::MIGRATIONS).await;
+    check("auth-manager", || auth_manager::MIGRATIONS).await;
 }
 
 #[test]

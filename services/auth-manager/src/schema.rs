@@ -37,8 +37,8 @@ diesel::table! {
         grant_expires_at -> Nullable<Timestamptz>,
         state -> Text,
         dead_reason -> Nullable<Text>,
-        version -> Int8,
-        presentations -> Int4,
+        version -> BigInt,
+        presentations -> Integer,
         lease_holder -> Nullable<Uuid>,
         lease_until -> Nullable<Timestamptz>,
         call_deadline -> Nullable<Timestamptz>,
@@ -106,7 +106,7 @@ diesel::table! {
         client_id -> Text,
         session_state_id -> Text,
         grant_id -> Nullable<Uuid>,
-        attempts -> Int4,
+        attempts -> Integer,
         last_error -> Nullable<Text>,
         calling_until -> Nullable<Timestamptz>,
         next_at -> Timestamptz,
@@ -116,7 +116,7 @@ diesel::table! {
 
 diesel::table! {
     session_events (id) {
-        id -> Int8,
+        id -> BigInt,
         session_id -> Uuid,
         kind -> Text,
         reason -> Nullable<Text>,
@@ -126,7 +126,7 @@ diesel::table! {
 
 diesel::table! {
     token_uses (id) {
-        id -> Int8,
+        id -> BigInt,
         persistent_token_id -> Uuid,
         user_id -> Uuid,
         client_id -> Text,
