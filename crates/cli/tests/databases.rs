@@ -1,4 +1,5 @@
-//! `schema.rs`, `docs/DATABASE.md` and the README's secrets are what migrations and settings say.
+//! `schema.rs`, `docs/DATABASE.md` and the README's endpoints and secrets are what migrations,
+//! handlers and settings say.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -6,9 +7,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use auth_manager::metrics::ServiceMetrics;
+use auth_manager::providers::Providers;
+use common::clock::Clock;
+use common::metrics::Metrics;
 use common::settings::Environment;
 use diesel_migrations::EmbeddedMigrations;
-use test_support::TestDatabase;
+use test_support::{TestDatabase, declared_routes};
 
 #[derive(diesel::QueryableByName)]
 struct Column {
@@ -105,16 +110,51 @@ fn the_readme_s_secrets_are_all_that_production_needs_but_a_database() {
     let (_, rest) = readme.split_once("<!-- secrets -->\n```sh\n").unwrap();
     let (script, _) = rest.split_once("```\n<!-- end of secrets -->").unwrap();
     let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(root().join("deploy"), folder.path().join("deploy")).unwrap();
     let status =
         Command::new("bash").args(["-e", "-c", script]).current_dir(&folder).status().unwrap();
     assert!(status.success());
     let made = std::fs::read_to_string(folder.path().join(".env")).unwrap();
     let url = "postgres://postgres@postgres/a";
     let given = made.lines().map(|line| line.split_once('=').unwrap());
-    let databases = [("USER_SERVICE__DATABASE__URL", url), ("CHAT_SERVICE__DATABASE__URL", url)];
-    let environment: Environment = given.chain(databases).collect();
+    let providers = folder.path().join("secrets/providers.toml").display().to_string();
+    let others = [
+        ("USER_SERVICE__DATABASE__URL", url),
+        ("CHAT_SERVICE__DATABASE__URL", url),
+        ("AUTH_MANAGER__DATABASE__URL", url),
+        ("AUTH_MANAGER__PROVIDERS__FILE", &providers),
+    ];
+    let environment: Environment = given.chain(others).collect();
     let _: user_service::config::Settings =
         user_service::config::SCHEMA.load(&environment).unwrap();
     let _: chat_service::config::Settings =
         chat_service::config::SCHEMA.load(&environment).unwrap();
+    let settings: auth_manager::config::Settings =
+        auth_manager::config::SCHEMA.load(&environment).unwrap();
+    let metrics = ServiceMetrics::register(&Metrics::new("auth-manager"));
+    Providers::start(&settings.providers, settings.environment, &Clock::default(), &metrics)
+        .unwrap();
+    let realm = std::fs::read_to_string(folder.path().join("secrets/realm.json")).unwrap();
+    let known = realm.contains("-development-");
+    assert!(!known && realm.contains("latchkey-login"), "the realm has secrets of its own");
+}
+
+#[test]
+fn the_readme_lists_each_endpoint_and_no_other() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("<!-- endpoints -->").unwrap();
+    let (listed, _) = rest.split_once("<!-- end of endpoints -->").unwrap();
+    let listed: BTreeSet<String> = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(endpoint, _)| endpoint.to_owned())
+        .collect();
+    let mut declared = BTreeSet::new();
+    for service in ["user-service", "chat-service", "auth-manager"] {
+        let routes = declared_routes(&root().join(format!("services/{service}/src/handlers")));
+        declared.extend(
+            routes.iter().map(|(method, path)| format!("{} {path}", method.to_uppercase())),
+        );
+    }
+    assert_eq!(listed, declared);
 }
