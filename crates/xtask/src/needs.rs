@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
 use crate::{run, ui};
@@ -87,9 +87,6 @@ async fn provide(needs: impl Iterator<Item = &'static Need>) -> Result<()> {
 
 async fn obtain(missing: &[&Need]) -> Result<()> {
     let packages: Vec<&str> = missing.iter().flat_map(|need| need.debian).copied().collect();
-    if nix::unistd::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists() {
-        return install(&packages).await;
-    }
     let lines: Vec<String> = missing
         .iter()
         .map(|need| {
@@ -97,7 +94,11 @@ async fn obtain(missing: &[&Need]) -> Result<()> {
             format!("{} is missing. Debian: `apt-get install {debian}`; {}", need.what, need.others)
         })
         .collect();
-    bail!("{}", lines.join("\n"))
+    let lines = lines.join("\n");
+    if nix::unistd::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists() {
+        return install(&packages).await.context(lines);
+    }
+    bail!(lines)
 }
 
 async fn missing(needs: impl Iterator<Item = &'static Need>) -> Vec<&'static Need> {

@@ -22,6 +22,8 @@ const DATA_FOLDER: &str = "LATCHKEY_DATA_FOLDER";
 /// Where Keycloak is unpacked and keeps its data.
 const KEYCLOAK_FOLDER: &str = ".latchkey/keycloak";
 const PROVIDERS_FILE: &str = "AUTH_MANAGER__PROVIDERS__FILE";
+/// Services that run without Keycloak too.
+const ALONE: usize = 2;
 
 /// Runs everything until Ctrl-C, or until something ends by itself.
 pub async fn up(fresh: bool) -> Result<()> {
@@ -143,12 +145,12 @@ async fn start_keycloak(folder: &Path, environment: &Environment) -> Result<Opti
     let java = match Java::provide().await {
         Ok(java) => java,
         Err(error) => {
-            say(&format!("{error:#} Until then Keycloak and auth-manager are left out."));
+            say(&format!("{error:#}. Until then Keycloak and auth-manager are left out"));
             return Ok(None);
         }
     };
     std::fs::create_dir_all(folder)?;
-    let home = keycloak::home(folder).await?;
+    let home = keycloak::home(folder, AUTH.number(environment)?).await?;
     let (port, management_port) =
         (KEYCLOAK.number(environment)?, KEYCLOAK_MANAGEMENT.number(environment)?);
     let startup = Startup { java, home, port, management_port };
@@ -204,7 +206,8 @@ impl Prepared {
 
 async fn run_all(services: &mut [Service]) -> Result<()> {
     try_join_all(services.iter_mut().map(Service::wait_until_ready)).await?;
-    say("everything runs; `cargo xtask demo` in another terminal plays the story, Ctrl-C ends it");
+    let what = if services.len() > ALONE { "everything runs" } else { "the other two run" };
+    say(&format!("{what}; `cargo xtask demo` in another terminal plays the story, Ctrl-C ends it"));
     let ended = services.iter_mut().map(|service| Box::pin(service.ended()));
     Err(select_all(ended).await.0)
 }

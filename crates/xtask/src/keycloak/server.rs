@@ -20,6 +20,8 @@ const REALM: &str = "deploy/keycloak/realm.json";
 const PROVIDERS: &str = "deploy/providers.toml";
 /// As `deploy/providers.toml` has it.
 const USUAL_BASE: &str = "http://localhost:8180/";
+/// As the realm has it, where Keycloak tells auth-manager of a sign-out.
+const USUAL_AUTH_BASE: &str = "http://localhost:8000/";
 
 /// How it is started.
 #[derive(Clone, Debug)]
@@ -30,13 +32,15 @@ pub(crate) struct Startup {
     pub(crate) management_port: u16,
 }
 
-/// Keycloak's home in `folder`, with our realm laid out for import: one that is there already is
-/// left alone.
-pub(crate) async fn home(folder: &Path) -> Result<PathBuf> {
+/// Keycloak's home in `folder`, with our realm laid out for import, where auth-manager is on
+/// `auth_port`: a realm that is there already is left alone.
+pub(crate) async fn home(folder: &Path, auth_port: u16) -> Result<PathBuf> {
     let home = distribution::provide(folder).await?;
     let import = home.join("data/import");
     std::fs::create_dir_all(&import)?;
-    std::fs::copy(workspace().join(REALM), import.join("latchkey-realm.json"))?;
+    let realm = std::fs::read_to_string(workspace().join(REALM))?;
+    let realm = realm.replace(USUAL_AUTH_BASE, &format!("http://localhost:{auth_port}/"));
+    std::fs::write(import.join("latchkey-realm.json"), realm)?;
     Ok(home)
 }
 
@@ -88,7 +92,7 @@ impl Server {
     /// Starts it in `folder` on free ports and waits until it is ready.
     pub(crate) async fn start(folder: &Path) -> Result<Self> {
         let java = Java::provide().await?;
-        let home = home(folder).await?;
+        let home = home(folder, ports::AUTH.default).await?;
         let (port, management_port) = (ports::free(0)?, ports::free(0)?);
         let startup = Startup { java, home, port, management_port };
         let log = folder.join("keycloak.log");
