@@ -14,6 +14,7 @@
 mod answer;
 mod database;
 mod device;
+mod foreign_client;
 mod keycloak;
 mod routes;
 mod server;
@@ -23,6 +24,7 @@ mod wait;
 pub use answer::Answer;
 pub use database::TestDatabase;
 pub use device::{Offer, TestDevice};
+pub use foreign_client::{ForeignClient, ForeignClients};
 pub use keycloak::{
     Browser, FaultProxy, OwnKeycloak, ProvidersFile, ProxyFault, TestRealm, TestUser, keycloak_url,
 };

@@ -50,6 +50,24 @@ const TEST_NEEDS: &[Need] = &[
         debian: &["softhsm2"],
         others: "Fedora: `dnf install softhsm`; macOS: `brew install softhsm`",
     },
+    Need {
+        what: "Node.js",
+        probe: &["node", "--version"],
+        debian: &["nodejs"],
+        others: "Fedora: `dnf install nodejs`; macOS: `brew install node`",
+    },
+    Need {
+        what: "npm",
+        probe: &["npm", "--version"],
+        debian: &["npm"],
+        others: "Fedora: `dnf install nodejs-npm`; macOS: `brew install node`",
+    },
+    Need {
+        what: "Python with venv",
+        probe: &["python3", "-c", "import ensurepip, venv"],
+        debian: &["python3-venv"],
+        others: "Fedora: `dnf install python3`; macOS: `brew install python`",
+    },
 ];
 
 const JAVA: Need = Need {

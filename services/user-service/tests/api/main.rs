@@ -7,6 +7,7 @@ mod contract;
 mod device_proof;
 mod devices;
 mod feed_reader;
+mod foreign_clients;
 mod keys;
 mod keysets;
 mod limits;
