@@ -13,7 +13,8 @@ use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::is_unavailable;
 use common::metrics::Metrics;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use diesel::sql_types::Bool;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 use vault_crypto::{Keyring, TokenHasher};
 
 pub use account_vault::run as account_vault;
@@ -26,6 +27,15 @@ use crate::providers::Providers;
 
 /// Rows read at once.
 const BATCH: i64 = 100;
+
+/// Any number that no other lock of ours has; held as long as the connection.
+const LOCK: &str = "SELECT pg_try_advisory_lock(7305790123) AS got";
+
+#[derive(diesel::QueryableByName)]
+struct Lock {
+    #[diesel(sql_type = Bool)]
+    got: bool,
+}
 
 /// What an import needs of the service.
 pub struct Importer {
@@ -98,10 +108,19 @@ impl Importer {
         })
     }
 
+    /// A connection that holds the lock of imports, of which one runs at a time.
     async fn connect(&self) -> Result<AsyncPgConnection, String> {
-        AsyncPgConnection::establish(&self.database)
+        let mut connection = AsyncPgConnection::establish(&self.database)
             .await
-            .map_err(|error| format!("`database.url`: {error}"))
+            .map_err(|error| format!("`database.url`: {error}"))?;
+        let lock: Lock = diesel::sql_query(LOCK)
+            .get_result(&mut connection)
+            .await
+            .map_err(|error| failed(&error))?;
+        if !lock.got {
+            return Err("another import is running on this database".to_owned());
+        }
+        Ok(connection)
     }
 
     /// What a row's transaction ends with.

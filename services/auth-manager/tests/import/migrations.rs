@@ -71,6 +71,29 @@ async fn an_older_layout_is_completed_imported_and_served() {
     assert_eq!(sign_in(&server, &known).await, "00000000-0000-4000-8000-000000000001");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_layout_is_not_dropped_by_a_step_back() {
+    let realm = TestRealm::create(&json!({})).await;
+    let world = older(&realm).await;
+    world.run("UPDATE user_sessions SET refresh_token = NULL").await;
+    assert_eq!(migrate(&world).await, Ok(2));
+    assert_eq!(step_back(&world).await, Ok(()));
+    let refused = step_back(&world).await.unwrap_err();
+    assert!(refused.contains("restore a backup instead"), "{refused}");
+    assert_eq!(world.count("users WHERE name = 'one'").await, 1);
+}
+
+async fn step_back(world: &World) -> Result<(), String> {
+    let connection = world.database.connect().await;
+    tokio::task::spawn_blocking(move || {
+        let mut harness = AsyncMigrationHarness::new(connection);
+        let reverted = harness.revert_last_migration(MIGRATIONS);
+        reverted.map(|_| ()).map_err(|error| error.to_string())
+    })
+    .await
+    .unwrap()
+}
+
 /// Our id of who signs in.
 async fn sign_in(server: &TestServer, user: &TestUser) -> String {
     let browser = Browser::new();

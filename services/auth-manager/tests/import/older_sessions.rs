@@ -1,4 +1,7 @@
 use auth_manager::import::{Tally, account_vault};
+use diesel_async::SimpleAsyncConnection as _;
+use test_support::eventually;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::world::{World, token, token_at};
@@ -170,4 +173,45 @@ async fn a_grant_that_is_being_revoked_waits_for_another_run() {
     assert_eq!((world.count(PLAIN).await, world.count("auth_vault").await), (1, 0));
     world.run("DELETE FROM provider_calls").await;
     assert_eq!(import(&world, false).await.migrated, 1);
+}
+
+#[tokio::test]
+async fn an_import_that_is_broken_off_goes_on_where_it_was() {
+    let world = World::start().await;
+    let user = add_user(&world, Some("subject-1")).await;
+    for number in 0..5 {
+        add_session(&world, user, &token_at(1_700_000_000, &format!("sid-{number}"))).await;
+    }
+    let importer = world.importer(false);
+    let moved = Notify::new();
+    let mut tell = |tally: &Tally| {
+        if tally.migrated == 2 {
+            moved.notify_one();
+        }
+    };
+    tokio::select! {
+        biased;
+        () = moved.notified() => {}
+        done = account_vault(&importer, &mut tell) => panic!("not broken off: {done:?}"),
+    }
+    let left = world.count(PLAIN).await;
+    assert!((2..=3).contains(&left), "{left}");
+    // The first one's connection, and its lock with it, go as soon as the server notices.
+    let rest = eventually("the lock is free", async || {
+        account_vault(&world.importer(false), &mut |_| ()).await.ok()
+    })
+    .await;
+    assert_eq!((rest.migrated, rest.errors.len()), (rest.total, 0));
+    assert_eq!((world.count("auth_vault").await, world.count(PLAIN).await), (5, 0));
+}
+
+#[tokio::test]
+async fn one_import_runs_at_a_time() {
+    let world = World::start().await;
+    let mut other = world.database.connect().await;
+    other.batch_execute("SELECT pg_advisory_lock(7305790123)").await.unwrap();
+    let refused = account_vault(&world.importer(true), &mut |_| ()).await;
+    assert_eq!(refused, Err("another import is running on this database".to_owned()));
+    other.batch_execute("SELECT pg_advisory_unlock(7305790123)").await.unwrap();
+    assert_eq!(import(&world, true).await, Tally::default());
 }
