@@ -1,21 +1,18 @@
 //! `latchkey migrate account-vault` and `auth-vault`.
 
-use std::io::IsTerminal as _;
-
 use anyhow::{Context as _, Result, anyhow, bail};
 use auth_manager::import::{self, Importer, OlderVault, Tally};
 use common::settings::{Environment, Secret};
-use indicatif::{ProgressBar, ProgressStyle};
 
-/// Where there is no terminal, a line is written each so many rows.
-const LINE_EACH: usize = 100;
+use crate::progress::Progress;
+
 const URL: &str = "OLDER_VAULT_URL";
 const KEY: &str = "OLDER_VAULT_KEY";
 
 pub(crate) async fn account_vault(dry_run: bool) -> Result<()> {
     let importer = importer(dry_run)?;
     let mut progress = Progress::default();
-    let tally = import::account_vault(&importer, &mut |tally| progress.show(tally)).await;
+    let tally = import::account_vault(&importer, &mut |tally| show(&mut progress, tally)).await;
     conclude(progress, &tally.map_err(|error| anyhow!(error))?, dry_run)
 }
 
@@ -23,7 +20,8 @@ pub(crate) async fn auth_vault(dry_run: bool) -> Result<()> {
     let older = OlderVault { url: secret(URL)?, key: secret(KEY)? };
     let importer = importer(dry_run)?;
     let mut progress = Progress::default();
-    let tally = import::auth_vault(&importer, &older, &mut |tally| progress.show(tally)).await;
+    let tally =
+        import::auth_vault(&importer, &older, &mut |tally| show(&mut progress, tally)).await;
     conclude(progress, &tally.map_err(|error| anyhow!(error))?, dry_run)
 }
 
@@ -45,30 +43,13 @@ fn secret(name: &str) -> Result<Secret> {
     Ok(Secret::from(value.trim().to_owned()))
 }
 
-#[derive(Default)]
-struct Progress(Option<ProgressBar>);
-
-impl Progress {
-    fn show(&mut self, tally: &Tally) {
-        if std::io::stderr().is_terminal() {
-            let bar = self.0.get_or_insert_with(|| bar(tally.total));
-            bar.set_position(u64::try_from(tally.seen()).unwrap_or(u64::MAX));
-        } else if tally.seen().is_multiple_of(LINE_EACH) {
-            eprintln!("{} of {} rows", tally.seen(), tally.total);
-        }
-    }
-}
-
-fn bar(total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left");
-    let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+fn show(progress: &mut Progress, tally: &Tally) {
+    let count = |rows| u64::try_from(rows).unwrap_or(u64::MAX);
+    progress.show(count(tally.seen()), count(tally.total));
 }
 
 fn conclude(progress: Progress, tally: &Tally, dry_run: bool) -> Result<()> {
-    if let Some(bar) = progress.0 {
-        bar.finish_and_clear();
-    }
+    progress.end();
     for (row, why) in &tally.replaced {
         eprintln!("{row}: replaced: {why}");
     }

@@ -1,4 +1,4 @@
-//! `latchkey`: keys, devices, migrations and the demo.
+//! `latchkey`: keys, devices, migrations, the vault and the demo.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command does")]
 
@@ -8,7 +8,9 @@ mod files;
 mod import;
 mod keygen;
 mod migrate;
+mod progress;
 mod settings;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,9 @@ enum Command {
     /// Change the databases' tables
     #[command(subcommand)]
     Migrate(migrate::Command),
+    /// Look after sealed tokens and keys
+    #[command(subcommand)]
+    Vault(vault::Command),
     /// Print every setting, for the README or as `.env.example`
     Settings(settings::Arguments),
     /// Play the main story against running services
@@ -43,6 +48,7 @@ fn main() -> ExitCode {
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Device(command) => device::run(&command),
         Command::Migrate(command) => migrate::run(&command),
+        Command::Vault(command) => vault::run(&command),
         Command::Settings(arguments) => {
             settings::run(&arguments);
             Ok(())

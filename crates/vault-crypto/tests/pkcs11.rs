@@ -1,4 +1,4 @@
-//! Wrapped keys against a real SoftHSM, which reads its configuration from the environment: each
+//! Wrapped keys against a real `SoftHSM`, which reads its configuration from the environment: each
 //! test runs its body in a process of its own that has it.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
@@ -48,8 +48,8 @@ fn a_ring_of_wrapped_keys_seals_and_opens_with_the_token_alone() {
     let wrapped = first.wrap_new_key().unwrap();
     assert_eq!(wrapped.len(), 40);
     assert_ne!(first.wrap_new_key().unwrap(), wrapped);
-    let text = format!("hsm:pkcs11:{}, old:{}", hex::encode(&wrapped), "11".repeat(32));
-    let ring = Keyring::parse_with(&text, Some(&first)).unwrap();
+    let keys = format!("hsm:pkcs11:{}, old:{}", hex::encode(&wrapped), "11".repeat(32));
+    let ring = Keyring::parse_with(&keys, Some(&first)).unwrap();
     assert_eq!(ring.key_ids().collect::<Vec<_>>(), ["hsm", "old"]);
     let sealed = ring.seal(&identity, b"text").into_bytes();
     drop(first);
@@ -57,7 +57,7 @@ fn a_ring_of_wrapped_keys_seals_and_opens_with_the_token_alone() {
     let unnamed = format!("pkcs11:{}", hex::encode(&wrapped));
     let unnamed = Keyring::parse_with(&unnamed, Some(&second)).unwrap();
     assert_eq!(unnamed.writing_key_id().len(), 8);
-    let again = Keyring::parse_with(&text, Some(&second)).unwrap();
+    let again = Keyring::parse_with(&keys, Some(&second)).unwrap();
     assert_eq!(&**again.open(&identity, &sealed).unwrap(), b"text");
 }
 
@@ -70,15 +70,15 @@ fn users_of_one_module_leave_each_other_alone() {
     drop(first);
     let wrapped = second.wrap_new_key().unwrap();
     let third = WrappingKey::find(&place(&module)).unwrap();
-    let text = format!("a:pkcs11:{}", hex::encode(wrapped));
+    let keys = format!("a:pkcs11:{}", hex::encode(wrapped));
     drop(second);
-    assert!(Keyring::parse_with(&text, Some(&third)).is_ok());
+    assert!(Keyring::parse_with(&keys, Some(&third)).is_ok());
     let threads: Vec<_> = (0..4)
         .map(|_| {
-            let (module, text) = (module.clone(), text.clone());
+            let (module, keys) = (module.clone(), keys.clone());
             std::thread::spawn(move || {
                 let key = WrappingKey::find(&place(&module)).unwrap();
-                Keyring::parse_with(&text, Some(&key)).is_ok()
+                Keyring::parse_with(&keys, Some(&key)).is_ok()
             })
         })
         .collect();
@@ -93,8 +93,8 @@ fn what_the_token_did_not_wrap_is_refused_in_one_line() {
     let mut damaged = key.wrap_new_key().unwrap();
     damaged[20] ^= 1;
     for wrapped in [hex::encode(damaged), "00".repeat(40), String::new()] {
-        let text = format!("a:pkcs11:{wrapped}");
-        let told = Keyring::parse_with(&text, Some(&key)).unwrap_err().to_string();
+        let keys = format!("a:pkcs11:{wrapped}");
+        let told = Keyring::parse_with(&keys, Some(&key)).unwrap_err().to_string();
         let what = "keyring: key 1 can't be unwrapped: PKCS#11: the token does not unwrap it (";
         assert!(told.starts_with(what) && !told.contains('\n'), "{told}");
     }

@@ -15,6 +15,7 @@ pub mod sharing;
 pub mod token_use;
 pub mod user;
 pub mod user_session;
+pub mod vault_entry;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;

@@ -35,6 +35,12 @@ pub async fn insert(
     diesel::insert_into(persistent_tokens::table).values(token).execute(connection).await
 }
 
+/// Whose an id is.
+pub async fn find_user(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Uuid>> {
+    let user = persistent_tokens::table.find(id).select(persistent_tokens::user_id);
+    user.first(connection).await.optional()
+}
+
 /// An id of `user`.
 pub async fn find_of_user(
     connection: &mut AsyncPgConnection,

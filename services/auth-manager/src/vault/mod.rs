@@ -7,6 +7,7 @@ mod discard;
 mod draw;
 mod flights;
 mod fresh;
+mod give_up;
 mod given;
 mod issue;
 mod lease;
@@ -31,6 +32,7 @@ pub use consent::{Asker, ConsentRequest, Consented, Returned, accept_consent, re
 pub(crate) use discard::discard;
 pub use draw::{DrawTools, Draws};
 pub use fresh::AccessToken;
+pub use give_up::{GivenUp, give_up_id};
 pub(crate) use given::{cut, trade};
 pub use issue::{Issued, issue_persistent_id};
 pub use ledger::{Ledger, Use};

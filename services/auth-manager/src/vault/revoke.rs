@@ -1,14 +1,11 @@
 //! The end of a persistent id: the handle goes at once, and with the last one the grant.
 
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::call::{HEAD_START, Outcome};
-use super::lock::lock_grants;
-use super::share::{Released, release};
+use super::give_up::give_up;
 use crate::error::Error;
 use crate::models::sharing::Sharers;
-use crate::models::{grant, persistent_token};
 use crate::state::State;
 
 /// What became of an id and of the grant behind it.
@@ -96,51 +93,18 @@ pub async fn revoke_persistent_id(
     user: Uuid,
     id: Uuid,
 ) -> Result<Revocation, Error> {
-    let Some(released) = give_up(state, user, id).await? else {
-        return Err(Error::TokenNotFound);
-    };
+    let now = state.clock.now();
+    let mut connection = state.pool.get().await?;
+    let released = give_up(&mut connection, user, id, now + HEAD_START, now).await?;
+    // Not kept while the provider is called.
+    drop(connection);
+    let released = released.ok_or(Error::TokenNotFound)?;
     tracing::info!(user_id = %user, persistent_token_id = %id, "persistent_id_revoked");
     let mut outcome = None;
     for entry in &released.queued {
         outcome = Some(worse(outcome, state.outbox.run_now(state, *entry).await?));
     }
     Ok(explain(released.sharers, outcome.as_ref()))
-}
-
-/// Deletes the id, and gives its grant up where it was the last one; none where there is no such
-/// id.
-async fn give_up(state: &State, user: Uuid, id: Uuid) -> Result<Option<Released>, Error> {
-    let mut connection = state.pool.get().await?;
-    loop {
-        let Some(seen) = persistent_token::find_of_user(&mut connection, id, user).await? else {
-            return Ok(None);
-        };
-        let released = connection
-            .transaction(async |connection| {
-                release_from(state, connection, id, seen.grant_id).await
-            })
-            .await?;
-        // None: meanwhile the id has moved to another grant, or is gone.
-        if released.is_some() {
-            return Ok(released);
-        }
-    }
-}
-
-async fn release_from(
-    state: &State,
-    connection: &mut AsyncPgConnection,
-    id: Uuid,
-    grant_id: Uuid,
-) -> Result<Option<Released>, Error> {
-    let Some(seen) = grant::find(connection, grant_id).await? else { return Ok(None) };
-    lock_grants(connection, &[seen]).await?;
-    if persistent_token::delete_from_grant(connection, id, grant_id).await? == 0 {
-        return Ok(None);
-    }
-    let Some(grant) = grant::find(connection, grant_id).await? else { return Ok(None) };
-    let now = state.clock.now();
-    Ok(Some(release(connection, &grant, now + HEAD_START, now).await?))
 }
 
 /// Of several calls the one that went least far; those that had nothing to do say nothing.

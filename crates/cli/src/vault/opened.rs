@@ -1,0 +1,77 @@
+use anyhow::{Context as _, Result, anyhow};
+use clap::ValueEnum;
+use common::settings::{Environment, Schema, Secret};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use sealed_columns::SealedColumn;
+use vault_crypto::Keyring;
+
+/// A service with sealed columns.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Service {
+    UserService,
+    AuthManager,
+}
+
+/// A service's sealed columns, with the settings that the service itself has.
+pub(super) struct Opened {
+    pub(super) name: &'static str,
+    pub(super) columns: &'static [SealedColumn],
+    pub(super) keyring: Keyring,
+    pub(super) connection: AsyncPgConnection,
+}
+
+impl Service {
+    pub(super) fn schema(self) -> &'static Schema {
+        match self {
+            Self::UserService => &user_service::config::SCHEMA,
+            Self::AuthManager => &auth_manager::config::SCHEMA,
+        }
+    }
+
+    async fn open(self) -> Result<Opened> {
+        let environment = environment()?;
+        let keyring = match self {
+            Self::UserService => {
+                let settings: user_service::config::Settings = self.schema().load(&environment)?;
+                settings.vault.keyring()
+            }
+            Self::AuthManager => {
+                let settings: auth_manager::config::Settings = self.schema().load(&environment)?;
+                settings.vault.keyring()
+            }
+        };
+        let columns = match self {
+            Self::UserService => user_service::SEALED_COLUMNS,
+            Self::AuthManager => auth_manager::vault::SEALED_COLUMNS,
+        };
+        let name = self.schema().service;
+        Ok(Opened {
+            name,
+            columns,
+            keyring: keyring.map_err(|error| anyhow!("{name}: {error}"))?,
+            connection: self.connect().await?,
+        })
+    }
+
+    pub(super) async fn connect(self) -> Result<AsyncPgConnection> {
+        let url: Secret = self.schema().value("database.url", &environment()?)?;
+        AsyncPgConnection::establish(url.expose())
+            .await
+            .with_context(|| format!("{}: the database can't be reached", self.schema().service))
+    }
+}
+
+/// One service's sealed columns, or both services'.
+pub(super) async fn open(service: Option<Service>) -> Result<Vec<Opened>> {
+    let mut opened = Vec::new();
+    for each in [Service::UserService, Service::AuthManager] {
+        if service.is_none_or(|service| service == each) {
+            opened.push(each.open().await?);
+        }
+    }
+    Ok(opened)
+}
+
+pub(super) fn environment() -> Result<Environment> {
+    Environment::from_process().map_err(|error| anyhow!(error))
+}

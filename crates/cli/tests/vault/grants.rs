@@ -1,0 +1,60 @@
+use uuid::Uuid;
+
+use crate::world::{World, old};
+
+#[tokio::test]
+async fn grants_are_listed_and_shown_without_their_tokens() {
+    let world = World::new().await;
+    let (alice, bob) = (world.put("alice", "s-1").await, world.put("bob", "s-2").await);
+    let (done, told) = world.vault(&old(), &["list"]);
+    assert!(done && told.lines().count() == 3, "{told}");
+    for id in [alice.id, alice.grant, alice.user, bob.id, bob.grant, bob.user] {
+        assert!(told.contains(&id.to_string()), "{told}");
+    }
+    let (done, told) = world.vault(&old(), &["list", "--user", &bob.user.to_string()]);
+    assert!(done && told.lines().count() == 2 && told.contains(&bob.id.to_string()), "{told}");
+    for id in [alice.id, alice.grant] {
+        let (done, told) = world.vault(&old(), &["show", &id.to_string()]);
+        assert!(done && told.contains(&alice.grant.to_string()), "{told}");
+        let field = |name: &str, value: &str| {
+            let line = told.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            assert!(line.ends_with(value), "{name}: {told}");
+        };
+        field("sealed with key", " old");
+        field("session", " s-1");
+        field("state", " live");
+        field("access tokens kept", " 1");
+        field("for scopes", " `openid profile`");
+    }
+    let (done, told) = world.vault(&old(), &["show", &Uuid::new_v4().to_string()]);
+    assert!(!done && told.contains("is neither a persistent id nor a grant"), "{told}");
+}
+
+#[tokio::test]
+async fn an_operator_revokes_as_the_user_would_and_the_outbox_gets_the_call() {
+    let world = World::new().await;
+    let put = world.put("alice", "s-1").await;
+    let other = Uuid::new_v4();
+    world
+        .auth(&format!(
+            "INSERT INTO persistent_tokens (id, grant_id, user_id, session_state_id, created_at)
+             VALUES ('{other}', '{}', '{}', 's-1', now())",
+            put.grant, put.user
+        ))
+        .await;
+    let (done, told) = world.vault(&old(), &["revoke", &put.id.to_string()]);
+    assert!(done && told.contains("1 other ids go on"), "{told}");
+    assert_eq!(world.count("auth_vault WHERE state = 'live'").await, 1);
+    assert_eq!(world.count("provider_calls").await, 0);
+
+    let (done, told) = world.vault(&old(), &["revoke", &other.to_string()]);
+    assert!(done && told.contains("it was the last id"), "{told}");
+    assert_eq!(world.count("auth_vault WHERE state = 'revoking'").await, 1);
+    assert_eq!(world.count("provider_calls WHERE kind = 'revoke' AND next_at <= now()").await, 1);
+    assert_eq!(world.count("drawn_tokens").await, 0);
+    let (_, told) = world.vault(&old(), &["show", &put.grant.to_string()]);
+    assert!(told.contains("revoking") && told.contains("pending, 0 calls"), "{told}");
+
+    let (done, told) = world.vault(&old(), &["revoke", &other.to_string()]);
+    assert!(!done && told.contains("there is no persistent id"), "{told}");
+}

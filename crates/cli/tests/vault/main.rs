@@ -1,0 +1,10 @@
+//! `latchkey vault` against both services' real databases.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod grants;
+mod interrupted;
+mod rewrap;
+mod start;
+mod token;
+mod world;
