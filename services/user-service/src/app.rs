@@ -97,6 +97,7 @@ fn routes(config: &mut ServiceConfig) {
         .service(handlers::register_device::register_device)
         .service(handlers::change_password::change_password)
         .service(handlers::list_devices::list_devices)
+        .service(handlers::update_device::update_device)
         .service(handlers::remove_device::remove_device)
         // Sessions
         .service(handlers::log_in::log_in)
@@ -105,6 +106,9 @@ fn routes(config: &mut ServiceConfig) {
         .service(handlers::log_out_everywhere::log_out_everywhere)
         .service(handlers::list_sessions::list_sessions)
         .service(handlers::remove_session::remove_session)
+        // For other services
+        .service(handlers::introspect_token::introspect_token)
+        .service(handlers::revoke_token::revoke_token)
         // Keys
         .service(handlers::show_public_key::show_public_key)
         .service(handlers::show_jwks::show_jwks)

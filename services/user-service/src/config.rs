@@ -100,6 +100,8 @@ pub struct TokenSettings {
 pub struct RefreshSettings {
     /// Absolute life of a session.
     pub life: Period,
+    /// The same on a device that its owner trusts.
+    pub trusted_life: Period,
     /// Grace window of the last token.
     pub grace: Period,
     /// How long a session may rest; zero is no limit.

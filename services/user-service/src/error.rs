@@ -50,6 +50,9 @@ pub enum Error {
     /// A sensitive change needs the password or a fresh sign-in (RFC 9470's error name).
     #[error("insufficient user authentication")]
     InsufficientUserAuthentication,
+    /// Revocation: the token was issued to another client, which can prove who it is.
+    #[error("the token of another client")]
+    ForeignClient,
     /// No such session of the caller.
     #[error("session not found")]
     SessionNotFound,
@@ -84,7 +87,7 @@ impl From<vault_crypto::OpenError> for Error {
 
 impl Error {
     /// The answer's parts; every variant is named, so that a new one can't be forgotten.
-    fn problem(&self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Request(problem) => problem.clone(),
             Self::UsernameTaken => Problem::new(
@@ -129,6 +132,11 @@ impl Error {
             }
             Self::Unauthorized { token_sent } => Problem::unauthorized(*token_sent),
             Self::InsufficientUserAuthentication => insufficient_user_authentication(),
+            Self::ForeignClient => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "unauthorized_client",
+                "the token was issued to another client",
+            ),
             Self::SessionNotFound => {
                 Problem::new(StatusCode::NOT_FOUND, "session_not_found", "you have no such session")
             }

@@ -13,6 +13,10 @@ pub struct ServiceMetrics {
     pub login_duration: Histogram,
     /// Refreshes by `outcome`.
     pub refreshes: IntCounterVec,
+    /// Introspections by `outcome`.
+    pub introspections: IntCounterVec,
+    /// Revocations by `kind` of token.
+    pub revocations: IntCounterVec,
     /// Sessions ended by `reason`.
     pub sessions_ended: IntCounterVec,
     /// Published keys by `state`: `waiting`, `active`, `revoked`.
@@ -56,6 +60,16 @@ impl ServiceMetrics {
                 "Refreshes by outcome: rotated, grace, replay, expired, revoked, forged, \
                  unproven, limited",
                 &["outcome"],
+            ),
+            introspections: metrics.counter(
+                "introspections_total",
+                "Introspections by outcome: active, inactive",
+                &["outcome"],
+            ),
+            revocations: metrics.counter(
+                "revocations_total",
+                "Revocations by kind of token: access, refresh, none",
+                &["kind"],
             ),
             sessions_ended: metrics.counter(
                 "sessions_ended_total",

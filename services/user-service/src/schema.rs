@@ -51,6 +51,7 @@ diesel::table! {
         created_at -> Timestamptz,
         bound_at -> Nullable<Timestamptz>,
         last_used_at -> Nullable<Timestamptz>,
+        trusted -> Bool,
     }
 }
 

@@ -24,6 +24,7 @@ impl Settings {
     fn check_periods(&self) -> Result<(), String> {
         at_least_a_second("token.life", self.token.life)?;
         at_least_a_second("refresh.life", self.refresh.life)?;
+        at_least_a_second("refresh.trusted_life", self.refresh.trusted_life)?;
         let idle = self.refresh.idle.0;
         // Clients refresh when `expires_in` is over; they must not find the session gone by then.
         if !idle.is_zero() && idle < self.token.life.0 {
@@ -67,6 +68,7 @@ mod tests {
             ("TOKEN__LIFE", "999ms", "token.life"),
             ("TOKEN__LIFE", "18446744073709551615", "token.life"),
             ("REFRESH__LIFE", "200000d", "refresh.life"),
+            ("REFRESH__TRUSTED_LIFE", "0", "refresh.trusted_life"),
             ("REFRESH__GRACE", "200000d", "refresh.grace"),
             ("REFRESH__IDLE", "1h", "refresh.idle"),
             ("LIMITS__RECENT_SIGN_IN", "200000d", "limits.recent_sign_in"),

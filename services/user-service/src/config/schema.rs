@@ -38,6 +38,7 @@ const TOKEN: &[Setting] = &[
 
 const REFRESH: &[Setting] = &[
     Setting::new("refresh.life", "Absolute life of a session").default("30d").alias("REFRESH_TOKEN_EXPIRY"),
+    Setting::new("refresh.trusted_life", "The same on a device that its owner trusts (“remember this device”)").default("90d"),
     Setting::new("refresh.grace", "How long the last refresh token may be presented again; 0 is strict").default("10s"),
     Setting::new("refresh.idle", "How long a session may rest between refreshes; 0 is no limit").default("0s"),
     Setting::new("refresh.rotations_per_hour", "Rotations an hour per device; 0 is no limit").default("10"),
@@ -83,7 +84,7 @@ const SIGNING: &[Setting] = &[
 const FEED: &[Setting] = &[
     Setting::new(
         "feed.clients",
-        "Who may read the change feed: `client_id:secret`, comma separated",
+        "Clients that may read the change feed, introspect and revoke tokens: `client_id:secret`, comma separated",
     )
     .secret()
     .development("chat-service:development-feed-secret"),

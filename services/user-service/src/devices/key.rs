@@ -46,6 +46,7 @@ pub fn agree(
         created_at: now,
         bound_at: None,
         last_used_at: None,
+        trusted: false,
     };
     Ok(Registered { device, server_public_key: encode_public_key(&server) })
 }

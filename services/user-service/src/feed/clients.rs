@@ -12,7 +12,8 @@ use subtle::ConstantTimeEq as _;
 
 use crate::config::FeedSettings;
 
-/// Who may read the feed, and how many streams each has open.
+/// The configured clients, who may read the feed and ask about tokens, and how many streams each
+/// has open.
 #[derive(Clone)]
 pub struct FeedClients {
     inner: Arc<Inner>,
@@ -65,7 +66,16 @@ impl FeedClients {
         Ok(Slot { client, inner: Arc::clone(&self.inner) })
     }
 
-    fn authenticate(&self, headers: &HeaderMap) -> Option<String> {
+    /// Whether `client` is configured here, and so can prove that it is itself.
+    #[must_use]
+    pub fn knows(&self, client: &str) -> bool {
+        self.inner.secrets.contains_key(client)
+    }
+
+    /// The client that the `Authorization: Basic` header names, its secret found right. RFC 6749,
+    /// section 2.3.1 has both form-encoded; RFC 7617, and most who write them, as they are.
+    #[must_use]
+    pub fn authenticate(&self, headers: &HeaderMap) -> Option<String> {
         let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
         let (scheme, encoded) = value.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("basic") {
@@ -73,10 +83,21 @@ impl FeedClients {
         }
         let credentials = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
         let (client, secret) = credentials.split_once(':')?;
+        let as_they_are = self.check(client, secret);
+        as_they_are.or_else(|| self.check(&form_decoded(client), &form_decoded(secret)))
+    }
+
+    fn check(&self, client: &str, secret: &str) -> Option<String> {
         let expected = self.inner.secrets.get(client)?;
         let same: bool = expected.expose().as_bytes().ct_eq(secret.as_bytes()).into();
         same.then(|| client.to_owned())
     }
+}
+
+/// One value, form-encoded by itself.
+fn form_decoded(text: &str) -> String {
+    let pair = form_urlencoded::parse(text.as_bytes()).next();
+    pair.map(|(name, _)| name.into_owned()).unwrap_or_default()
 }
 
 fn refused() -> Problem {

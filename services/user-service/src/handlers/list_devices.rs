@@ -22,8 +22,25 @@ pub(crate) struct DeviceView {
     /// Last login on it.
     #[serde(serialize_with = "common::clock::serialize")]
     last_used_at: DateTime<Utc>,
+    /// Whether its owner is remembered on it.
+    trusted: bool,
     /// Whether it is the one asking.
     current: bool,
+}
+
+impl DeviceView {
+    /// As the owner sees it from the device `current`.
+    pub(super) fn new(device: Device, current: Uuid) -> Self {
+        Self {
+            device_id: device.id,
+            device_name: device.device_name,
+            device_info: device.device_info,
+            created_at: device.created_at,
+            last_used_at: device.last_used_at.unwrap_or(device.created_at),
+            trusted: device.trusted,
+            current: device.id == current,
+        }
+    }
 }
 
 /// List own devices, newest first
@@ -44,12 +61,7 @@ pub(crate) async fn list_devices(
     let mut connection = state.pool.get().await?;
     let rows = device::list_by_user(&mut connection, caller.user_id, before, limit + 1).await?;
     let key = |device: &Device| TimeAndId(device.created_at, device.id);
-    Ok(web::Json(Page::from_rows(rows, limit, key, |device| DeviceView {
-        device_id: device.id,
-        device_name: device.device_name,
-        device_info: device.device_info,
-        created_at: device.created_at,
-        last_used_at: device.last_used_at.unwrap_or(device.created_at),
-        current: device.id == caller.device_id,
+    Ok(web::Json(Page::from_rows(rows, limit, key, |device| {
+        DeviceView::new(device, caller.device_id)
     })))
 }

@@ -18,7 +18,7 @@ use crate::models::device::{self, Device};
 use crate::models::user::{self, User, UserView};
 use crate::models::{device_nonce, password_parameters};
 use crate::passwords::{Admission, Password, Username};
-use crate::sessions::{self, Caller, Login, TokenPair};
+use crate::sessions::{self, Caller, Login, Opened};
 use crate::state::State;
 
 /// A sign-in on a registered device.
@@ -53,6 +53,30 @@ pub(crate) struct LoggedIn {
     #[serde(flatten)]
     tokens: Tokens,
     user: UserView,
+    /// Sessions that ended because one may have no more of them, the longest idle first; none as
+    /// a rule.
+    ended_sessions: Vec<EndedSession>,
+}
+
+/// A session that had to make room.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EndedSession {
+    session_id: Uuid,
+    device_id: Uuid,
+    user_agent: Option<String>,
+    #[serde(serialize_with = "common::clock::serialize")]
+    last_seen_at: DateTime<Utc>,
+}
+
+impl From<AuthSession> for EndedSession {
+    fn from(session: AuthSession) -> Self {
+        Self {
+            session_id: session.id,
+            device_id: session.device_id,
+            user_agent: session.user_agent,
+            last_seen_at: session.last_seen_at,
+        }
+    }
 }
 
 /// Log in on a device
@@ -138,11 +162,17 @@ async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<Logge
     let device_info = request.device_info.as_deref();
     let (user_id, password_version) = (user.id, user.password_version);
     let login = Login { user_id, password_version, device_id: device.id, device_info, caller };
-    let (session, tokens) = open(state, &login, &request.nonce).await?;
+    let mut opened = open(state, &login, &request.nonce).await?;
     if let Some(password) = Password::for_login(&request.password).filter(|_| outdated) {
         tokio::spawn(renew_hash(state.clone(), user.clone(), password));
     }
-    Ok(LoggedIn { session_id: session.id, tokens: tokens.into(), user: user.view() })
+    opened.crowded_out.sort_by_key(|session| session.last_seen_at);
+    Ok(LoggedIn {
+        session_id: opened.session.id,
+        tokens: opened.tokens.into(),
+        user: user.view(),
+        ended_sessions: opened.crowded_out.into_iter().map(EndedSession::from).collect(),
+    })
 }
 
 async fn find_device(state: &State, id: &str) -> Result<Device, Refused> {
@@ -192,11 +222,7 @@ async fn burn_nonce(
 }
 
 /// Opens the session; where there is no room for it now, the nonce is good for another try.
-async fn open(
-    state: &State,
-    login: &Login<'_>,
-    nonce: &str,
-) -> Result<(AuthSession, TokenPair), Error> {
+async fn open(state: &State, login: &Login<'_>, nonce: &str) -> Result<Opened, Error> {
     let opened = sessions::open(state, login).await;
     if matches!(opened, Err(Error::Busy(_))) {
         let mut connection = state.pool.get().await?;

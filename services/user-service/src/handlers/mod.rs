@@ -1,20 +1,24 @@
 //! The endpoints, one a file: request and response types, and a handler that reads as prose.
 
 pub(crate) mod change_password;
+pub(crate) mod introspect_token;
 pub(crate) mod list_devices;
 pub(crate) mod list_sessions;
 pub(crate) mod log_in;
 pub(crate) mod log_out;
 pub(crate) mod log_out_everywhere;
+pub(crate) mod oauth;
 pub(crate) mod refresh_session;
 pub(crate) mod register_device;
 pub(crate) mod register_user;
 pub(crate) mod remove_device;
 pub(crate) mod remove_session;
+pub(crate) mod revoke_token;
 pub(crate) mod show_jwks;
 pub(crate) mod show_metadata;
 pub(crate) mod show_public_key;
 pub(crate) mod stream_changes;
+pub(crate) mod update_device;
 
 use std::future::{Ready, ready};
 

@@ -17,6 +17,10 @@ pub(crate) struct Metadata {
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: [&'static str; 1],
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: [&'static str; 1],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'static str; 1],
     scopes_supported: Vec<String>,
     service_documentation: String,
 }
@@ -33,6 +37,10 @@ pub(crate) async fn show_metadata(state: web::Data<State>) -> HttpResponse {
         response_types_supported: [],
         grant_types_supported: ["refresh_token"],
         token_endpoint_auth_methods_supported: ["none"],
+        introspection_endpoint: format!("{base}/api/auth/introspect"),
+        introspection_endpoint_auth_methods_supported: ["client_secret_basic"],
+        revocation_endpoint: format!("{base}/api/auth/revoke"),
+        revocation_endpoint_auth_methods_supported: ["client_secret_basic"],
         scopes_supported: state.settings.token.scope.split(' ').map(str::to_owned).collect(),
         service_documentation: format!("{base}/docs"),
     })

@@ -1,7 +1,8 @@
 //! `auth_sessions`: one row per refresh token family.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Interval;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -176,6 +177,19 @@ pub async fn delete_ended(
 ) -> QueryResult<usize> {
     let over = "ended_at <= $1 AND last_access_expires_at <= $1";
     delete_batch(connection, "auth_sessions", over, before, batch).await
+}
+
+/// Sets the absolute life of a device's live session to `life` from its login.
+pub async fn set_life(
+    connection: &mut AsyncPgConnection,
+    device: Uuid,
+    life: TimeDelta,
+) -> QueryResult<usize> {
+    use auth_sessions::dsl;
+    let of_device =
+        dsl::auth_sessions.filter(dsl::device_id.eq(device)).filter(dsl::ended_at.is_null());
+    let end = dsl::created_at + life.into_sql::<Interval>();
+    diesel::update(of_device).set(dsl::expires_at.eq(end)).execute(connection).await
 }
 
 /// Marks sessions as ended.

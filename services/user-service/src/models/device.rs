@@ -30,6 +30,8 @@ pub struct Device {
     pub bound_at: Option<DateTime<Utc>>,
     /// Last login.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// Whether its owner is remembered on it.
+    pub trusted: bool,
 }
 
 /// Registers a device.
@@ -81,6 +83,19 @@ pub async fn touch(
     }
     diesel::update(devices::table.find(id))
         .set(Touch { device_info: info, last_used_at: now })
+        .execute(connection)
+        .await
+}
+
+/// Writes what its owner may change.
+pub async fn update(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    name: Option<&str>,
+    trusted: bool,
+) -> QueryResult<usize> {
+    diesel::update(devices::table.find(id))
+        .set((devices::device_name.eq(name), devices::trusted.eq(trusted)))
         .execute(connection)
         .await
 }

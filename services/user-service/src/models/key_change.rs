@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::delete_batch;
@@ -71,6 +71,14 @@ pub async fn insert(
     changes: &[NewKeyChange],
 ) -> QueryResult<usize> {
     diesel::insert_into(key_changes::table).values(changes).execute(connection).await
+}
+
+/// Whether the access token `jti` was revoked by itself.
+pub async fn names_token(connection: &mut AsyncPgConnection, jti: &str) -> QueryResult<bool> {
+    use key_changes::dsl;
+    // A literal, so that the partial index serves prepared statements too.
+    let named = dsl::key_changes.filter(sql::<Bool>("kind = 'jti'")).filter(dsl::value.eq(jti));
+    diesel::select(diesel::dsl::exists(named)).get_result(connection).await
 }
 
 /// Where the feed stands.

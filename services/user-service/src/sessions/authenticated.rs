@@ -4,11 +4,13 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use chrono::{DateTime, Utc};
+use common::claims::AccessClaims;
 use token_verifier::{NoToken, Unverified, bearer_token};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::models::auth_session;
+use crate::models::auth_session::{self, AuthSession};
+use crate::models::key_change;
 use crate::state::State;
 
 /// The caller of an endpoint that needs a bearer token; in a handler's signature it is the guard.
@@ -46,29 +48,46 @@ impl FromRequest for Authenticated {
 }
 
 async fn authenticate(state: &State, token: &str) -> Result<Authenticated, Error> {
-    let refused = |reason: &str| {
-        tracing::info!(reason, "token_refused");
-        Error::Unauthorized { token_sent: true }
+    match find_live(state, token).await? {
+        Ok((_, session)) => Ok(Authenticated {
+            user_id: session.user_id,
+            device_id: session.device_id,
+            session_id: session.id,
+            auth_time: session.auth_time,
+        }),
+        Err(reason) => {
+            tracing::info!(reason, "token_refused");
+            Err(Error::Unauthorized { token_sent: true })
+        }
+    }
+}
+
+/// The claims and the session of an access token that is good now, or why it is not.
+pub(super) async fn find_live(
+    state: &State,
+    token: &str,
+) -> Result<Result<(AccessClaims, AuthSession), &'static str>, Error> {
+    let unverified = match Unverified::parse(token) {
+        Ok(unverified) => unverified,
+        Err(reason) => return Ok(Err(reason.as_str())),
     };
-    let unverified = Unverified::parse(token).map_err(|reason| refused(reason.as_str()))?;
     let key = state.signing.verification_key(&state.pool, unverified.kid()).await?;
-    let key = key.ok_or_else(|| refused("unknown_key"))?;
+    let Some(key) = key else { return Ok(Err("unknown_key")) };
     let now = state.clock.now();
-    let claims = unverified
-        .check(&key, &state.signing.policy(), now)
-        .map_err(|reason| refused(reason.as_str()))?;
+    let claims = match unverified.check(&key, &state.signing.policy(), now) {
+        Ok(claims) => claims,
+        Err(reason) => return Ok(Err(reason.as_str())),
+    };
     // The policy's leeway is for replicas whose clocks are behind the signer's, not for expiry.
     if now.timestamp() >= claims.exp {
-        return Err(refused("expired"));
+        return Ok(Err("expired"));
     }
     let mut connection = state.pool.get().await?;
     let session = auth_session::find(&mut connection, claims.sid).await?;
     let session = session.filter(|session| session.ended_at.is_none() && now < session.expires_at);
-    let session = session.ok_or_else(|| refused("session_ended"))?;
-    Ok(Authenticated {
-        user_id: session.user_id,
-        device_id: session.device_id,
-        session_id: session.id,
-        auth_time: session.auth_time,
-    })
+    let Some(session) = session else { return Ok(Err("session_ended")) };
+    if key_change::names_token(&mut connection, &claims.jti).await? {
+        return Ok(Err("token_revoked"));
+    }
+    Ok(Ok((claims, session)))
 }

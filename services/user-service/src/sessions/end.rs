@@ -28,6 +28,8 @@ pub enum EndReason {
     DeviceRemoved,
     /// An old refresh token was presented.
     Replay,
+    /// A client revoked its refresh token.
+    Revoked,
     /// Its life was over, or it rested too long.
     Expired,
     /// The person has newer ones, as many as one may have.
@@ -46,6 +48,7 @@ impl EndReason {
             Self::SessionRemoved => "session_removed",
             Self::DeviceRemoved => "device_removed",
             Self::Replay => "replay",
+            Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::TooManySessions => "too_many_sessions",
         }

@@ -7,10 +7,12 @@ mod authenticated;
 mod decide;
 mod end;
 mod open;
+mod presented;
 mod prove;
 mod refresh;
 mod sensitive;
 mod token;
+mod update_device;
 
 use common::http::ClientAddress;
 use rand::RngExt as _;
@@ -19,11 +21,13 @@ use zeroize::Zeroizing;
 
 pub use authenticated::Authenticated;
 pub use end::EndReason;
-pub use open::{Login, open};
-pub use refresh::{log_out, refresh};
+pub use open::{Login, Opened, open};
+pub use presented::{Presented, find_active, log_out, revoke};
+pub use refresh::refresh;
 pub use sensitive::{change_password, end_now, remove_device, require_recent_sign_in};
 pub use token::MacKeys;
 use token::RefreshToken;
+pub use update_device::{DeviceUpdate, update_device};
 
 use crate::error::Error;
 use crate::models::auth_session::AuthSession;

@@ -6,12 +6,14 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::end::{EndReason, end_under_lock};
+use super::update_device::session_life;
 use super::{Caller, RefreshToken, TokenPair, new_secret};
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession, Which};
+use crate::models::device::{self, Device};
 use crate::models::published_key::{self, TakenKey};
 use crate::models::user_keyset::{DeviceJwk, Keyset};
-use crate::models::{device, rotation, user, user_keyset};
+use crate::models::{rotation, user, user_keyset};
 use crate::state::State;
 
 /// A login whose proof and password hold.
@@ -29,8 +31,19 @@ pub struct Login<'a> {
     pub caller: Caller,
 }
 
+/// What a login comes to.
+#[derive(Debug)]
+pub struct Opened {
+    /// The session.
+    pub session: AuthSession,
+    /// Its first tokens.
+    pub tokens: TokenPair,
+    /// Those that ended because one may have no more.
+    pub crowded_out: Vec<AuthSession>,
+}
+
 /// What the transaction comes to.
-struct Opened {
+struct Written {
     session: AuthSession,
     key: Option<TakenKey>,
     /// The device's earlier session.
@@ -40,18 +53,18 @@ struct Opened {
 }
 
 /// Opens a session and answers its first tokens.
-pub async fn open(state: &State, login: &Login<'_>) -> Result<(AuthSession, TokenPair), Error> {
+pub async fn open(state: &State, login: &Login<'_>) -> Result<Opened, Error> {
     let now = state.clock.now();
     let family = Uuid::new_v4();
     let (secret, sealed_secret) = new_secret(&state.keyring, family);
     let mut session = new_session(state, login, family, now);
     session.sealing_key_id = sealed_secret.key_id().to_owned();
     session.sealed_secret = sealed_secret.into_bytes();
-    let opened = with_a_key(state, login, session, now).await?;
-    state.forget_sessions(&opened.ended, EndReason::Login);
-    state.forget_sessions(&opened.crowded_out, EndReason::TooManySessions);
-    let session = opened.session;
-    let signer = match &opened.key {
+    let Written { session, key, ended, crowded_out } =
+        with_a_key(state, login, session, now).await?;
+    state.forget_sessions(&ended, EndReason::Login);
+    state.forget_sessions(&crowded_out, EndReason::TooManySessions);
+    let signer = match &key {
         Some(key) => state.signing.remember_signer(&key.kid, &key.sealed_key)?,
         None => state.signing.signer(&state.pool, &session).await?,
     };
@@ -59,12 +72,13 @@ pub async fn open(state: &State, login: &Login<'_>) -> Result<(AuthSession, Toke
     let refresh_token = RefreshToken::render(&state.mac_keys, version, family, 0, &secret)
         .ok_or_else(|| Error::Internal("the writing MAC key is missing".to_owned()))?;
     let (access_token, expires_in) = state.signing.sign(&signer, &session, now)?;
-    Ok((session, TokenPair { access_token, refresh_token, expires_in }))
+    let tokens = TokenPair { access_token, refresh_token, expires_in };
+    Ok(Opened { session, tokens, crowded_out })
 }
 
 fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -> AuthSession {
     let settings = &state.settings;
-    let expires_at = now + settings.refresh.life.as_delta();
+    let expires_at = now + session_life(&settings.refresh, false);
     AuthSession {
         id,
         user_id: login.user_id,
@@ -100,7 +114,7 @@ async fn with_a_key(
     login: &Login<'_>,
     session: AuthSession,
     now: DateTime<Utc>,
-) -> Result<Opened, Error> {
+) -> Result<Written, Error> {
     let mut dry = false;
     let mut opened = transact(state, login, session.clone(), None, now).await?;
     if opened.is_none() {
@@ -134,7 +148,7 @@ async fn transact(
     session: AuthSession,
     made: Option<(TakenKey, String)>,
     now: DateTime<Utc>,
-) -> Result<Option<Opened>, Error> {
+) -> Result<Option<Written>, Error> {
     let mut connection = state.pool.get().await?;
     let outcome = connection
         .transaction(async |connection| write(state, connection, login, session, made, now).await)
@@ -153,11 +167,14 @@ async fn write(
     mut session: AuthSession,
     made: Option<(TakenKey, String)>,
     now: DateTime<Utc>,
-) -> Result<Opened, Abort> {
+) -> Result<Written, Abort> {
     let user = login.user_id;
     let mut keyset = user_keyset::lock(connection, user, now).await?;
     check_password_version(connection, login).await?;
-    bind_device(connection, login, now).await?;
+    if bind_device(connection, login, now).await?.trusted {
+        session.expires_at = now + session_life(&state.settings.refresh, true);
+        session.last_access_expires_at = state.signing.access_expiry(now, session.expires_at);
+    }
     session.recent_rotations = rotation::find_recent_rotations(connection, login.device_id).await?;
     let which = Which::Device(login.device_id);
     let ended = end_under_lock(connection, user, which, EndReason::Login, &mut keyset, now).await?;
@@ -175,7 +192,7 @@ async fn write(
     user_keyset::save(connection, user, &keyset, now).await?;
     auth_session::insert(connection, &session).await?;
     user::touch_login(connection, user, now).await?;
-    Ok(Opened { session, key, ended, crowded_out })
+    Ok(Written { session, key, ended, crowded_out })
 }
 
 /// A password change ends sessions under the keyset's lock: one that was checked before the
@@ -197,7 +214,7 @@ async fn bind_device(
     connection: &mut AsyncPgConnection,
     login: &Login<'_>,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<Device, Error> {
     let device = device::lock(connection, login.device_id).await?;
     let device = device.ok_or(Error::InvalidCredentials("unknown_device"))?;
     match device.user_id {
@@ -206,7 +223,7 @@ async fn bind_device(
         None => device::bind(connection, device.id, login.user_id, now).await.map(|_| ())?,
     }
     device::touch(connection, device.id, login.device_info, now).await?;
-    Ok(())
+    Ok(device)
 }
 
 async fn take_key(

@@ -1,4 +1,4 @@
-//! Refresh and logout: what a refresh token can do.
+//! Refresh: a token for its successor.
 
 use std::sync::Arc;
 
@@ -198,22 +198,6 @@ async fn replayed(
         );
     }
     Err(refused(state, "replay"))
-}
-
-/// Ends the family of any authentic token, superseded ones included; silent about the rest.
-pub async fn log_out(state: &State, text: &str) -> Result<(), Error> {
-    let Some(token) = RefreshToken::parse(&state.mac_keys, text) else { return Ok(()) };
-    let mut connection = state.pool.get().await?;
-    let Some(session) = auth_session::find(&mut connection, token.family).await? else {
-        return Ok(());
-    };
-    let authentic = token.is_of(&open_secret(&state.keyring, &session)?);
-    if !authentic || token.counter > session.counter || session.ended_at.is_some() {
-        return Ok(());
-    }
-    drop(connection);
-    end_now(state, session.user_id, Which::Family(session.id), EndReason::Logout).await?;
-    Ok(())
 }
 
 fn refused(state: &State, outcome: &'static str) -> Error {

@@ -9,8 +9,9 @@ use super::end::{EndReason, end, end_under_lock};
 use crate::error::Error;
 use crate::limits::Limit;
 use crate::models::auth_session::{AuthSession, Which};
+use crate::models::device::{self, Device};
 use crate::models::user::{self, User};
-use crate::models::{device, password_parameters, user_keyset};
+use crate::models::{password_parameters, user_keyset};
 use crate::passwords::Password;
 use crate::state::State;
 
@@ -105,13 +106,13 @@ pub async fn remove_device(state: &State, user: Uuid, device_id: Uuid) -> Result
     Ok(())
 }
 
-async fn lock_own_device(
+pub(super) async fn lock_own_device(
     connection: &mut AsyncPgConnection,
     user: Uuid,
     device_id: Uuid,
-) -> Result<(), Error> {
+) -> Result<Device, Error> {
     let device = device::lock(connection, device_id).await?;
-    device.filter(|device| device.user_id == Some(user)).ok_or(Error::DeviceNotFound).map(|_| ())
+    device.filter(|device| device.user_id == Some(user)).ok_or(Error::DeviceNotFound)
 }
 
 /// Costs one hash, and no more of them than the limits allow: who holds a token may neither guess

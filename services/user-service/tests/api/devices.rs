@@ -121,3 +121,72 @@ async fn nobody_removes_a_stranger_s_device() {
         app.delete_as(&mallory, "/api/auth/devices/x").await.expect_error(404, "device_not_found");
     assert!(app.is_live(&alice).await);
 }
+
+#[tokio::test]
+async fn a_device_is_renamed_by_its_owner_alone() {
+    let app = TestApp::start().await;
+    let (session, stranger) = (app.sign_in().await, app.sign_in().await);
+    let path = format!("/api/auth/devices/{}", session.device.id);
+    let body = json!({ "device_name": "Alice's tablet" });
+    let _ = app.patch_as(&stranger, &path, &body).await.expect_error(404, "device_not_found");
+    let renamed = app.patch_as(&session, &path, &body).await.expect(200);
+    assert_eq!(renamed.json["device_name"], "Alice's tablet");
+    assert_eq!((&renamed.json["trusted"], &renamed.json["current"]), (&json!(false), &json!(true)));
+    // What is not given stays.
+    let same = app.patch_as(&session, &path, &json!({})).await.expect(200);
+    assert_eq!(same.json, renamed.json);
+    let listed = app.get_as(&session, "/api/auth/devices").await.expect(200);
+    assert_eq!(listed.json["items"][0], renamed.json);
+    for bad in [json!({ "device_name": "x".repeat(101) }), json!({ "device_name": "a\u{0}" })] {
+        let refused = app.patch_as(&session, &path, &bad).await;
+        let refused = refused.expect_error(400, "invalid_request");
+        assert_eq!(refused.json["details"]["field"], "device_name");
+    }
+    let bad = app.patch_as(&session, &path, &json!({ "trusted": "yes" })).await;
+    assert_eq!(bad.expect_error(400, "invalid_request").json["details"]["field"], "trusted");
+}
+
+#[tokio::test]
+async fn a_trusted_device_s_sessions_live_longer_as_long_as_it_is_trusted() {
+    let app = TestApp::with(&[("USER_SERVICE__REFRESH__TRUSTED_LIFE", "60d")]).await;
+    let session = app.sign_in().await;
+    let path = format!("/api/auth/devices/{}", session.device.id);
+    let trusted = app.patch_as(&session, &path, &json!({ "trusted": true })).await.expect(200);
+    assert_eq!(trusted.json["trusted"], true);
+    app.clock.turn(TimeDelta::days(31));
+    let refreshed = app.refresh(&session.refresh_token).await.expect(200);
+    app.clock.turn(TimeDelta::days(29));
+    let late = app.refresh(&refreshed.member("refresh_token")).await;
+    let _ = late.expect_error(401, "invalid_refresh_token");
+    // Its next session does too.
+    let next = app.log_in(&session.device, &session.username).await;
+    app.clock.turn(TimeDelta::days(31));
+    let mut next = super::support::Session {
+        access_token: app.refresh(&next.refresh_token).await.expect(200).member("access_token"),
+        ..next
+    };
+    assert!(app.is_live(&next).await);
+    // Without the trust its life has been over for a day.
+    let _ = app.patch_as(&next, &path, &json!({ "trusted": false })).await.expect(200);
+    assert!(!app.is_live(&next).await);
+    next = app.log_in(&session.device, &session.username).await;
+    app.clock.turn(TimeDelta::days(30));
+    let _ = app.refresh(&next.refresh_token).await.expect_error(401, "invalid_refresh_token");
+}
+
+#[tokio::test]
+async fn a_device_is_trusted_only_by_who_proves_to_be_the_owner() {
+    let app = TestApp::start().await;
+    let session = app.sign_in().await;
+    app.clock.turn(TimeDelta::minutes(11));
+    let path = format!("/api/auth/devices/{}", session.device.id);
+    let with = |password: Option<&str>| json!({ "trusted": true, "current_password": password });
+    for password in [None, Some("wrong password")] {
+        let refused = app.patch_as(&session, &path, &with(password)).await;
+        let _ = refused.expect_error(401, "insufficient_user_authentication");
+    }
+    // A name or less trust needs no more than the token.
+    let less = json!({ "device_name": "phone", "trusted": false });
+    let _ = app.patch_as(&session, &path, &less).await.expect(200);
+    let _ = app.patch_as(&session, &path, &with(Some(PASSWORD))).await.expect(200);
+}

@@ -5,7 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use serde_json::json;
 use test_support::eventually;
 
-use super::support::{PASSWORD, TestApp, header};
+use super::support::{PASSWORD, Session, TestApp, header};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 
@@ -77,7 +77,23 @@ async fn past_the_ceiling_the_session_that_has_rested_longest_ends() {
     let second = app.log_in(&app.register_device().await, &first.username).await;
     app.clock.turn(TimeDelta::minutes(1));
     let _ = app.refresh(&first.refresh_token).await.expect(200);
-    let third = app.log_in(&app.register_device().await, &first.username).await;
+    let device = app.register_device().await;
+    let body = app.login_body(&device, &first.username);
+    let answer = app.post("/api/auth/login", &body).await.expect(200);
+    let ended = answer.json["ended_sessions"].as_array().unwrap();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0]["session_id"], second.id);
+    assert_eq!(ended[0]["device_id"], second.device.id);
+    let third = Session {
+        access_token: answer.member("access_token"),
+        refresh_token: answer.member("refresh_token"),
+        ..second.clone()
+    };
+    // Another login on the same device ends no other.
+    let body = app.login_body(&device, &first.username);
+    let again = app.post("/api/auth/login", &body).await.expect(200);
+    assert_eq!(again.json["ended_sessions"], json!([]));
+    let third = Session { access_token: again.member("access_token"), ..third };
     assert!(app.is_live(&first).await && app.is_live(&third).await);
     assert!(!app.is_live(&second).await);
 }

@@ -13,6 +13,7 @@ mod keysets;
 mod limits;
 mod login;
 mod migrations;
+mod oauth;
 mod pool;
 mod races;
 mod registration;

@@ -11,6 +11,7 @@ use test_support::{Answer, TestDatabase, TestDevice, TestServer};
 use user_service::{MIGRATIONS, app, config};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 pub(crate) const FEED_CLIENT: (&str, &str) = ("chat-service", "development-feed-secret");
 
 /// A server, its database and its clock.
@@ -112,6 +113,18 @@ impl TestApp {
 
     pub(crate) async fn delete_as(&self, session: &Session, path: &str) -> Answer {
         send(self.request(Method::DELETE, path).bearer_auth(&session.access_token)).await
+    }
+
+    pub(crate) async fn patch_as(&self, session: &Session, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::PATCH, path).bearer_auth(&session.access_token);
+        send(request.json(body)).await
+    }
+
+    /// A token given to one of OAuth's endpoints by the configured client.
+    pub(crate) async fn post_token(&self, path: &str, token: &str) -> Answer {
+        let (client, secret) = FEED_CLIENT;
+        let request = self.request(Method::POST, path).basic_auth(client, Some(secret));
+        send(request.header("content-type", FORM).body(format!("token={token}"))).await
     }
 
     pub(crate) async fn register(&self, username: &str) -> Answer {

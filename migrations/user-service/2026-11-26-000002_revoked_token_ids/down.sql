@@ -1,0 +1,1 @@
+DROP INDEX key_changes_token_ids;

@@ -1,0 +1,57 @@
+use chrono::TimeDelta;
+use diesel_async::AsyncConnection as _;
+use uuid::Uuid;
+
+use super::end::EndReason;
+use super::sensitive::{end_now, lock_own_device};
+use crate::config::RefreshSettings;
+use crate::error::Error;
+use crate::models::auth_session::{self, Which};
+use crate::models::device::{self, Device};
+use crate::state::State;
+
+/// What an owner changes of a device; what is not given stays.
+#[derive(Debug, Default)]
+pub struct DeviceUpdate {
+    /// Its name.
+    pub name: Option<String>,
+    /// Whether its owner is remembered on it.
+    pub trusted: Option<bool>,
+}
+
+/// How long a session on a device may live from its login.
+pub(super) fn session_life(settings: &RefreshSettings, trusted: bool) -> TimeDelta {
+    if trusted { settings.trusted_life.as_delta() } else { settings.life.as_delta() }
+}
+
+/// Changes a device of `user` and answers it as it is now. Its session lives as long as sessions
+/// on such a device do, counted from its login; where that is over, it ends.
+pub async fn update_device(
+    state: &State,
+    user: Uuid,
+    device_id: Uuid,
+    update: DeviceUpdate,
+) -> Result<Device, Error> {
+    let mut connection = state.pool.get().await?;
+    let (was_trusted, device) = connection
+        .transaction(async |connection| {
+            let mut device = lock_own_device(connection, user, device_id).await?;
+            let was_trusted = device.trusted;
+            device.device_name = update.name.or(device.device_name);
+            device.trusted = update.trusted.unwrap_or(was_trusted);
+            let (name, trusted) = (device.device_name.as_deref(), device.trusted);
+            device::update(connection, device_id, name, trusted).await?;
+            if trusted != was_trusted {
+                let life = session_life(&state.settings.refresh, trusted);
+                auth_session::set_life(connection, device_id, life).await?;
+            }
+            Ok::<_, Error>((was_trusted, device))
+        })
+        .await?;
+    drop(connection);
+    if was_trusted && !device.trusted {
+        let which = Which::Expired(state.clock.now());
+        end_now(state, user, which, EndReason::Expired).await?;
+    }
+    Ok(device)
+}
