@@ -174,6 +174,8 @@ impl KeyCache {
             self.known.invalidate(&*kid).await;
         }
         self.known.run_pending_tasks().await;
+        let count = i64::try_from(self.known.entry_count()).unwrap_or(i64::MAX);
+        self.metrics.keys_cached.set(count);
     }
 
     /// Takes up the keys that are not known yet; answers which of the set are known then. One

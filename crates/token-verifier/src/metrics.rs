@@ -10,6 +10,7 @@ pub(crate) struct VerifierMetrics {
     pub(crate) token_cache_hits: IntCounter,
     pub(crate) token_cache_misses: IntCounter,
     pub(crate) key_fetches: IntCounterVec,
+    pub(crate) keys_cached: IntGauge,
     pub(crate) feed_connected: IntGauge,
     pub(crate) feed_last_heard: IntGauge,
     pub(crate) tombstones: IntGauge,
@@ -38,6 +39,7 @@ impl VerifierMetrics {
                  listed (the whole set), broken_key",
                 &["outcome"],
             ),
+            keys_cached: metrics.gauge("keys_cached", "Keys kept in memory"),
             feed_connected: metrics
                 .gauge("feed_connected", "1 while the change feed is connected and caught up"),
             feed_last_heard: metrics.gauge(

@@ -28,6 +28,12 @@ pub enum Manner {
     Html,
     Huge,
     CutShort,
+    /// Says how long its answer is and hangs up before the end.
+    HungUp,
+    /// JSON, and no key set.
+    NoSet,
+    /// A byte now and then, for ever.
+    Dripping,
     Failing,
     Silent,
 }
@@ -189,6 +195,17 @@ async fn key_set(request: HttpRequest, state: web::Data<State>) -> HttpResponse 
         Manner::Html => HttpResponse::Ok().content_type("text/html").body("<html></html>"),
         Manner::Huge => answer.body(vec![b' '; 17 * 1024 * 1024]),
         Manner::CutShort => answer.body(r#"{"keys":[{"kty":"RSA","kid""#),
+        Manner::HungUp => answer.no_chunking(1000).streaming(futures_util::stream::iter([Ok::<
+            _,
+            actix_web::Error,
+        >(
+            Bytes::from_static(br#"{"keys":["#),
+        )])),
+        Manner::NoSet => answer.body(r#"{"keys":{"kid":"k1"}}"#),
+        Manner::Dripping => answer.streaming(futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Some((Ok::<_, actix_web::Error>(Bytes::from_static(b" ")), ()))
+        })),
         Manner::Failing => HttpResponse::InternalServerError().finish(),
         Manner::Silent => {
             tokio::time::sleep(Duration::from_mins(1)).await;

@@ -5,5 +5,7 @@ mod extractor;
 mod feed;
 mod hostile;
 mod issuer;
+mod key_server;
 mod keys;
+mod revoked;
 mod tokens;
