@@ -19,6 +19,7 @@ mod keycloak;
 mod routes;
 mod server;
 mod soft_hsm;
+mod tcp_proxy;
 mod wait;
 
 pub use answer::Answer;
@@ -31,4 +32,5 @@ pub use keycloak::{
 pub use routes::declared_routes;
 pub use server::TestServer;
 pub use soft_hsm::SoftHsm;
+pub use tcp_proxy::TcpProxy;
 pub use wait::eventually;

@@ -17,14 +17,13 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::config::Settings;
 use crate::feed::{FeedClients, Hub};
-use crate::limits::MemoryLimiter;
 use crate::metrics::ServiceMetrics;
 use crate::passwords::PasswordHasher;
 use crate::sealed_columns::SEALED_COLUMNS;
 use crate::sessions::MacKeys;
 use crate::signing::Signing;
 use crate::state::State;
-use crate::{handlers, housekeeping};
+use crate::{handlers, housekeeping, limits};
 
 /// Open to every origin: keys and metadata are public.
 const PUBLIC_PATHS: &[&str] = &[
@@ -49,13 +48,14 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let signing = Signing::start(&settings, pool.clone(), keyring.clone(), &clock, &counters)?;
     let url = settings.database.url.clone();
     let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone());
+    let limit_clock = clock.clone();
     let state = State {
         pool: pool.clone(),
         clock,
         keyring,
         mac_keys,
         hasher,
-        limiter: Arc::new(MemoryLimiter::new(&settings.limits)),
+        limiter: limits::limiter(&settings.limits, limit_clock, pool.clone()),
         signing,
         hub: hub.clone(),
         feed_clients,

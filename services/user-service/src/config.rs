@@ -188,10 +188,22 @@ pub struct PasswordSettings {
     pub queue: usize,
 }
 
+/// Where limits are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitStore {
+    /// In the process.
+    Memory,
+    /// In the database, for all replicas together.
+    Postgres,
+}
+
 /// Section `limits`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
+    /// Where limits are counted.
+    pub store: LimitStore,
     /// Whether anybody may register.
     pub registration_open: bool,
     /// From one address.
@@ -200,6 +212,8 @@ pub struct LimitSettings {
     pub device_registrations_per_hour: u32,
     /// From one address.
     pub logins_per_minute: u32,
+    /// By one username, on devices that are not yet that user's.
+    pub logins_per_username_per_hour: u32,
     /// On one device.
     pub logins_per_device_per_hour: u32,
     /// Of one account, beside logins.

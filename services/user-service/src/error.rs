@@ -68,6 +68,9 @@ pub enum Error {
     /// The pool.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// The database does not answer in time.
+    #[error("the database does not answer in time")]
+    DatabaseSilent,
     /// What should not happen.
     #[error("{0}")]
     Internal(String),
@@ -151,6 +154,7 @@ impl Error {
             }
             Self::Database(error) => Problem::internal(error),
             Self::Pool(error) => Problem::database_unavailable(error),
+            Self::DatabaseSilent => Problem::database_unavailable(self),
             Self::Internal(reason) => Problem::internal(reason),
         }
     }

@@ -9,7 +9,9 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
-use crate::models::{device, device_nonce, key_change, password_parameters, published_key};
+use crate::models::{
+    device, device_nonce, key_change, password_parameters, published_key, rate_limit,
+};
 use crate::sessions::{EndReason, end_now};
 use crate::state::State;
 
@@ -127,6 +129,7 @@ async fn clean(state: &State, connection: &mut AsyncPgConnection) -> QueryResult
         ("nonces", device_nonce::delete_expired(connection, now, BATCH).await?),
         ("feed_entries", key_change::delete_expired(connection, now, BATCH).await?),
         ("sessions", auth_session::delete_ended(connection, now - ENDED_LIFE, BATCH).await?),
+        ("rate_limits", rate_limit::delete_expired(connection, now, BATCH).await?),
         ("revoked_keys", published_key::delete_expired(connection, now, BATCH).await?),
     ];
     for (what, count) in removed.iter().filter(|(_, count)| *count > 0) {

@@ -5,6 +5,7 @@ pub mod app;
 pub mod config;
 mod devices;
 mod error;
+mod failpoint;
 mod feed;
 mod handlers;
 mod housekeeping;

@@ -1,25 +1,32 @@
-//! Limits by address, account and device, behind a small port that other stores can take over.
+//! Limits by address, account, username and device, behind one small port.
+//!
+//! A limit is a sliding window whose waits grow; where the windows are kept is the store's matter.
+//! Rotations alone are counted in the session's own row, in the statement that rotates.
+
+mod memory;
+mod postgres;
+mod window;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, ready};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota};
+use chrono::TimeDelta;
+use common::clock::Clock;
+use common::database::Pool;
+use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::config::LimitSettings;
+pub use memory::MemoryLimiter;
+pub use postgres::PostgresLimiter;
+use window::Rule;
+pub use window::Window;
+
+use crate::config::{LimitSettings, LimitStore};
 use crate::error::Error;
 
-/// Idle keys are forgotten once in so many checks.
-const SWEEP_EVERY: u32 = 1024;
-
-type Bucket = DefaultKeyedRateLimiter<LimitKey>;
-
 /// What is limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// Registrations of accounts.
     Register,
@@ -27,10 +34,25 @@ pub enum Limit {
     RegisterDevice,
     /// Checks of a password by address, logins and others.
     Login,
+    /// Logins whose proof holds, by the username, on devices that are not yet that user's.
+    Username,
     /// Logins whose proof holds, by device.
     DeviceLogin,
     /// Checks of the current password for changes that need it, by account.
     PasswordCheck,
+}
+
+impl Limit {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::RegisterDevice => "register_device",
+            Self::Login => "login",
+            Self::Username => "username",
+            Self::DeviceLogin => "device_login",
+            Self::PasswordCheck => "password_check",
+        }
+    }
 }
 
 /// Whose doings are counted.
@@ -40,6 +62,30 @@ pub enum LimitKey {
     Address(IpAddr),
     /// An account or a device.
     Id(Uuid),
+    /// SHA-256 of a username, whether or not there is such a user.
+    Name([u8; 32]),
+}
+
+impl LimitKey {
+    /// Of a username in the form that uniqueness goes by.
+    #[must_use]
+    pub fn name(username_key: &str) -> Self {
+        Self::Name(Sha256::digest(username_key).into())
+    }
+
+    /// What the key is stored under for `limit`.
+    fn digest(self, limit: Limit) -> [u8; 32] {
+        let hash = Sha256::new().chain_update(limit.as_str());
+        match self {
+            Self::Address(address) => {
+                hash.chain_update("/address/").chain_update(address.to_string())
+            }
+            Self::Id(id) => hash.chain_update("/id/").chain_update(id.as_bytes()),
+            Self::Name(name) => hash.chain_update("/name/").chain_update(name),
+        }
+        .finalize()
+        .into()
+    }
 }
 
 impl From<IpAddr> for LimitKey {
@@ -54,91 +100,77 @@ impl From<Uuid> for LimitKey {
     }
 }
 
+/// How much of each is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    register: Rule,
+    register_device: Rule,
+    login: Rule,
+    username: Rule,
+    device_login: Rule,
+    password_check: Rule,
+}
+
+impl Rules {
+    /// Those of the settings, each at least one.
+    #[must_use]
+    pub fn new(settings: &LimitSettings) -> Self {
+        let rule = |count: u32, window| Rule {
+            allowed: usize::try_from(count.max(1)).unwrap_or(usize::MAX),
+            window,
+        };
+        let per_hour = |count| rule(count, TimeDelta::hours(1));
+        Self {
+            register: per_hour(settings.registrations_per_hour),
+            register_device: per_hour(settings.device_registrations_per_hour),
+            login: rule(settings.logins_per_minute, TimeDelta::minutes(1)),
+            username: per_hour(settings.logins_per_username_per_hour),
+            device_login: per_hour(settings.logins_per_device_per_hour),
+            password_check: per_hour(settings.password_checks_per_hour),
+        }
+    }
+
+    #[cfg(test)]
+    fn all(allowed: usize, window: TimeDelta) -> Self {
+        let rule = Rule { allowed, window };
+        Self {
+            register: rule,
+            register_device: rule,
+            login: rule,
+            username: rule,
+            device_login: rule,
+            password_check: rule,
+        }
+    }
+
+    fn of(&self, limit: Limit) -> Rule {
+        match limit {
+            Limit::Register => self.register,
+            Limit::RegisterDevice => self.register_device,
+            Limit::Login => self.login,
+            Limit::Username => self.username,
+            Limit::DeviceLogin => self.device_login,
+            Limit::PasswordCheck => self.password_check,
+        }
+    }
+}
+
 /// Counts and refuses; [`Error::RateLimited`] says when to come back.
 pub trait RateLimiter: Send + Sync {
     /// Counts one more by `key`.
     fn check(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<(), Error>>;
 }
 
-/// Counts in this process's memory.
-pub struct MemoryLimiter {
-    register: Bucket,
-    register_device: Bucket,
-    login: Bucket,
-    device_login: Bucket,
-    password_check: Bucket,
-    checks: AtomicU32,
-}
-
-impl MemoryLimiter {
-    /// With the limits of the settings, each at least one.
-    #[must_use]
-    pub fn new(settings: &LimitSettings) -> Self {
-        let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-        let per_hour = |count| Bucket::keyed(Quota::per_hour(at_least_one(count)));
-        let per_minute = |count| Bucket::keyed(Quota::per_minute(at_least_one(count)));
-        Self {
-            register: per_hour(settings.registrations_per_hour),
-            register_device: per_hour(settings.device_registrations_per_hour),
-            login: per_minute(settings.logins_per_minute),
-            device_login: per_hour(settings.logins_per_device_per_hour),
-            password_check: per_hour(settings.password_checks_per_hour),
-            checks: AtomicU32::new(0),
-        }
-    }
-
-    fn bucket(&self, limit: Limit) -> &Bucket {
-        match limit {
-            Limit::Register => &self.register,
-            Limit::RegisterDevice => &self.register_device,
-            Limit::Login => &self.login,
-            Limit::DeviceLogin => &self.device_login,
-            Limit::PasswordCheck => &self.password_check,
-        }
-    }
-
-    fn count(&self, limit: Limit, key: LimitKey) -> Result<(), Duration> {
-        let bucket = self.bucket(limit);
-        if self.checks.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            bucket.retain_recent();
-        }
-        bucket
-            .check_key(&key)
-            .map_err(|denied| denied.wait_time_from(DefaultClock::default().now()))
+/// The store that the settings name.
+#[must_use]
+pub fn limiter(settings: &LimitSettings, clock: Clock, pool: Pool) -> Arc<dyn RateLimiter> {
+    let rules = Rules::new(settings);
+    match settings.store {
+        LimitStore::Memory => Arc::new(MemoryLimiter::new(rules, clock)),
+        LimitStore::Postgres => Arc::new(PostgresLimiter::new(rules, clock, pool)),
     }
 }
 
-impl RateLimiter for MemoryLimiter {
-    fn check(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(ready(self.count(limit, key).map_err(Error::RateLimited)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_address_is_limited_and_another_is_not() {
-        let settings = LimitSettings {
-            registration_open: true,
-            registrations_per_hour: 2,
-            device_registrations_per_hour: 1,
-            logins_per_minute: 1,
-            logins_per_device_per_hour: 1,
-            password_checks_per_hour: 1,
-            sessions_per_user: 1,
-            unbound_devices: 1,
-            recent_sign_in: common::settings::Period(Duration::ZERO),
-        };
-        let limiter = MemoryLimiter::new(&settings);
-        let address = |text: &str| LimitKey::Address(text.parse().unwrap());
-        let (one, two) = (address("192.0.2.1"), address("192.0.2.2"));
-        assert!(limiter.count(Limit::Register, one).is_ok());
-        assert!(limiter.count(Limit::Register, one).is_ok());
-        let wait = limiter.count(Limit::Register, one).unwrap_err();
-        assert!(wait > Duration::from_secs(1700) && wait <= Duration::from_mins(30), "{wait:?}");
-        assert!(limiter.count(Limit::Register, two).is_ok());
-        assert!(limiter.count(Limit::Login, one).is_ok());
-    }
+fn limited(wait: TimeDelta) -> Error {
+    Error::RateLimited(wait.to_std().unwrap_or_default())
 }

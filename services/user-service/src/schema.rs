@@ -92,6 +92,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What the limits remember.
+    rate_limits (key) {
+        key -> Bytea,
+        events -> Array<Timestamptz>,
+        strikes -> Integer,
+        blocked_until -> Nullable<Timestamptz>,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// The signing keys of a user's devices.
     user_keysets (user_id) {
         user_id -> Uuid,

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vault_crypto::Keyring;
 
 use crate::config::Settings;
+use crate::error::Error;
 use crate::feed::{FeedClients, Hub};
 use crate::limits::RateLimiter;
 use crate::metrics::ServiceMetrics;
@@ -31,7 +32,7 @@ pub struct State {
     pub mac_keys: MacKeys,
     /// The room in which passwords are hashed.
     pub hasher: PasswordHasher,
-    /// Limits by address.
+    /// Limits by address, username, account and device.
     pub limiter: Arc<dyn RateLimiter>,
     /// Signs and publishes.
     pub signing: Signing,
@@ -46,6 +47,17 @@ pub struct State {
 }
 
 impl State {
+    /// Gives `work` up once the database has had all the time that it may take: a connection that
+    /// is held up somewhere on the way says nothing by itself.
+    pub async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let database = &self.settings.database;
+        let longest = database.connect_timeout.0 + database.statement_timeout.0;
+        tokio::time::timeout(longest, work).await.unwrap_or(Err(Error::DatabaseSilent))
+    }
+
     /// To be called after the transaction that ended `sessions` is committed.
     pub fn forget_sessions(&self, sessions: &[AuthSession], reason: EndReason) {
         if sessions.is_empty() {

@@ -103,6 +103,8 @@ const PASSWORDS: &[Setting] = &[
 ];
 
 const LIMITS: &[Setting] = &[
+    Setting::new("limits.store", "Where limits are counted: `postgres`, for all replicas together, or `memory`, by each for itself")
+        .default("postgres"),
     Setting::new("limits.registration_open", "Whether anybody may register").default("true"),
     Setting::new("limits.registrations_per_hour", "Registrations an hour from one address")
         .default("60"),
@@ -113,6 +115,7 @@ const LIMITS: &[Setting] = &[
     .default("120"),
     Setting::new("limits.logins_per_minute", "Login attempts a minute from one address")
         .default("60"),
+    Setting::new("limits.logins_per_username_per_hour", "Login attempts an hour by one username, on devices that it has not yet been used on").default("30"),
     Setting::new("limits.logins_per_device_per_hour", "Logins an hour on one device").default("60"),
     Setting::new(
         "limits.password_checks_per_hour",

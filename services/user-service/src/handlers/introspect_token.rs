@@ -67,7 +67,7 @@ pub(crate) async fn introspect_token(
     client: OauthClient,
     form: TokenForm,
 ) -> Result<web::Json<Introspection>, OauthError> {
-    let found = sessions::find_active(&state, &form.token).await?;
+    let found = state.in_time(sessions::find_active(&state, &form.token)).await?;
     let outcome = if found.is_some() { "active" } else { "inactive" };
     state.metrics.introspections.with_label_values(&[outcome]).inc();
     tracing::debug!(client = client.0, outcome, "token_introspected");

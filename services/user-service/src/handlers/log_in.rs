@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Tokens, check_text};
 use crate::devices::{self, LoginProof, TIMESTAMP_WINDOW};
 use crate::error::Error;
-use crate::limits::Limit;
+use crate::limits::{Limit, LimitKey};
 use crate::models::auth_session::AuthSession;
 use crate::models::device::{self, Device};
 use crate::models::user::{self, User, UserView};
@@ -86,7 +86,7 @@ impl From<AuthSession> for EndedSession {
     (status = 200, description = "A session, its first tokens, and the user", body = LoggedIn),
     (status = 400, description = "`invalid_request`: a field is missing or of the wrong type", body = ErrorBody),
     (status = 401, description = "`invalid_credentials`: any wrong part", body = ErrorBody),
-    (status = 429, description = "`rate_limited`, by address and by device: the nonce is still good", body = ErrorBody),
+    (status = 429, description = "`rate_limited`, by address, username and device: the nonce is still good", body = ErrorBody),
     (status = 503, description = "`busy`: the nonce is still good; `database_unavailable`: it may be burned", body = ErrorBody),
 ))]
 #[post("/api/auth/login")]
@@ -140,7 +140,7 @@ fn refusal(error: &Error) -> &'static str {
     match error {
         Error::RateLimited(_) => "rate_limited",
         Error::Busy(_) => "busy",
-        Error::Database(_) | Error::Pool(_) => "database",
+        Error::Database(_) | Error::Pool(_) | Error::DatabaseSilent => "database",
         _ => "internal",
     }
 }
@@ -152,7 +152,7 @@ async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<Logge
     let user = find_user(state, &request.username).await?;
     let known_device = user.is_some() && device.user_id == user.as_ref().map(|user| user.id);
     // Limits and a full queue leave the nonce fresh.
-    state.limiter.check(Limit::DeviceLogin, device.id.into()).await?;
+    check_limits(state, request, &device, known_device).await?;
     let admission = state.hasher.admit(known_device)?;
     burn_nonce(state, &device, &request.nonce, signed_at).await?;
     let (user, outdated) = check_password(state, admission, user, &request.password).await?;
@@ -173,6 +173,22 @@ async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<Logge
         user: user.view(),
         ended_sessions: opened.crowded_out.into_iter().map(EndedSession::from).collect(),
     })
+}
+
+/// Touches nothing that is the device's before its proof has held: its id is public. Who fails for
+/// somebody on other devices does not keep them off those that are theirs.
+async fn check_limits(
+    state: &State,
+    request: &LogIn,
+    device: &Device,
+    known_device: bool,
+) -> Result<(), Error> {
+    if let Ok(name) = Username::parse(&request.username)
+        && !known_device
+    {
+        state.limiter.check(Limit::Username, LimitKey::name(name.key())).await?;
+    }
+    state.limiter.check(Limit::DeviceLogin, device.id.into()).await
 }
 
 async fn find_device(state: &State, id: &str) -> Result<Device, Refused> {

@@ -28,6 +28,6 @@ pub(crate) async fn log_out(
     state: web::Data<State>,
     Body(request): Body<LogOut>,
 ) -> Result<web::Json<Done>, Error> {
-    sessions::log_out(&state, &request.refresh_token).await?;
+    state.in_time(sessions::log_out(&state, &request.refresh_token)).await?;
     Ok(web::Json(Done { message: "logged out" }))
 }

@@ -60,6 +60,7 @@ pub(crate) async fn refresh_session(
     Body(request): Body<RefreshSession>,
 ) -> Result<web::Json<Tokens>, Error> {
     let proof = request.device_proof.as_ref().map(RefreshProof::parts);
-    let tokens = sessions::refresh(&state, &request.refresh_token, proof.as_ref(), &caller).await?;
+    let refresh = sessions::refresh(&state, &request.refresh_token, proof.as_ref(), &caller);
+    let tokens = state.in_time(refresh).await?;
     Ok(web::Json(tokens.into()))
 }

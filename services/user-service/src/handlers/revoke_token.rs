@@ -21,7 +21,7 @@ pub(crate) async fn revoke_token(
     client: OauthClient,
     form: TokenForm,
 ) -> Result<HttpResponse, OauthError> {
-    let kind = sessions::revoke(&state, &client.0, &form.token).await?;
+    let kind = state.in_time(sessions::revoke(&state, &client.0, &form.token)).await?;
     state.metrics.revocations.with_label_values(&[kind]).inc();
     tracing::info!(client = client.0, kind, "token_revoked");
     Ok(HttpResponse::Ok().finish())

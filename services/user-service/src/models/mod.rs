@@ -6,6 +6,7 @@ pub mod device_nonce;
 pub mod key_change;
 pub mod password_parameters;
 pub mod published_key;
+pub mod rate_limit;
 pub mod rotation;
 pub mod user;
 pub mod user_keyset;

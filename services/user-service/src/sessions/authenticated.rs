@@ -42,7 +42,7 @@ impl FromRequest for Authenticated {
             let state = request
                 .app_data::<web::Data<State>>()
                 .ok_or_else(|| Error::Internal("no state in the app".to_owned()))?;
-            authenticate(state, token).await
+            state.in_time(authenticate(state, token)).await
         })
     }
 }

@@ -12,6 +12,7 @@ use super::{Caller, RefreshToken, TokenPair, open_secret};
 use crate::config::DeviceProof;
 use crate::devices::RefreshProof;
 use crate::error::Error;
+use crate::failpoint;
 use crate::models::auth_session::{self, AuthSession, Which};
 use crate::models::rotation::{self, Rotation};
 use crate::signing::Signer;
@@ -116,10 +117,12 @@ async fn rotate(
         last_access_expires_at: session.last_access_expires_at.max(access_expires_at),
     };
     let mut connection = state.pool.get().await?;
+    failpoint::reach("refresh_before_commit").await;
     if !rotation::rotate(&mut connection, &session, &moved).await? {
         return Ok(None);
     }
     drop(connection);
+    failpoint::reach("refresh_after_commit").await;
     prepared.sign(state, &session, now, "rotated").map(Some)
 }
 

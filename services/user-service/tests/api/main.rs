@@ -4,6 +4,7 @@
 
 mod change_feed;
 mod contract;
+mod crashes;
 mod device_proof;
 mod devices;
 mod feed_reader;
@@ -12,10 +13,13 @@ mod keys;
 mod keysets;
 mod limits;
 mod login;
+mod login_limits;
 mod migrations;
 mod oauth;
 mod pool;
+mod process;
 mod races;
+mod refresh_races;
 mod registration;
 mod sessions;
 mod support;

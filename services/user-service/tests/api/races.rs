@@ -1,37 +1,14 @@
 //! Who is overtaken while a request is under way.
 
-use diesel_async::{
-    AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
-};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::future::join_all;
 use test_support::{TestDatabase, eventually};
 use user_service::MIGRATIONS;
 
 use super::feed_reader::FeedReader;
-use super::support::{TestApp, send};
+use super::support::{TestApp, blocked, count, send};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
-
-#[derive(diesel::QueryableByName)]
-struct Count {
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    count: i64,
-}
-
-async fn count(connection: &mut AsyncPgConnection, query: &str) -> i64 {
-    diesel::sql_query(query).get_result::<Count>(connection).await.unwrap().count
-}
-
-/// Waits until so many statements of the app wait for a lock.
-async fn blocked(app: &TestApp, number: i64) {
-    eventually("statements wait for a lock", || async {
-        let mut connection = app.database.connect().await;
-        let query = "SELECT count(*) AS count FROM pg_stat_activity \
-                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        (count(&mut connection, query).await >= number).then_some(())
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn a_login_whose_password_changes_while_it_is_checked_opens_no_session() {

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use common::settings::{Environment, Secret};
+use common::service::HttpSettings;
+use common::settings::{Environment, List, Secret};
+use diesel_async::AsyncPgConnection;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use test_support::{Answer, TestDatabase, TestDevice, TestServer};
+use test_support::{Answer, TestDatabase, TestDevice, TestServer, eventually};
 use user_service::{MIGRATIONS, app, config};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -47,6 +49,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("USER_SERVICE__LIMITS__DEVICE_REGISTRATIONS_PER_HOUR", "100000"),
     ("USER_SERVICE__LIMITS__LOGINS_PER_MINUTE", "100000"),
     ("USER_SERVICE__LIMITS__LOGINS_PER_DEVICE_PER_HOUR", "100000"),
+    ("USER_SERVICE__LIMITS__LOGINS_PER_USERNAME_PER_HOUR", "100000"),
     ("USER_SERVICE__LIMITS__PASSWORD_CHECKS_PER_HOUR", "100000"),
 ];
 
@@ -77,6 +80,13 @@ impl TestApp {
     /// A replica with other settings; the later of two settings counts.
     pub(crate) async fn replica_with(&self, settings: &[(&str, &str)]) -> TestServer {
         self.replica_on(self.database.url(), settings).await
+    }
+
+    /// A replica that takes every peer on this machine for a proxy of ours.
+    pub(crate) async fn replica_behind_a_proxy(&self) -> TestServer {
+        let mut http = TestServer::http();
+        http.trusted_proxies = List(vec!["127.0.0.0/8".parse().unwrap()]);
+        serve_at(http, &self.settings, self.database.secret(), self.clock.clone()).await
     }
 
     /// A replica on another database.
@@ -193,17 +203,50 @@ impl TestApp {
 }
 
 async fn serve(settings: &[(String, String)], url: Secret, clock: Clock) -> TestServer {
+    serve_at(TestServer::http(), settings, url, clock).await
+}
+
+async fn serve_at(
+    http: HttpSettings,
+    settings: &[(String, String)],
+    url: Secret,
+    clock: Clock,
+) -> TestServer {
     let environment: Environment = settings
         .iter()
         .cloned()
         .chain([("USER_SERVICE__DATABASE__URL".to_owned(), url.expose().to_owned())])
         .collect();
     let settings: config::Settings = config::SCHEMA.load(&environment).unwrap();
-    TestServer::start(move || app::build(settings, clock)).await
+    TestServer::start_with(http, move || app::build(settings, clock)).await
 }
 
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
     Answer::read(request.send().await.unwrap()).await
+}
+
+#[derive(diesel::QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    count: i64,
+}
+
+/// A number from the database.
+pub(crate) async fn count(connection: &mut AsyncPgConnection, query: &str) -> i64 {
+    // Its `load` is not the settings'.
+    use diesel_async::RunQueryDsl as _;
+    diesel::sql_query(query).get_result::<Count>(connection).await.unwrap().count
+}
+
+/// Waits until so many statements of the app wait for a lock.
+pub(crate) async fn blocked(app: &TestApp, number: i64) {
+    eventually("statements wait for a lock", || async {
+        let mut connection = app.database.connect().await;
+        let query = "SELECT count(*) AS count FROM pg_stat_activity \
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        (count(&mut connection, query).await >= number).then_some(())
+    })
+    .await;
 }
 
 /// The claims of a token, unverified.
