@@ -21,6 +21,8 @@ pub(crate) struct Revocation {
     #[serde(flatten)]
     pub(crate) whose: Whose,
     pub(crate) until: i64,
+    /// When it was entered, Unix milliseconds, where the issuer says so.
+    pub(crate) at: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -64,7 +66,10 @@ mod tests {
                 Whose::Sid(Uuid::nil()),
             ),
         ] {
-            assert_eq!(parse(name, data), Some(Change::Revoked(Revocation { whose, until: 5 })));
+            assert_eq!(
+                parse(name, data),
+                Some(Change::Revoked(Revocation { whose, until: 5, at: None }))
+            );
         }
         assert_eq!(parse("caught_up", "{}"), Some(Change::CaughtUp));
         assert_eq!(parse("reset", "{}"), Some(Change::Reset));

@@ -10,7 +10,7 @@ use reqwest::{Client, Response, StatusCode};
 use tokio::time::{sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::change::{Change, Whose};
+use crate::change::{Change, Revocation, Whose};
 use crate::judge::Judge;
 use crate::key_source;
 use crate::settings::VerifierSettings;
@@ -27,6 +27,8 @@ pub(crate) struct Feed {
     client_secret: Option<Secret>,
     silence: Duration,
     last_id: Option<HeaderValue>,
+    /// Whether the revocations that come were made before we could have heard of them.
+    starting: bool,
     backoff: Backoff,
 }
 
@@ -40,6 +42,7 @@ impl Feed {
             // A lost connection must be noticed in time to make another.
             silence: SILENCE.min(settings.stale_limit.0 * 3 / 4),
             last_id: None,
+            starting: true,
             backoff: Backoff::default(),
         })
     }
@@ -95,6 +98,17 @@ impl Feed {
         }
     }
 
+    async fn revoke(&self, judge: &Judge, revocation: Revocation) {
+        let (revoked, at) = (revocation.whose.clone(), revocation.at);
+        judge.tombstones.add(revocation);
+        if let Some(at) = at.filter(|_| !self.starting) {
+            judge.observe_delay(at);
+        }
+        if let Whose::Kid(kid) = revoked {
+            judge.keys.remove(&kid).await;
+        }
+    }
+
     /// An event that can't be read ends the connection and keeps its id back, so that it comes
     /// again and nothing is judged past the stale limit without it.
     async fn take(
@@ -106,16 +120,14 @@ impl Feed {
         let change = Change::parse(&event)
             .ok_or_else(|| format!("an event `{}` that can't be understood", event.name))?;
         match change {
-            Change::Revoked(revocation) => {
-                let revoked = revocation.whose.clone();
-                judge.tombstones.add(revocation);
-                if let Whose::Kid(kid) = revoked {
-                    judge.keys.remove(&kid).await;
-                }
+            Change::Revoked(revocation) => self.revoke(judge, revocation).await,
+            Change::CaughtUp => {
+                *at_head = true;
+                self.starting = false;
             }
-            Change::CaughtUp => *at_head = true,
             Change::Reset => {
                 *at_head = false;
+                self.starting = true;
                 self.last_id = None;
                 judge.start_over();
             }

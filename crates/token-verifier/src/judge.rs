@@ -87,6 +87,13 @@ impl Judge {
         self.metrics.feed_last_heard.set(self.clock.now().timestamp());
     }
 
+    /// A revocation entered at `at`, Unix milliseconds, has taken effect. Clocks may disagree a
+    /// little: nothing takes less than no time.
+    pub(crate) fn observe_delay(&self, at: i64) {
+        let delay = TimeDelta::milliseconds(self.clock.now().timestamp_millis().saturating_sub(at));
+        self.metrics.revocation_delay.observe(delay.to_std().unwrap_or_default().as_secs_f64());
+    }
+
     /// The feed can't be heard for now.
     pub(crate) fn lose_feed(&self, reason: &str) {
         self.standing.lose(reason);

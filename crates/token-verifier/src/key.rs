@@ -58,6 +58,18 @@ pub enum KeyError {
     Strength,
 }
 
+impl KeyError {
+    /// A stable name.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed_key",
+            Self::Unsupported => "unsupported_key",
+            Self::Strength => "key_strength",
+        }
+    }
+}
+
 /// A public key, ready to verify with; it decides the algorithm, never the token. Clones share
 /// it.
 #[derive(Clone)]

@@ -6,6 +6,10 @@
 //! later. A verifier that can't judge (before the first replay, after a reset, past the stale
 //! limit) answers 503, never 401.
 //!
+//! [`Refusal::code`], [`Reason::as_str`] and [`KeyError::code`] are stable. The histogram
+//! `revocation_delay_seconds` says how long revocations take to get here, `feed_connected` whether
+//! they do; alert on both. `examples/protected_service.rs` is a whole service.
+//!
 //! The pure part, [`Unverified`] and [`Policy`], needs no server and serves the issuer as well.
 //!
 //! ```no_run

@@ -1,5 +1,5 @@
 use common::metrics::Metrics;
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 /// What a verifier counts.
 #[derive(Clone)]
@@ -14,6 +14,7 @@ pub(crate) struct VerifierMetrics {
     pub(crate) feed_connected: IntGauge,
     pub(crate) feed_last_heard: IntGauge,
     pub(crate) tombstones: IntGauge,
+    pub(crate) revocation_delay: Histogram,
 }
 
 impl VerifierMetrics {
@@ -47,6 +48,11 @@ impl VerifierMetrics {
                 "When the change feed was last heard, Unix seconds",
             ),
             tombstones: metrics.gauge("tombstones", "Revoked keys, sessions and token ids kept"),
+            revocation_delay: metrics.histogram(
+                "revocation_delay_seconds",
+                "From a revocation's entry into the change feed to its effect here; without what \
+                 is replayed at a start",
+            ),
         }
     }
 }

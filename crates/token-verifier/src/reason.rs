@@ -36,7 +36,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// A bounded label.
+    /// A stable name, for logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,12 +59,25 @@ impl Reason {
 }
 
 /// Why a verifier does not accept a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The token is bad; 401, the same whatever the reason.
+    #[error("the access token is not accepted")]
     Invalid(Reason),
     /// The verifier can't tell now; 503, so that no client throws its session away.
+    #[error("access tokens can't be checked at the moment")]
     CannotJudge,
+}
+
+impl Refusal {
+    /// A stable name that callers may see: the `code` of the error body.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid_token",
+            Self::CannotJudge => "verifier_not_ready",
+        }
+    }
 }
 
 impl From<Refusal> for Problem {
@@ -72,10 +85,22 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Invalid(_) => Self::unauthorized(true),
             Refusal::CannotJudge => Self::unavailable(
-                "verifier_not_ready",
+                refusal.code(),
                 "access tokens can't be checked at the moment; try again shortly",
                 Duration::from_secs(1),
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_that_of_the_error_body() {
+        for refusal in [Refusal::Invalid(Reason::Expired), Refusal::CannotJudge] {
+            assert_eq!(Problem::from(refusal).code, refusal.code());
         }
     }
 }

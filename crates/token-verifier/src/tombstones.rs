@@ -26,7 +26,7 @@ struct Sets {
 
 impl Tombstones {
     /// Adds a revocation and tells live connections; a repeated one may only lengthen its life.
-    pub(crate) fn add(&self, Revocation { whose, until }: Revocation) {
+    pub(crate) fn add(&self, Revocation { whose, until, .. }: Revocation) {
         let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
         match whose {
             Whose::Kid(kid) => lengthen(&mut sets.kids, kid, until),
@@ -82,7 +82,7 @@ mod tests {
     fn a_tombstone_lasts_to_the_latest_time_it_was_given() {
         let tombstones = Tombstones::default();
         for until in [20, 10] {
-            tombstones.add(Revocation { whose: Whose::Kid("k".into()), until });
+            tombstones.add(Revocation { whose: Whose::Kid("k".into()), until, at: None });
         }
         tombstones.sweep(19);
         assert!(tombstones.contain_kid("k"));

@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use common::clock::Clock;
 use common::readiness::State;
 use common::settings::{Period, Secret};
 use serde_json::json;
@@ -170,4 +171,27 @@ async fn the_feed_is_left_with_the_last_clone() {
         issuer.open_streams() == 0
     })
     .await;
+}
+
+#[actix_web::test]
+async fn how_long_revocations_take_is_measured_but_for_those_before_the_start() {
+    let issuer = Issuer::started(&[jwk("k1")]);
+    let revoke = |jti: &str, age_ms: i64| {
+        let at = Clock::default().now().timestamp_millis() - age_ms;
+        issuer.announce("jti_revoked", &json!({ "jti": jti, "until": UNTIL, "at": at }));
+    };
+    revoke("before", 3_600_000);
+    let subject = Subject::of(&issuer).ready().await;
+    assert_eq!(subject.metric("tombstones"), Some(1));
+    assert_eq!(subject.metric("revocation_delay_seconds_count"), Some(0));
+    revoke("live", 0);
+    until("it is heard", || subject.metric("tombstones") == Some(2)).await;
+    assert_eq!(subject.metric("revocation_delay_seconds_bucket{le=\"2.5\"}"), Some(1));
+    // What was missed while the feed was away took that long.
+    issuer.cut_streams();
+    until("the loss is noticed", || subject.metric("feed_connected") == Some(0)).await;
+    revoke("missed", 5000);
+    until("it is heard", || subject.metric("tombstones") == Some(3)).await;
+    assert_eq!(subject.metric("revocation_delay_seconds_bucket{le=\"2.5\"}"), Some(1));
+    assert_eq!(subject.metric("revocation_delay_seconds_count"), Some(2));
 }

@@ -71,7 +71,14 @@ mod tests {
 
     fn change(transaction_id: i64) -> KeyChange {
         let until = DateTime::from_timestamp(0, 0).unwrap();
-        KeyChange { id: 7, transaction_id, kind: "kid".into(), value: "k".into(), until }
+        KeyChange {
+            id: 7,
+            transaction_id,
+            kind: "kid".into(),
+            value: "k".into(),
+            until,
+            created_at: until,
+        }
     }
 
     #[test]

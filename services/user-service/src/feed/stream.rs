@@ -161,7 +161,9 @@ pub(super) fn render(change: &KeyChange, position: &Position) -> Bytes {
         "sid" => "session_revoked",
         _ => "jti_revoked",
     };
-    let mut data = json!({ "until": change.until.timestamp() });
+    // `at` lets readers measure how long a revocation took to them.
+    let at = change.created_at.timestamp_millis();
+    let mut data = json!({ "until": change.until.timestamp(), "at": at });
     data[change.kind.as_str()] = change.value.as_str().into();
     format!("id: {position}\nevent: {name}\ndata: {data}\n\n").into()
 }

@@ -63,6 +63,8 @@ pub struct KeyChange {
     pub value: String,
     /// When that no longer matters.
     pub until: DateTime<Utc>,
+    /// When it was revoked.
+    pub created_at: DateTime<Utc>,
 }
 
 /// Announces revocations; to be called in the transaction that revokes.

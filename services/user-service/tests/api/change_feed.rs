@@ -41,6 +41,8 @@ async fn every_kind_of_end_is_announced_with_key_and_session() {
     let until = one.data["until"].as_i64().unwrap();
     let exp = super::support::claims(&session.access_token)["exp"].as_i64().unwrap();
     assert_eq!(until, exp + 300);
+    let age_ms = app.now().timestamp_millis() - one.data["at"].as_i64().unwrap();
+    assert!((-1000..60_000).contains(&age_ms), "{age_ms}");
 
     let first = app.sign_in().await;
     let second = app.log_in(&first.device, &first.username).await;
