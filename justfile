@@ -10,6 +10,10 @@ up *args:
 test *args:
     cargo xtask test {{args}}
 
+# Figures of release builds
+bench *args:
+    cargo xtask bench {{args}}
+
 # The main story, played against running services
 demo *args:
     cargo xtask demo {{args}}

@@ -15,8 +15,19 @@ pub(crate) struct Programs(HashMap<String, PathBuf>);
 impl Programs {
     /// Builds the programs of `packages`.
     pub(crate) async fn build(packages: &[&str]) -> Result<Self> {
+        Self::build_as("dev", packages).await
+    }
+
+    /// The same with optimisation, as they are shipped.
+    pub(crate) async fn build_for_release(packages: &[&str]) -> Result<Self> {
+        Self::build_as("release", packages).await
+    }
+
+    async fn build_as(profile: &str, packages: &[&str]) -> Result<Self> {
         let mut command = cargo(&["build", "--quiet", "--message-format=json-render-diagnostics"]);
-        command.args(packages.iter().flat_map(|package| ["--package", package]));
+        command
+            .args(["--profile", profile])
+            .args(packages.iter().flat_map(|package| ["--package", package]));
         let child = command.stdout(Stdio::piped()).spawn().context("cargo can't be started")?;
         let output = child.wait_with_output().await?;
         check("cargo build", output.status)?;

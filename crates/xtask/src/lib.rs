@@ -1,6 +1,7 @@
 //! Runs, shows and tests Latchkey. Compiled first on a new machine, so it needs nothing that is
 //! not there: no OpenSSL, no services.
 
+pub mod bench;
 mod build;
 pub mod demo;
 pub mod environment;
@@ -8,6 +9,7 @@ mod keycloak;
 mod needs;
 pub mod ports;
 pub mod postgres;
+mod servers;
 mod service;
 pub mod test;
 pub mod ui;

@@ -1,9 +1,9 @@
-//! `cargo xtask up | demo | test`.
+//! `cargo xtask up | demo | test | bench`.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{demo, test, up};
+use xtask::{bench, demo, test, up};
 
 /// Runs, shows and tests Latchkey.
 #[derive(Parser)]
@@ -33,6 +33,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure release builds; the table goes to standard output
+    Bench {
+        /// What to measure, `--check` or `--write`; `--help` explains
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -41,6 +47,7 @@ async fn main() -> ExitCode {
         Command::Up { fresh } => up::up(fresh).await,
         Command::Demo { arguments } => demo::run_demo(&arguments).await,
         Command::Test { arguments } => test::test(&arguments).await,
+        Command::Bench { arguments } => bench::bench(&arguments).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

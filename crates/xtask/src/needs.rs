@@ -70,6 +70,14 @@ const TEST_NEEDS: &[Need] = &[
     },
 ];
 
+/// What measuring needs besides.
+const BENCH_NEEDS: &[Need] = &[Need {
+    what: "pgbench",
+    probe: &["pgbench", "--version"],
+    debian: &["postgresql-contrib"],
+    others: "Fedora: `dnf install postgresql-contrib`; macOS: `brew install postgresql`",
+}];
+
 const JAVA: Need = Need {
     what: "Java 17 or newer, which Keycloak runs on,",
     probe: &["java", "-version"],
@@ -91,6 +99,11 @@ pub(crate) async fn check() -> Result<()> {
 /// What testing takes.
 pub(crate) async fn check_for_tests() -> Result<()> {
     provide(NEEDS.iter().chain(TEST_NEEDS)).await
+}
+
+/// What measuring takes.
+pub(crate) async fn check_for_bench() -> Result<()> {
+    provide(NEEDS.iter().chain(BENCH_NEEDS)).await
 }
 
 /// Checks them all; installs what is missing where this is Debian and we are root, and says how

@@ -1,0 +1,98 @@
+//! Access tokens on demand: stored ones, expired ones, and Keycloak asked directly.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
+
+use crate::figure::{Figure, Goal, Unit};
+use crate::load::{Latencies, closed_loop, ms, open_loop};
+use crate::vault::Vault;
+
+const RATE: u32 = 5_000;
+const CALLERS: usize = 1_000;
+/// Expiries met by that many callers.
+const ROUNDS: usize = 5;
+
+pub(crate) async fn measure() -> Result<Vec<Figure>> {
+    let vault = Vault::start().await?;
+    let mut figures = vec![fresh(&vault).await?];
+    figures.extend(expired(&vault).await?);
+    figures.push(against_keycloak(&vault).await?);
+    Ok(figures)
+}
+
+async fn fresh(vault: &Vault) -> Result<Figure> {
+    let warm = Duration::from_secs(2);
+    open_loop(RATE, warm, 64, || vault.draw()).await?;
+    let latencies = open_loop(RATE, Duration::from_secs(10), 64, || vault.draw()).await?;
+    let [half, most, all] = [0.5, 0.99, 1.0].map(|share| ms(latencies.percentile(share)));
+    Ok(Figure {
+        what: "draw of a stored access token at 5,000 a second, p99",
+        value: most,
+        unit: Unit::Milliseconds,
+        goal: Some(Goal::AtMost(2.0)),
+        detail: format!("{} draws, p50 {half:.2} ms, longest {all:.1} ms", latencies.count()),
+        limit: "cores shared by load, service and PostgreSQL",
+    })
+}
+
+/// Many callers at once, just after the access token has expired.
+async fn expired(vault: &Vault) -> Result<Vec<Figure>> {
+    let token = vault.offline_token().await?;
+    let mut direct = Vec::new();
+    for _ in 0..20 * ROUNDS {
+        direct.push(time(vault.refresh_directly(&token)).await?);
+    }
+    let (mut drawn, mut calls) = (Vec::new(), 0.0);
+    for _ in 0..ROUNDS {
+        vault.expire().await?;
+        let before = vault.token_calls().await?;
+        drawn.extend(try_join_all((0..CALLERS).map(|_| time(vault.draw()))).await?);
+        calls += vault.token_calls().await? - before;
+    }
+    let (direct, drawn) = (Latencies::new(direct), Latencies::new(drawn));
+    let [one, all] = [direct.percentile(0.5), drawn.percentile(0.99)].map(ms);
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    let each = calls / ROUNDS as f64;
+    Ok(vec![
+        Figure {
+            what: "1,000 callers with an expired access token: calls to Keycloak",
+            value: each,
+            unit: Unit::Calls,
+            goal: Some(Goal::AtMost(1.0)),
+            detail: format!("{calls} calls in {ROUNDS} rounds"),
+            limit: "",
+        },
+        Figure {
+            what: "1,000 callers with an expired access token, p99 against one direct refresh",
+            value: all / one,
+            unit: Unit::Ratio,
+            goal: None,
+            detail: format!("{all:.1} ms against {one:.1} ms (p50)"),
+            limit: "1,000 connections opened at once, and answered one after another",
+        },
+    ])
+}
+
+async fn time(call: impl Future<Output = Result<()>>) -> Result<Duration> {
+    let started = Instant::now();
+    call.await?;
+    Ok(started.elapsed())
+}
+
+async fn against_keycloak(vault: &Vault) -> Result<Figure> {
+    let (token, period) = (vault.offline_token().await?, Duration::from_secs(4));
+    vault.draw().await?;
+    let ours = closed_loop(32, period, || vault.draw()).await?;
+    let theirs = closed_loop(32, period, || vault.refresh_directly(&token)).await?;
+    Ok(Figure {
+        what: "draws a second, against refreshes at Keycloak's token endpoint",
+        value: ours / theirs,
+        unit: Unit::Ratio,
+        goal: None,
+        detail: format!("{ours:.0}/s against {theirs:.0}/s, 32 connections each"),
+        limit: "cores shared by load, service and PostgreSQL",
+    })
+}

@@ -1,0 +1,153 @@
+//! user-service and any number of chat-services, and people in them.
+
+use anyhow::{Context as _, Result, bail};
+use common::clock::Clock;
+use futures_util::future::try_join_all;
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use test_support::{TestDatabase, TestDevice};
+use tokio_postgres::NoTls;
+use uuid::Uuid;
+
+use crate::service::{Service, client};
+
+const PASSWORD: &str = "correct horse battery staple";
+/// Limits that a measurement would run into.
+const UNLIMITED: [(&str, &str); 5] = [
+    ("REFRESH__ROTATIONS_PER_HOUR", "0"),
+    ("LIMITS__REGISTRATIONS_PER_HOUR", "1000000"),
+    ("LIMITS__DEVICE_REGISTRATIONS_PER_HOUR", "1000000"),
+    ("LIMITS__LOGINS_PER_MINUTE", "1000000"),
+    ("LIMITS__LOGINS_PER_DEVICE_PER_HOUR", "1000000"),
+];
+
+/// Services on databases of their own.
+pub(crate) struct House {
+    pub(crate) users: Service,
+    pub(crate) chats: Vec<Service>,
+    pub(crate) http: Client,
+    database: TestDatabase,
+    _chat_database: TestDatabase,
+}
+
+/// Somebody signed in on a device.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) username: String,
+    pub(crate) device: TestDevice,
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: String,
+}
+
+impl House {
+    pub(crate) async fn start(chats: usize) -> Result<Self> {
+        let database = TestDatabase::create("user", || user_service::MIGRATIONS).await;
+        let chat_database = TestDatabase::create("chat", || chat_service::MIGRATIONS).await;
+        let ports = Service::ports()?;
+        let url = format!("http://127.0.0.1:{}", ports[0]);
+        let mut environment =
+            vec![("DATABASE__URL", database.url().to_owned()), ("PUBLIC_URL", url.clone())];
+        environment.extend(UNLIMITED.map(|(key, value)| (key, value.to_owned())));
+        let users = Service::start("user-service", ports, &environment).await?;
+        let environment = [
+            ("DATABASE__URL", chat_database.url().to_owned()),
+            ("VERIFIER__USER_SERVICE_URL", url),
+            ("LIVE__MAX_CONNECTIONS", "2000".to_owned()),
+        ];
+        let mut started = Vec::new();
+        for _ in 0..chats {
+            let ports = Service::ports()?;
+            started.push(Service::start("chat-service", ports, &environment).await?);
+        }
+        let http = client()?;
+        Ok(Self { users, chats: started, http, database, _chat_database: chat_database })
+    }
+
+    /// Somebody new, on a new device.
+    pub(crate) async fn join(&self) -> Result<Session> {
+        let offer = TestDevice::offer();
+        let body = json!({ "client_public_key": offer.public_key });
+        let answer = self.ask("/api/auth/register-device", &body).await?;
+        let device = TestDevice::agree(&offer, &answer);
+        let username = format!("bench-{}", Uuid::new_v4().simple());
+        let body = json!({ "username": username, "password": PASSWORD });
+        self.ask("/api/auth/register", &body).await?;
+        self.log_in(&username, &device).await
+    }
+
+    /// As many of them, some at once.
+    pub(crate) async fn join_many(&self, count: usize) -> Result<Vec<Session>> {
+        try_join_all((0..count).map(|_| self.join())).await
+    }
+
+    /// Signs in again on a device.
+    pub(crate) async fn log_in(&self, username: &str, device: &TestDevice) -> Result<Session> {
+        let now = Clock::default().now().timestamp_millis();
+        let answer = self.ask("/api/auth/login", &device.login(username, PASSWORD, now)).await?;
+        Ok(Session {
+            username: username.to_owned(),
+            device: device.clone(),
+            access_token: text(&answer, "access_token")?,
+            refresh_token: text(&answer, "refresh_token")?,
+        })
+    }
+
+    /// Exchanges the refresh token.
+    pub(crate) async fn refresh(&self, session: &mut Session) -> Result<()> {
+        let body = json!({ "refresh_token": session.refresh_token });
+        let answer = self.ask("/api/auth/refresh", &body).await?;
+        session.access_token = text(&answer, "access_token")?;
+        session.refresh_token = text(&answer, "refresh_token")?;
+        Ok(())
+    }
+
+    /// Ends the session.
+    pub(crate) async fn log_out(&self, session: &Session) -> Result<()> {
+        let body = json!({ "refresh_token": session.refresh_token });
+        self.ask("/api/auth/logout", &body).await?;
+        Ok(())
+    }
+
+    /// POST at user-service, which must succeed.
+    async fn ask(&self, path: &str, body: &Value) -> Result<Value> {
+        let answer = self.http.post(self.users.url(path)).json(body).send().await?;
+        let status = answer.status();
+        let answer: Value = answer.json().await.unwrap_or_default();
+        if !status.is_success() {
+            bail!("{path} answered {status}: {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// What a chat-service answers to a GET with the token.
+    pub(crate) async fn get(&self, url: &str, token: &str) -> Result<StatusCode> {
+        let answer = self.http.get(url).bearer_auth(token).send().await?;
+        let status = answer.status();
+        answer.bytes().await?;
+        Ok(status)
+    }
+
+    /// POST at the first chat-service, which must succeed.
+    pub(crate) async fn chat(&self, path: &str, token: &str, body: &Value) -> Result<Value> {
+        let url = self.chats.first().context("a chat-service")?.url(path);
+        let answer = self.http.post(url).bearer_auth(token).json(body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// A connection to user-service's database.
+    pub(crate) async fn sql(&self) -> Result<tokio_postgres::Client> {
+        let (client, connection) = tokio_postgres::connect(self.database.url(), NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Where that database is.
+    pub(crate) fn database_url(&self) -> &str {
+        self.database.url()
+    }
+}
+
+fn text(answer: &Value, member: &str) -> Result<String> {
+    let found = answer[member].as_str().with_context(|| format!("`{member}` in {answer}"))?;
+    Ok(found.to_owned())
+}

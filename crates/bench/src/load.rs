@@ -1,0 +1,118 @@
+//! Load of a known shape, and how long its answers took.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep_until};
+
+/// How long each of many requests took, shortest first.
+pub(crate) struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    pub(crate) fn new(mut taken: Vec<Duration>) -> Self {
+        taken.sort_unstable();
+        Self(taken)
+    }
+
+    /// The latency that `share` of the requests did not exceed.
+    pub(crate) fn percentile(&self, share: f64) -> Duration {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index below the length"
+        )]
+        let index = ((self.0.len() as f64 * share).ceil() as usize).max(1) - 1;
+        self.0.get(index).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Milliseconds of a duration.
+pub(crate) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// `rate` requests a second for `period`, each at its time whether or not earlier ones are
+/// answered: one that has to wait for a `lane` is counted from when it should have been sent.
+pub(crate) async fn open_loop<F>(
+    rate: u32,
+    period: Duration,
+    lanes: u32,
+    request: impl Fn() -> F,
+) -> Result<Latencies>
+where
+    F: Future<Output = Result<()>>,
+{
+    let start = Instant::now() + Duration::from_millis(10);
+    let step = Duration::from_secs(lanes.into()) / rate;
+    let (request, end) = (&request, start + period);
+    let lanes = (0..lanes).map(|lane| async move {
+        let mut taken = Vec::new();
+        let mut due = start + step * lane / lanes;
+        let mut free = Instant::now();
+        while due < end {
+            sleep_until(due).await;
+            // A timer that fires late is the load's own fault; a lane still busy is not.
+            let sent = if free > due { due } else { Instant::now() };
+            request().await?;
+            free = Instant::now();
+            taken.push(free - sent);
+            due += step;
+        }
+        anyhow::Ok(taken)
+    });
+    Ok(Latencies::new(try_join_all(lanes).await?.concat()))
+}
+
+/// As many requests as `lanes` get answered in `period`, a second.
+pub(crate) async fn closed_loop<F>(
+    lanes: usize,
+    period: Duration,
+    request: impl Fn() -> F,
+) -> Result<f64>
+where
+    F: Future<Output = Result<()>>,
+{
+    let start = Instant::now();
+    let request = &request;
+    let lanes = (0..lanes).map(|_| async move {
+        let mut count = 0_u32;
+        while start.elapsed() < period {
+            request().await?;
+            count += 1;
+        }
+        anyhow::Ok(count)
+    });
+    let answered: u32 = try_join_all(lanes).await?.iter().sum();
+    Ok(f64::from(answered) / start.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_latencies_that_occurred() {
+        let latencies = Latencies::new((1..=100).rev().map(Duration::from_millis).collect());
+        assert_eq!(latencies.percentile(0.99), Duration::from_millis(99));
+        assert_eq!(latencies.percentile(0.5), Duration::from_millis(50));
+        assert_eq!(latencies.percentile(1.0), Duration::from_millis(100));
+        assert_eq!(Latencies::new(Vec::new()).percentile(0.99), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_had_to_wait_for_another_is_counted_from_its_due_time() {
+        let slow = || async {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            Ok(())
+        };
+        let latencies = open_loop(10, Duration::from_secs(1), 1, slow).await.unwrap();
+        assert_eq!(latencies.count(), 10);
+        assert!(latencies.percentile(1.0) >= Duration::from_millis(550));
+    }
+}
