@@ -66,7 +66,7 @@ impl House {
     /// Somebody new, on a new device.
     pub(crate) async fn join(&self) -> Result<Session> {
         let offer = TestDevice::offer();
-        let body = json!({ "client_public_key": offer.public_key });
+        let body = json!({ "public_key": offer.public_key });
         let answer = self.ask("/api/auth/register-device", &body).await?;
         let device = TestDevice::agree(&offer, &answer);
         let username = format!("bench-{}", Uuid::new_v4().simple());
