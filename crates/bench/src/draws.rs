@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::vault::Vault;
 const RATE: u32 = 5_000;
 const CALLERS: usize = 1_000;
 /// Expiries met by that many callers.
-const ROUNDS: usize = 5;
+const ROUNDS: u32 = 5;
 
 pub(crate) async fn measure() -> Result<Vec<Figure>> {
     let vault = Vault::start().await?;
@@ -54,8 +54,9 @@ async fn expired(vault: &Vault) -> Result<Vec<Figure>> {
     }
     let (direct, drawn) = (Latencies::new(direct), Latencies::new(drawn));
     let [one, all] = [direct.percentile(0.5), drawn.percentile(0.99)].map(ms);
-    #[expect(clippy::cast_precision_loss, reason = "a handful")]
-    let each = calls / ROUNDS as f64;
+    let each = calls / f64::from(ROUNDS);
+    // Fewer would mean that the stored token had not gone.
+    ensure!(each >= 1.0, "{calls} calls to Keycloak were counted in {ROUNDS} rounds");
     Ok(vec![
         Figure {
             what: "1,000 callers with an expired access token: calls to Keycloak",

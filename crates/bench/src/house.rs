@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result, bail};
 use common::clock::Clock;
-use futures_util::future::try_join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use test_support::{TestDatabase, TestDevice};
@@ -73,11 +72,6 @@ impl House {
         let body = json!({ "username": username, "password": PASSWORD });
         self.ask("/api/auth/register", &body).await?;
         self.log_in(&username, &device).await
-    }
-
-    /// As many of them, some at once.
-    pub(crate) async fn join_many(&self, count: usize) -> Result<Vec<Session>> {
-        try_join_all((0..count).map(|_| self.join())).await
     }
 
     /// Signs in again on a device.

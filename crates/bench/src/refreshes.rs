@@ -27,7 +27,10 @@ UPDATE auth_sessions SET counter = counter + 1, user_agent = 'pgbench', address_
 
 pub(crate) async fn measure() -> Result<Vec<Figure>> {
     let house = House::start(0).await?;
-    let sessions = house.join_many(FAMILIES as usize).await?;
+    let mut sessions = Vec::new();
+    for _ in 0..FAMILIES {
+        sessions.push(house.join().await?);
+    }
     let started = Instant::now();
     let period = Duration::from_secs(SECONDS.into());
     let rotations: u32 = try_join_all(sessions.into_iter().map(|mut session| {

@@ -92,7 +92,7 @@ impl Vault {
 
     /// Token calls to the provider so far.
     pub(crate) async fn token_calls(&self) -> Result<f64> {
-        self.service.counter("provider_calls_total", &["endpoint=\"refresh\""]).await
+        self.service.counter("auth_manager_provider_calls_total", &["endpoint=\"refresh\""]).await
     }
 
     /// A connection for statements of one's own.
