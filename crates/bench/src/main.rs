@@ -15,6 +15,7 @@ mod logins;
 mod machine;
 mod refreshes;
 mod revocations;
+mod rewraps;
 mod sealing;
 mod service;
 mod table;
@@ -44,6 +45,7 @@ const ALL: &[(&str, Measurement)] = &[
     ("devices", || Box::pin(devices::measure())),
     ("sealing", || Box::pin(sealing::measure())),
     ("draws", || Box::pin(draws::measure())),
+    ("rewraps", || Box::pin(rewraps::measure())),
     ("vault-rows", || Box::pin(vault_rows::measure())),
 ];
 
