@@ -45,7 +45,10 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         value: rate,
         unit: Unit::PerSecond,
         goal: None,
-        detail: format!("{ROWS} grants in {:.1} s, each opened again after writing", taken.as_secs_f64()),
+        detail: format!(
+            "{ROWS} grants in {:.1} s, each opened again after writing",
+            taken.as_secs_f64()
+        ),
         limit: "PostgreSQL's updates",
     }])
 }

@@ -103,9 +103,11 @@ fn check_clients(provider: &ProviderSettings) -> Result<(), String> {
         }
     }
     for service in &provider.service_clients {
-        if service.client_id == provider.login_client.id || service.subject.is_empty() {
+        let other = service.client_id != provider.login_client.id;
+        if !other || service.subject.is_empty() || service.scopes.is_empty() {
             return Err(format!(
-                ".service_clients` `{}`: needs a `subject`, and is not the login client",
+                ".service_clients` `{}`: needs a `subject` and `scopes`, and is not the login \
+                 client",
                 service.client_id
             ));
         }

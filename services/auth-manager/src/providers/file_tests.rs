@@ -14,6 +14,7 @@ refresh_token_max_reuse = 1
 client_id = "job"
 subject = "f3c0"
 consent_clients = ["offline"]
+scopes = ["openid"]
 "#;
 
 fn refusal(text: &str) -> String {
@@ -65,6 +66,7 @@ fn what_is_wrong_is_said_with_its_key_and_without_secrets() {
         ("{ id = \"login\", secret = \"development-login\" }", "\"tell-nobody\"", "login_client"),
         ("max_reuse = 1", "max_reuse = -1", "refresh_token_max_reuse"),
         ("subject = \"f3c0\"", "subject = \"\"", "service_clients"),
+        ("scopes = [\"openid\"]", "scopes = []", "service_clients"),
     ] {
         let text = GOOD.replace(from, to);
         assert_ne!(text, GOOD, "{from}");

@@ -92,8 +92,7 @@ pub struct ServiceClient {
     pub subject: String,
     /// Grants of these clients only.
     pub consent_clients: Vec<String>,
-    /// Scopes it may ask for; a draw without a scope needs none.
-    #[serde(default)]
+    /// Scopes it may draw; of a draw that names none, those of them that the grant has.
     pub scopes: Vec<String>,
 }
 

@@ -114,22 +114,31 @@ impl Draws {
         owner: &mut Option<Uuid>,
         cache: &mut Cache,
     ) -> Result<AccessToken, Error> {
+        let named = draw.scope.asked().is_some();
+        let mut scope = if named { draw.scope.clone() } else { draw.by.own_scope() };
         let mut connection = self.tools.pool.get().await?;
-        let (id, scope) = (draw.persistent_token_id, draw.scope.as_str());
-        let found = persistent_token::find_for_draw(&mut connection, id, scope).await?;
+        let id = draw.persistent_token_id;
+        let found = persistent_token::find_for_draw(&mut connection, id, scope.as_str()).await?;
         drop(connection);
-        let (head, stored) = found.ok_or(Error::TokenNotFound)?;
-        if !may_draw(&draw.by, &head, &draw.scope) {
+        let (head, mut stored) = found.ok_or(Error::TokenNotFound)?;
+        if !may_draw(&draw.by, &head, &scope) {
             return Err(Error::TokenNotFound);
         }
         *owner = Some(head.user_id);
         // An imported grant's own scope may be unknown yet; then the provider is the judge.
-        let known = !head.scope.is_empty();
-        if known && !draw.scope.is_within(head.scope.split_whitespace()) {
-            let wrong = Problem::invalid_field("scope", "`scope` must be within the grant's scope");
-            return Err(wrong.into());
+        if !head.scope.is_empty() && !scope.is_within(head.scope.split_whitespace()) {
+            if named {
+                let text = "`scope` must be within the grant's scope";
+                return Err(Problem::invalid_field("scope", text).into());
+            }
+            scope = scope.within(&head.scope);
+            if scope.asked().is_none() {
+                return Err(Error::TokenNotFound);
+            }
+            stored = self.look(head.id, &scope).await?.1;
         }
-        self.serve(draw, head, stored, cache).await
+        let draw = Draw { scope, ..draw.clone() };
+        self.serve(&draw, head, stored, cache).await
     }
 
     async fn serve(

@@ -42,6 +42,15 @@ pub enum DrawnBy {
 }
 
 impl DrawnBy {
+    /// What is drawn where no scope is named: a person draws the grant's own, a service client no
+    /// more than is configured for it.
+    pub(super) fn own_scope(&self) -> Scope {
+        match self {
+            Self::User { .. } => Scope::default(),
+            Self::Service { client, .. } => Scope::of(client.scopes.iter().map(String::as_str)),
+        }
+    }
+
     /// Through which client.
     pub(super) fn client_id(&self) -> &str {
         match self {
@@ -66,6 +75,8 @@ pub(super) fn may_draw(by: &DrawnBy, head: &GrantHead, scope: &Scope) -> bool {
         DrawnBy::Service { provider, client } => {
             *provider == head.provider
                 && client.consent_clients.contains(&head.client_id)
+                // No scope would be the grant's whole one.
+                && scope.asked().is_some()
                 && scope.is_within(client.scopes.iter().map(String::as_str))
         }
     }
@@ -120,11 +131,11 @@ mod tests {
     fn a_service_client_may_draw_within_its_provider_consent_clients_and_scopes() {
         let head = head(Uuid::new_v4(), "live");
         let scope = |text| Scope::parse(text).unwrap();
-        assert!(may_draw(&service("keycloak", "offline"), &head, &scope("")));
+        assert!(!may_draw(&service("keycloak", "offline"), &head, &scope("")));
         assert!(may_draw(&service("keycloak", "offline"), &head, &scope("openid")));
         assert!(!may_draw(&service("keycloak", "offline"), &head, &scope("openid email")));
-        assert!(!may_draw(&service("partner", "offline"), &head, &scope("")));
-        assert!(!may_draw(&service("keycloak", "login"), &head, &scope("")));
+        assert!(!may_draw(&service("partner", "offline"), &head, &scope("openid")));
+        assert!(!may_draw(&service("keycloak", "login"), &head, &scope("openid")));
     }
 
     #[test]

@@ -13,9 +13,9 @@ impl Scope {
     /// Sorts `text` and drops what is there twice; none where it is no scope.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let tokens: BTreeSet<&str> = text.split(' ').filter(|token| !token.is_empty()).collect();
-        let good = text.len() <= MAX_BYTES && tokens.iter().all(|token| is_token(token));
-        good.then(|| Self(tokens.into_iter().collect::<Vec<_>>().join(" ")))
+        let tokens = text.split(' ').filter(|token| !token.is_empty());
+        let good = text.len() <= MAX_BYTES && tokens.clone().all(is_token);
+        good.then(|| Self::of(tokens))
     }
 
     /// As it is stored and sent.
@@ -28,6 +28,20 @@ impl Scope {
     #[must_use]
     pub fn asked(&self) -> Option<&str> {
         Some(self.as_str()).filter(|scope| !scope.is_empty())
+    }
+
+    /// Of several tokens.
+    #[must_use]
+    pub(super) fn of<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
+        let tokens: BTreeSet<&str> = tokens.into_iter().collect();
+        Self(tokens.into_iter().collect::<Vec<_>>().join(" "))
+    }
+
+    /// What of it `granted` has too.
+    #[must_use]
+    pub(super) fn within(&self, granted: &str) -> Self {
+        let granted: BTreeSet<&str> = granted.split_whitespace().collect();
+        Self::of(self.0.split_terminator(' ').filter(|token| granted.contains(token)))
     }
 
     /// Whether `granted`, space separated, has all of it.
@@ -60,6 +74,13 @@ mod tests {
             assert_eq!(Scope::parse(text).unwrap().asked(), None);
         }
         assert_eq!(Scope::parse("a").unwrap().asked(), Some("a"));
+    }
+
+    #[test]
+    fn what_two_scopes_share_is_a_scope() {
+        let scope = Scope::parse("profile email openid").unwrap();
+        assert_eq!(scope.within("offline_access openid  email").as_str(), "email openid");
+        assert_eq!(scope.within("address").asked(), None);
     }
 
     #[test]

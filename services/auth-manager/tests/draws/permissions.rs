@@ -45,6 +45,22 @@ async fn a_configured_job_draws_while_the_user_is_away() {
 }
 
 #[tokio::test]
+async fn a_job_that_names_no_scope_gets_no_more_than_is_configured_for_it() {
+    let world = World::with(Rotation::Off, 1).await;
+    let process = world.process().await;
+    let mut draw = world.request();
+    process.draw(draw.clone()).await.unwrap();
+    assert!(!world.proxy.last(TOKEN).contains("scope="), "a person's own draw");
+    draw.by = job(CLIENT);
+    process.draw(draw.clone()).await.unwrap();
+    // The grant has no `address`, so that is not asked for.
+    let asked = world.proxy.last(TOKEN);
+    assert!(asked.contains("scope=openid&") || asked.ends_with("scope=openid"), "not that scope");
+    process.draw(draw).await.unwrap();
+    assert_eq!(world.proxy.calls(TOKEN), 2, "the second draw of the job is served as stored");
+}
+
+#[tokio::test]
 async fn a_scope_beyond_the_grants_is_the_callers_error() {
     let world = World::with(Rotation::Off, 1).await;
     let process = world.process().await;
