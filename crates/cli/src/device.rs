@@ -54,7 +54,7 @@ pub(crate) enum Command {
 }
 
 /// What a device keeps to itself.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct DeviceFile {
     #[serde(with = "hex")]
     secret: [u8; 32],
@@ -151,6 +151,11 @@ impl DeviceFile {
             "refresh_token": refresh_token,
             "device_proof": { "timestamp": timestamp, "nonce": nonce, "signature": signature },
         }))
+    }
+
+    /// The id that the service gave it.
+    pub(crate) fn id(&self) -> Result<&str> {
+        Ok(self.identity()?.0)
     }
 
     fn identity(&self) -> Result<(&str, DeviceKey)> {

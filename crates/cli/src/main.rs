@@ -1,22 +1,32 @@
-//! `latchkey`: keys, devices, migrations, the vault and the demo.
+//! `latchkey`: keys, devices, accounts and sessions, migrations, the vault and the demo.
+//!
+//! Exit status: 0 done; 1 refused by the service, or failed; 64 wrong arguments; 69 a service is
+//! away; 74 the file with the device's key can't be used; 75 later; 77 not logged in here; 130
+//! interrupted.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command does")]
 
+mod completions;
 mod demo;
 mod device;
 mod files;
 mod import;
 mod keygen;
 mod migrate;
+mod person;
 mod progress;
 mod settings;
 mod vault;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Operates Latchkey.
+/// `EX_USAGE`, as the services have it for a wrong setting.
+const USAGE: u8 = 64;
+
+/// Logs in, chats, and operates Latchkey; without a command, a menu.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -26,6 +36,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Person(person::Command),
     /// Make a service key, as PEM files
     Keygen(keygen::Arguments),
     /// Make a device's keys and sign with them
@@ -41,10 +53,43 @@ enum Command {
     Settings(settings::Arguments),
     /// Play the main story against running services
     Demo(demo::Arguments),
+    /// Print what a shell needs to complete these commands
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    match parse() {
+        Ok(Some(command)) => run(command),
+        Ok(None) => ExitCode::SUCCESS,
+        Err(status) => status,
+    }
+}
+
+/// None where help was all that was asked for.
+fn parse() -> Result<Option<Command>, ExitCode> {
+    let parsed = if std::env::args_os().len() > 1 {
+        Arguments::try_parse()
+    } else if on_a_terminal() {
+        Arguments::try_parse_from(["latchkey", "menu"])
+    } else {
+        print!("{}", Arguments::command().render_long_help());
+        return Ok(None);
+    };
+    parsed.map(|arguments| Some(arguments.command)).map_err(|error| {
+        let printed = error.print().is_ok();
+        if printed && !error.use_stderr() { ExitCode::SUCCESS } else { ExitCode::from(USAGE) }
+    })
+}
+
+fn on_a_terminal() -> bool {
+    std::io::stdin().is_terminal()
+        && std::io::stdout().is_terminal()
+        && std::io::stderr().is_terminal()
+}
+
+fn run(command: Command) -> ExitCode {
+    let result = match command {
+        Command::Person(command) => return person::run(command),
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Device(command) => device::run(&command),
         Command::Migrate(command) => migrate::run(&command),
@@ -54,6 +99,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -27,6 +27,8 @@ pub(crate) struct SessionView {
     last_seen_at: DateTime<Utc>,
     /// Whether it is the one asking.
     current: bool,
+    /// The device key that signs its tokens; none where a service key does.
+    kid: Option<String>,
 }
 
 /// List own live sessions, newest first
@@ -59,5 +61,6 @@ pub(crate) async fn list_sessions(
         started_at: session.created_at,
         last_seen_at: session.last_seen_at,
         current: session.id == caller.session_id,
+        kid: session.kid,
     })))
 }

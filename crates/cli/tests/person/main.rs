@@ -1,0 +1,9 @@
+//! What a person does with `latchkey`, against the real services.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod commands;
+mod file;
+mod menu;
+mod support;
+mod terminal;
