@@ -1,8 +1,9 @@
-//! `latchkey migrate account-vault` and `auth-vault`.
+//! `latchkey migrate account-vault`, `auth-vault` and `session-keys`.
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use auth_manager::import::{self, Importer, OlderVault, Tally};
+use auth_manager::import::{self, Importer, OlderVault};
 use common::settings::{Environment, Secret};
+use common::tally::Tally;
 
 use crate::progress::Progress;
 
@@ -22,6 +23,18 @@ pub(crate) async fn auth_vault(dry_run: bool) -> Result<()> {
     let mut progress = Progress::default();
     let tally =
         import::auth_vault(&importer, &older, &mut |tally| show(&mut progress, tally)).await;
+    conclude(progress, &tally.map_err(|error| anyhow!(error))?, dry_run)
+}
+
+pub(crate) async fn session_keys(dry_run: bool) -> Result<()> {
+    let environment = Environment::from_process().map_err(|error| anyhow!(error))?;
+    let settings = user_service::config::SCHEMA.load(&environment)?;
+    let importer = user_service::import::Importer::new(&settings, dry_run)
+        .map_err(|error| anyhow!(error))?;
+    let mut progress = Progress::default();
+    let tally =
+        user_service::import::session_keys(&importer, &mut |tally| show(&mut progress, tally))
+            .await;
     conclude(progress, &tally.map_err(|error| anyhow!(error))?, dry_run)
 }
 
@@ -55,6 +68,9 @@ fn conclude(progress: Progress, tally: &Tally, dry_run: bool) -> Result<()> {
     }
     for (row, why) in &tally.errors {
         eprintln!("{row}: error: {why}");
+    }
+    for (why, rows) in &tally.skipped_because {
+        eprintln!("{rows} skipped: {why}");
     }
     let Tally { total, migrated, skipped, .. } = *tally;
     let (replaced, errors) = (tally.replaced.len(), tally.errors.len());

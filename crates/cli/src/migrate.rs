@@ -20,6 +20,12 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Move the keys of an older `user_session_keys`, in user-service's own database, into keysets
+    SessionKeys {
+        /// Do everything, and undo it again
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Take over an older vault: its database from `OLDER_VAULT_URL`, its key (64 hex) from
     /// `OLDER_VAULT_KEY`, or from the files that these with `_FILE` name
     AuthVault {
@@ -35,6 +41,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         match command {
             Command::Run { service } => run_steps(service.as_deref()).await,
             Command::AccountVault { dry_run } => import::account_vault(*dry_run).await,
+            Command::SessionKeys { dry_run } => import::session_keys(*dry_run).await,
             Command::AuthVault { dry_run } => import::auth_vault(*dry_run).await,
         }
     })

@@ -14,4 +14,5 @@ pub mod paging;
 pub mod readiness;
 pub mod service;
 pub mod settings;
+pub mod tally;
 pub mod telemetry;

@@ -9,6 +9,7 @@ mod failpoint;
 mod feed;
 mod handlers;
 mod housekeeping;
+pub mod import;
 mod limits;
 mod metrics;
 pub mod models;

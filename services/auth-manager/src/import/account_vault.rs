@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::take_in::{Found, issued_at, link, provider_of, take_in};
-use super::{BATCH, Done, Importer, RowError, Tally, failed, full};
+use super::{BATCH, Done, Importer, RowError, Tally, enter, failed, full};
 use crate::models::account::{self, Account, AccountTokens};
 use crate::models::session_event::{self, EventKind};
 use crate::providers::{Provider, TokenFacts};
@@ -73,7 +73,7 @@ pub async fn run(
             let outcome = connection
                 .transaction(async |connection| move_row(importer, connection, id).await)
                 .await;
-            tally.count(&id.to_string(), outcome)?;
+            enter(&mut tally, &id.to_string(), outcome)?;
             progress(&tally);
         }
     }

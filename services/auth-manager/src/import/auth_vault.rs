@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::legacy_token::{LegacyKey, bytes};
 use super::take_in::{Found, issued_at, link, provider_of, take_in};
-use super::{BATCH, Done, Importer, RowError, Tally, failed};
+use super::{BATCH, Done, Importer, RowError, Tally, enter, failed};
 use crate::models::grant::TokenType;
 use crate::providers::TokenFacts;
 
@@ -93,7 +93,7 @@ pub async fn run(
             let outcome = connection
                 .transaction(async |connection| move_row(importer, connection, &key, &row).await)
                 .await;
-            tally.count(&row.id, outcome)?;
+            enter(&mut tally, &row.id, outcome)?;
             progress(&tally);
         }
     }

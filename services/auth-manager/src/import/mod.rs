@@ -19,6 +19,7 @@ use vault_crypto::{Keyring, TokenHasher};
 
 pub use account_vault::run as account_vault;
 pub use auth_vault::{OlderVault, run as auth_vault};
+pub use common::tally::Tally;
 
 use self::foreseen::Foreseen;
 use crate::config::Settings;
@@ -46,22 +47,6 @@ pub struct Importer {
     now: DateTime<Utc>,
     /// What a dry run would have stored by now; none where rows are stored.
     foreseen: Option<Mutex<Foreseen>>,
-}
-
-/// How many rows came to what; each row counts once. Rows are named by their id.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Rows to be looked at.
-    pub total: usize,
-    /// Taken over.
-    pub migrated: usize,
-    /// There already, or with nothing in them.
-    pub skipped: usize,
-    /// Rows that brought another token of a grant which was there already: the newer one stays.
-    /// Whose token gave way, and why.
-    pub replaced: Vec<(String, String)>,
-    /// Left whole: which, and why.
-    pub errors: Vec<(String, String)>,
 }
 
 /// What became of a row.
@@ -129,26 +114,18 @@ impl Importer {
     }
 }
 
-impl Tally {
-    /// Rows looked at so far.
-    #[must_use]
-    pub fn seen(&self) -> usize {
-        self.migrated + self.skipped + self.replaced.len() + self.errors.len()
+/// Counts a row; an error where the database is away, so that nothing more can be done.
+fn enter(tally: &mut Tally, row: &str, outcome: Result<Done, RowError>) -> Result<(), String> {
+    match outcome {
+        Ok(done) | Err(RowError::DryRun(done)) => match done {
+            Done::Migrated => tally.migrated += 1,
+            Done::Skipped => tally.skipped += 1,
+            Done::Replaced(row, why) => tally.replaced.push((row, why)),
+        },
+        Err(RowError::Database(error)) if is_unavailable(&error) => return Err(failed(&error)),
+        Err(error) => tally.errors.push((row.to_owned(), error.to_string())),
     }
-
-    /// Counts a row; an error where the database is away, so that nothing more can be done.
-    fn count(&mut self, row: &str, outcome: Result<Done, RowError>) -> Result<(), String> {
-        match outcome {
-            Ok(done) | Err(RowError::DryRun(done)) => match done {
-                Done::Migrated => self.migrated += 1,
-                Done::Skipped => self.skipped += 1,
-                Done::Replaced(row, why) => self.replaced.push((row, why)),
-            },
-            Err(RowError::Database(error)) if is_unavailable(&error) => return Err(failed(&error)),
-            Err(error) => self.errors.push((row.to_owned(), error.to_string())),
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn failed(error: &diesel::result::Error) -> String {

@@ -32,6 +32,16 @@ pub struct DeviceJwk {
     pub public: Map<String, Value>,
 }
 
+impl DeviceJwk {
+    /// A member made of what was published; members of the keyset's own carry its key id.
+    #[must_use]
+    pub fn new(kid: &str, device_id: Uuid, sealed: &[u8], public_jwk: &Value) -> Self {
+        let mut public = public_jwk.as_object().cloned().unwrap_or_default();
+        public.remove("kid");
+        Self { kid: kid.to_owned(), device_id, sealed: sealed.to_vec(), public }
+    }
+}
+
 impl Keyset {
     /// Puts `key` in the place of its device's former one, whose kid it answers.
     pub fn set_device_key(&mut self, key: DeviceJwk) -> Option<String> {
@@ -136,6 +146,26 @@ pub async fn save(
         .execute(connection)
         .await
         .map(|_| ())
+}
+
+/// Gives a keyset the times of keys that were moved into it: it is as old as the first of them,
+/// and `updated_at`, where nothing else was in it, is the last one's.
+pub async fn keep_times(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    created_at: DateTime<Utc>,
+    updated_at: Option<DateTime<Utc>>,
+) -> QueryResult<usize> {
+    diesel::sql_query(
+        "UPDATE user_keysets SET created_at = least(created_at, $2),
+             updated_at = coalesce($3, updated_at)
+         WHERE user_id = $1",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(user)
+    .bind::<diesel::sql_types::Timestamptz, _>(created_at)
+    .bind::<diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>, _>(updated_at)
+    .execute(connection)
+    .await
 }
 
 /// Removes a keyset.

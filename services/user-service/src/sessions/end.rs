@@ -5,6 +5,7 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
+use super::retire;
 use crate::models::auth_session::{self, AuthSession, Which};
 use crate::models::key_change::{self, ChangeKind, NewKeyChange};
 use crate::models::published_key;
@@ -80,16 +81,27 @@ pub(super) async fn end_under_lock(
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<AuthSession>> {
     let ended = auth_session::lock_live(connection, user, which).await?;
-    if ended.is_empty() {
-        return Ok(ended);
+    if !ended.is_empty() {
+        end_rows(connection, &ended, reason, keyset, now).await?;
     }
+    retire::without_session(connection, which, keyset, now).await?;
+    Ok(ended)
+}
+
+async fn end_rows(
+    connection: &mut AsyncPgConnection,
+    ended: &[AuthSession],
+    reason: EndReason,
+    keyset: &mut Keyset,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     let ids: Vec<Uuid> = ended.iter().map(|session| session.id).collect();
     auth_session::end(connection, &ids, reason.as_str(), now).await?;
-    let kids = revoked_kids(&ended);
+    let kids = revoked_kids(ended);
     keyset.keys.retain(|key| !kids.iter().any(|(kid, _)| *kid == key.kid));
     published_key::revoke(connection, &kids).await?;
-    key_change::insert(connection, &changes(&ended, now)).await?;
-    Ok(ended)
+    key_change::insert(connection, &changes(ended, now)).await?;
+    Ok(())
 }
 
 /// Until when a token of `session` could still be accepted somewhere.

@@ -10,6 +10,7 @@ mod open;
 mod presented;
 mod prove;
 mod refresh;
+mod retire;
 mod sensitive;
 mod token;
 mod update_device;

@@ -244,13 +244,7 @@ async fn take_key(
 }
 
 fn add_key(keyset: &mut Keyset, key: &TakenKey, device_id: Uuid) {
-    let mut public = key.public_jwk.as_object().cloned().unwrap_or_default();
-    // Members of the keyset's own carry these.
-    public.remove("kid");
-    keyset.set_device_key(DeviceJwk {
-        kid: key.kid.clone(),
-        device_id,
-        sealed: key.sealed_key.clone(),
-        public,
-    });
+    let former =
+        keyset.set_device_key(DeviceJwk::new(&key.kid, device_id, &key.sealed_key, &key.public_jwk));
+    debug_assert!(former.is_none(), "the device's sessions and keys were ended before");
 }

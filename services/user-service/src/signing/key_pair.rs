@@ -20,7 +20,7 @@ pub fn identity(kid: &str) -> Identity {
 }
 
 /// What tells keys for one setting from those for another.
-pub(super) fn key_type(algorithm: Algorithm, rsa_bits: u32) -> String {
+pub fn key_type(algorithm: Algorithm, rsa_bits: u32) -> String {
     match algorithm {
         Algorithm::Rs256 => format!("RS256-{rsa_bits}"),
         Algorithm::Es256 => "ES256".to_owned(),

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use vault_crypto::Keyring;
 
 pub use jwks::Jwks;
-pub use key_pair::identity as key_identity;
+pub use key_pair::{identity as key_identity, key_type};
 pub use pool::KeyPool;
 pub use public_key::to_pem;
 use service_keys::ServiceKeys;
