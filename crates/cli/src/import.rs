@@ -29,8 +29,8 @@ pub(crate) async fn auth_vault(dry_run: bool) -> Result<()> {
 pub(crate) async fn session_keys(dry_run: bool) -> Result<()> {
     let environment = Environment::from_process().map_err(|error| anyhow!(error))?;
     let settings = user_service::config::SCHEMA.load(&environment)?;
-    let importer = user_service::import::Importer::new(&settings, dry_run)
-        .map_err(|error| anyhow!(error))?;
+    let importer =
+        user_service::import::Importer::new(&settings, dry_run).map_err(|error| anyhow!(error))?;
     let mut progress = Progress::default();
     let tally =
         user_service::import::session_keys(&importer, &mut |tally| show(&mut progress, tally))

@@ -12,13 +12,15 @@ use crate::models::auth_session::{self, Which};
 use crate::models::{
     device, device_nonce, key_change, password_parameters, published_key, rate_limit,
 };
-use crate::sessions::{EndReason, end_now};
+use crate::sessions::{EndReason, end_now, retire_due};
 use crate::state::State;
 
 const EVERY: Duration = Duration::from_mins(1);
 /// How soon to look again while the database is away.
 const RETRY: Duration = Duration::from_secs(1);
 const BATCH: i64 = 1000;
+/// Each of these is a transaction of its own.
+const RETIRED_AT_ONCE: i64 = 100;
 /// How often the pool of connections is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// An ended session's rotations count against its device's next one for an hour.
@@ -56,6 +58,7 @@ pub(crate) async fn run(state: State) {
 async fn turn(state: &State, parameters: &mut Vec<String>) -> Result<(), Error> {
     watch_parameters(state, parameters).await?;
     end_expired(state).await?;
+    while retire_due(state, RETIRED_AT_ONCE).await? > 0 {}
     let mut connection = state.pool.get().await?;
     while connection.transaction(async |connection| clean(state, connection).await).await? {}
     count_keys(state, &mut connection).await?;

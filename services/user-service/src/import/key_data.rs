@@ -30,9 +30,7 @@ fn read(value: &Value, depth: u8) -> Option<Parsed> {
             let key = PKey::private_key_from_pem(text.trim().as_bytes()).ok()?;
             Some(checked(key).map(|key| (key, None)))
         }
-        Value::String(text) if depth > 0 => {
-            read(&serde_json::from_str(text).ok()?, depth - 1)
-        }
+        Value::String(text) if depth > 0 => read(&serde_json::from_str(text).ok()?, depth - 1),
         Value::Object(members) if members.contains_key("kty") => {
             let kid = members.get("kid").and_then(Value::as_str).map(str::to_owned);
             let key = from_jwk(value)?.map_err(|_| INCONSISTENT).and_then(checked);
@@ -56,12 +54,12 @@ fn from_jwk(jwk: &Value) -> Option<Result<PKey<Private>, ErrorStack>> {
     };
     match (jwk["kty"].as_str()?, jwk["crv"].as_str()) {
         ("RSA", _) => {
-            let (n, e, d) = (number("n")?, number("e")?, number("d")?);
-            let (p, q) = (number("p")?, number("q")?);
-            let (dp, dq, qi) = (number("dp")?, number("dq")?, number("qi")?);
-            let key = RsaPrivateKeyBuilder::new(n, e, d)
-                .and_then(|key| key.set_factors(p, q))
-                .and_then(|key| key.set_crt_params(dp, dq, qi));
+            let key = RsaPrivateKeyBuilder::new(number("n")?, number("e")?, number("d")?);
+            let (factors, crt) =
+                ((number("p")?, number("q")?), (number("dp")?, number("dq")?, number("qi")?));
+            let key = key
+                .and_then(|key| key.set_factors(factors.0, factors.1))
+                .and_then(|key| key.set_crt_params(crt.0, crt.1, crt.2));
             Some(key.and_then(|key| PKey::from_rsa(key.build())))
         }
         ("EC", Some("P-256")) => {

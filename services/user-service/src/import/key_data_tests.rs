@@ -62,7 +62,15 @@ fn what_is_no_private_key_is_refused_in_words_that_show_nothing_of_it() {
     let ed25519 = PKey::generate_ed25519().unwrap().private_key_to_pem_pkcs8().unwrap();
     let ed25519 = json!(String::from_utf8(ed25519).unwrap());
     assert_eq!(kid(&ed25519), Err("its key is neither RSA nor P-256"));
-    for text in ["", "{}", "null", "[]", "{\"kty\":\"RSA\"}", "\"-----BEGIN nonsense\"", "{\"jwk\":{\"jwk\":{\"jwk\":{}}}}"] {
+    for text in [
+        "",
+        "{}",
+        "null",
+        "[]",
+        "{\"kty\":\"RSA\"}",
+        "\"-----BEGIN nonsense\"",
+        "{\"jwk\":{\"jwk\":{\"jwk\":{}}}}",
+    ] {
         assert_eq!(parse(text).map(|_| ()), Err(MALFORMED), "{text}");
     }
 }

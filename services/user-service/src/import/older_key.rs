@@ -81,8 +81,7 @@ pub(super) async fn open(source: &mut AsyncPgConnection) -> QueryResult<Count> {
                  8 DESC, 7 DESC, user_session_keys.id"
         ))
         .await?;
-    let query =
-        format!("SELECT count(*) AS rows, count({mark}) AS settled FROM user_session_keys");
+    let query = format!("SELECT count(*) AS rows, count({mark}) AS settled FROM user_session_keys");
     diesel::sql_query(query).get_result(source).await
 }
 

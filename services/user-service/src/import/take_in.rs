@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use super::older_key::{self, OlderKey};
 use super::{Importer, Outcome, is_fatal, key_data};
 use crate::models::published_key::{self, TakenKey};
-use crate::models::user_keyset::{self, DeviceJwk, Keyset};
 use crate::models::user;
+use crate::models::user_keyset::{self, DeviceJwk, Keyset};
 use crate::signing::{key_identity, key_type};
 
 const KNOWN: &str = "its key is there already";
@@ -33,8 +33,7 @@ type Row = (OlderKey, Result<Prepared, &'static str>);
 impl Prepared {
     /// What is wrong, in words that show nothing of the key.
     pub(super) fn new(keyring: &Keyring, row: &OlderKey) -> Result<Self, &'static str> {
-        let device_id =
-            Uuid::parse_str(&row.device_id).map_err(|_| "its device_id is no UUID")?;
+        let device_id = Uuid::parse_str(&row.device_id).map_err(|_| "its device_id is no UUID")?;
         let (private, own_kid) = key_data::parse(&row.key_data)?;
         let kid = if row.key_id.is_empty() { own_kid.clone() } else { Some(row.key_id.clone()) };
         let kid = kid.filter(|kid| is_kid(kid)).ok_or("its key id is not one that tokens name")?;
@@ -91,7 +90,9 @@ async fn take_user(
     rows: &[Row],
 ) -> QueryResult<Vec<Outcome>> {
     let all = |why| Ok(rows.iter().map(|_| Outcome::Failed(why)).collect());
-    let Ok(user) = Uuid::parse_str(&rows[0].0.user_id) else { return all("its user_id is no UUID") };
+    let Ok(user) = Uuid::parse_str(&rows[0].0.user_id) else {
+        return all("its user_id is no UUID");
+    };
     if user::find_password_version(connection, user).await?.is_none() {
         return all("its user is not there");
     }
@@ -109,7 +110,9 @@ async fn take_user(
         rows.map(|((row, _), _)| row).collect::<Vec<&OlderKey>>()
     };
     let moved = of(|outcome| *outcome == Outcome::Migrated);
-    user_keyset::save(connection, user, &keyset, importer.now).await?;
+    if was_empty || !moved.is_empty() {
+        user_keyset::save(connection, user, &keyset, importer.now).await?;
+    }
     if let Some((first, last)) = span(&moved) {
         user_keyset::keep_times(connection, user, first, was_empty.then_some(last)).await?;
     }

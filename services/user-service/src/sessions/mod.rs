@@ -25,6 +25,7 @@ pub use end::EndReason;
 pub use open::{Login, Opened, open};
 pub use presented::{Presented, find_active, log_out, revoke};
 pub use refresh::refresh;
+pub use retire::retire_due;
 pub use sensitive::{change_password, end_now, remove_device, require_recent_sign_in};
 pub use token::MacKeys;
 use token::RefreshToken;

@@ -244,7 +244,11 @@ async fn take_key(
 }
 
 fn add_key(keyset: &mut Keyset, key: &TakenKey, device_id: Uuid) {
-    let former =
-        keyset.set_device_key(DeviceJwk::new(&key.kid, device_id, &key.sealed_key, &key.public_jwk));
+    let former = keyset.set_device_key(DeviceJwk::new(
+        &key.kid,
+        device_id,
+        &key.sealed_key,
+        &key.public_jwk,
+    ));
     debug_assert!(former.is_none(), "the device's sessions and keys were ended before");
 }

@@ -16,6 +16,7 @@ mod login;
 mod login_limits;
 mod migrations;
 mod oauth;
+mod older_keys;
 mod pool;
 mod process;
 mod races;

@@ -39,3 +39,27 @@ async fn every_column_has_a_comment() {
     let names: Vec<String> = rows.into_iter().map(|row| row.name).collect();
     assert!(names.is_empty(), "without a comment: {names:?}");
 }
+
+#[tokio::test]
+async fn the_older_layout_s_keys_are_dropped_only_once_all_of_them_were_moved() {
+    const STEP: &str = include_str!(
+        "../../../../migrations/user-service/2026-11-26-000010_no_older_session_keys/up.sql"
+    );
+    use diesel_async::SimpleAsyncConnection as _;
+    let database = TestDatabase::create("user", || MIGRATIONS).await;
+    let mut connection = database.connect().await;
+    connection.batch_execute(STEP).await.unwrap();
+    connection.batch_execute("CREATE TABLE user_session_keys (id bigint)").await.unwrap();
+    connection.batch_execute("INSERT INTO user_session_keys VALUES (1), (2)").await.unwrap();
+    for change in [
+        "ALTER TABLE user_session_keys ADD COLUMN moved_at timestamptz",
+        "UPDATE user_session_keys SET moved_at = now() WHERE id = 1",
+    ] {
+        let error = connection.batch_execute(STEP).await.unwrap_err().to_string();
+        assert!(error.contains("run `latchkey migrate session-keys` first"), "{error}");
+        connection.batch_execute(change).await.unwrap();
+    }
+    connection.batch_execute("UPDATE user_session_keys SET moved_at = now()").await.unwrap();
+    connection.batch_execute(STEP).await.unwrap();
+    assert!(connection.batch_execute("SELECT FROM user_session_keys").await.is_err());
+}
