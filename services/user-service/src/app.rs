@@ -48,14 +48,15 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let signing = Signing::start(&settings, pool.clone(), keyring.clone(), &clock, &counters)?;
     let url = settings.database.url.clone();
     let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone());
-    let limit_clock = clock.clone();
+    let refused = counters.limited.clone();
+    let limiter = limits::limiter(&settings.limits, clock.clone(), pool.clone(), refused);
     let state = State {
         pool: pool.clone(),
         clock,
         keyring,
         mac_keys,
         hasher,
-        limiter: limits::limiter(&settings.limits, limit_clock, pool.clone()),
+        limiter,
         signing,
         hub: hub.clone(),
         feed_clients,

@@ -3,6 +3,7 @@
 //! A limit is a sliding window whose waits grow; where the windows are kept is the store's matter.
 //! Rotations alone are counted in the session's own row, in the statement that rotates.
 
+mod counted;
 mod memory;
 mod postgres;
 mod window;
@@ -14,9 +15,11 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use common::database::Pool;
 use futures_util::future::BoxFuture;
+use prometheus::IntCounterVec;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use counted::Counted;
 pub use memory::MemoryLimiter;
 pub use postgres::PostgresLimiter;
 use window::Rule;
@@ -161,14 +164,20 @@ pub trait RateLimiter: Send + Sync {
     fn check(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<(), Error>>;
 }
 
-/// The store that the settings name.
+/// The store that the settings name; `refused` counts by limit.
 #[must_use]
-pub fn limiter(settings: &LimitSettings, clock: Clock, pool: Pool) -> Arc<dyn RateLimiter> {
+pub fn limiter(
+    settings: &LimitSettings,
+    clock: Clock,
+    pool: Pool,
+    refused: IntCounterVec,
+) -> Arc<dyn RateLimiter> {
     let rules = Rules::new(settings);
-    match settings.store {
+    let store: Arc<dyn RateLimiter> = match settings.store {
         LimitStore::Memory => Arc::new(MemoryLimiter::new(rules, clock)),
         LimitStore::Postgres => Arc::new(PostgresLimiter::new(rules, clock, pool)),
-    }
+    };
+    Arc::new(Counted { store, refused })
 }
 
 fn limited(wait: TimeDelta) -> Error {

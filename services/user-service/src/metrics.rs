@@ -17,6 +17,8 @@ pub struct ServiceMetrics {
     pub introspections: IntCounterVec,
     /// Revocations by `kind` of token.
     pub revocations: IntCounterVec,
+    /// What limits refused, by `limit`.
+    pub limited: IntCounterVec,
     /// Sessions ended by `reason`.
     pub sessions_ended: IntCounterVec,
     /// Published keys by `state`: `waiting`, `active`, `revoked`.
@@ -70,6 +72,12 @@ impl ServiceMetrics {
                 "revocations_total",
                 "Revocations by kind of token: access, refresh, none",
                 &["kind"],
+            ),
+            limited: metrics.counter(
+                "rate_limited_total",
+                "Requests refused by limit: register, register_device, login, username, \
+                 device_login, password_check",
+                &["limit"],
             ),
             sessions_ended: metrics.counter(
                 "sessions_ended_total",

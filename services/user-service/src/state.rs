@@ -49,13 +49,15 @@ pub struct State {
 impl State {
     /// Gives `work` up once the database has had all the time that it may take: a connection that
     /// is held up somewhere on the way says nothing by itself.
-    pub async fn in_time<T>(
+    pub async fn in_time<T, E: From<Error>>(
         &self,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let database = &self.settings.database;
         let longest = database.connect_timeout.0 + database.statement_timeout.0;
-        tokio::time::timeout(longest, work).await.unwrap_or(Err(Error::DatabaseSilent))
+        tokio::time::timeout(longest, work)
+            .await
+            .unwrap_or_else(|_| Err(Error::DatabaseSilent.into()))
     }
 
     /// To be called after the transaction that ended `sessions` is committed.

@@ -97,7 +97,8 @@ pub(crate) async fn log_in(
 ) -> Result<web::Json<LoggedIn>, Error> {
     let started = Instant::now();
     check_text("device_info", request.device_info.as_deref(), 1024)?;
-    match attempt(&state, &request, caller).await {
+    let attempt = Box::pin(attempt(&state, &request, caller));
+    match state.in_time(attempt).await {
         Ok(logged_in) => {
             count(&state, "success", "");
             state.metrics.login_duration.observe(started.elapsed().as_secs_f64());

@@ -47,6 +47,8 @@ async fn who_fails_for_somebody_locks_the_name_and_not_the_devices_that_are_thei
             assert!((3000..=3600).contains(&wait(&limited)), "{}", wait(&limited));
         }
         let _ = app.log_in(&victim.device, &victim.username).await;
+        let refused = r#"user_service_rate_limited_total{limit="username"}"#;
+        assert_eq!(app.metric(refused).await, 2);
         // Nor is it told whether there is such a name.
         for expected in [401, 401, 401, 429] {
             let body = guess(&app, &attacker, "nobody-at-all");
