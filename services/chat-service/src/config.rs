@@ -24,7 +24,7 @@ const ROOMS: &[Setting] =
 
 const LIVE: &[Setting] = &[
     Setting::new("live.ping_interval", "How often a WebSocket is pinged; two unanswered end it")
-        .default("20s"),
+        .default("5s"),
     Setting::new("live.send_timeout", "How long a WebSocket's reader may hold up one frame")
         .default("10s"),
     Setting::new("live.poll_interval", "How often to look for messages without notification")

@@ -1,6 +1,14 @@
 // Generated from the migrations by `diesel print-schema`.
 
 diesel::table! {
+    /// Replicas that hold live connections.
+    live_replicas (id) {
+        id -> Uuid,
+        seen_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Everything said, by room and number.
     messages (id) {
         id -> Uuid,
@@ -11,6 +19,15 @@ diesel::table! {
         message -> Text,
         client_message_id -> Nullable<Text>,
         sent_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Who is connected in which room, through which replica.
+    presences (room_id, user_id, replica_id) {
+        room_id -> Uuid,
+        user_id -> Uuid,
+        replica_id -> Uuid,
     }
 }
 
@@ -46,6 +63,14 @@ diesel::table! {
 }
 
 diesel::joinable!(messages -> rooms (room_id));
+diesel::joinable!(presences -> live_replicas (replica_id));
 diesel::joinable!(room_invitations -> rooms (room_id));
 diesel::joinable!(room_members -> rooms (room_id));
-diesel::allow_tables_to_appear_in_same_query!(messages, room_invitations, room_members, rooms);
+diesel::allow_tables_to_appear_in_same_query!(
+    live_replicas,
+    presences,
+    messages,
+    room_invitations,
+    room_members,
+    rooms
+);

@@ -25,7 +25,8 @@ const MAX_FRAME_BYTES: usize = 64 * 1024;
 ///
 /// The token comes in `Authorization`, or as subprotocols `bearer, <token>`, of which `bearer` is
 /// selected. Frames are JSON: `{"type":"subscribe","room_id","after"?}`, `unsubscribe`, `ping`
-/// one way; `subscribed`, `message`, `error`, `pong` the other. Close codes: 4401 token revoked or
+/// one way; `subscribed`, `message`, `presence` (who came to a room, `joined`, and who `left`; at
+/// first all who are there), `error`, `pong` the other. Close codes: 4401 token revoked or
 /// expired, 4408 too slow, 1001 shutting down, 1013 try again shortly.
 #[utoipa::path(tag = "messages", security(("bearer" = [])), responses(
     (status = 101, description = "Open; error frames have `code` `invalid_frame`, \

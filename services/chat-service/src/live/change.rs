@@ -16,6 +16,8 @@ pub(crate) enum Change {
     Message { room_id: Uuid, seq: i64 },
     /// Somebody is no longer in a room.
     Left { room_id: Uuid, user_id: Uuid },
+    /// Somebody came to a room, or went.
+    Presence { room_id: Uuid },
 }
 
 impl Change {
@@ -35,6 +37,7 @@ impl fmt::Display for Change {
         match self {
             Self::Message { room_id, seq } => write!(formatter, "message/{room_id}/{seq}"),
             Self::Left { room_id, user_id } => write!(formatter, "left/{room_id}/{user_id}"),
+            Self::Presence { room_id } => write!(formatter, "presence/{room_id}/-"),
         }
     }
 }
@@ -48,6 +51,7 @@ impl FromStr for Change {
         let room_id = room.parse().map_err(|_| ())?;
         match kind {
             "message" => Ok(Self::Message { room_id, seq: what.parse().map_err(|_| ())? }),
+            "presence" => Ok(Self::Presence { room_id }),
             "left" => Ok(Self::Left { room_id, user_id: what.parse().map_err(|_| ())? }),
             _ => Err(()),
         }
@@ -61,9 +65,11 @@ mod tests {
     #[test]
     fn a_change_survives_the_channel() {
         let room_id = Uuid::new_v4();
-        for change in
-            [Change::Message { room_id, seq: 7 }, Change::Left { room_id, user_id: Uuid::new_v4() }]
-        {
+        for change in [
+            Change::Message { room_id, seq: 7 },
+            Change::Left { room_id, user_id: Uuid::new_v4() },
+            Change::Presence { room_id },
+        ] {
             assert_eq!(change.to_string().parse(), Ok(change));
         }
         assert_eq!("presence/x/y".parse::<Change>(), Err(()));

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::PAGE;
 use super::close::End;
 use super::frame::{ClientFrame, MessageFrame, ServerFrame};
-use super::mailbox::{Delivery, Mailbox};
-use super::places::Place;
+use super::mailbox::{Delivery, Mailbox, Waiting};
+use super::places::{Open, Place};
 use super::reading::{Reading, Step};
 use crate::error::Error;
 use crate::models::message::{self, Range};
@@ -67,7 +67,7 @@ impl Connection {
 
     /// Serves until the client leaves, the token ends or we do, and says so in the close frame.
     pub(crate) async fn serve(mut self, frames: AggregatedMessageStream) {
-        let open = Open::count(&self.state);
+        let open = Open::count(&self.state.metrics.websockets);
         let (verifier, caller) = (self.verifier.clone(), Arc::clone(&self.caller));
         let draining = self.state.draining.clone();
         // Whatever `run` waits for, even a reader who takes nothing: these two end it.
@@ -153,7 +153,7 @@ impl Connection {
             self.rooms.remove(&room_id);
             return self.refuse("room_not_found", Some(room_id)).await;
         };
-        self.state.hub.begin_at(room_id, last_seq);
+        self.state.hub.begin_at(room_id, user, last_seq);
         let seq = after.unwrap_or(last_seq);
         self.rooms.insert(room_id, Reading::new(seq, seq < last_seq, subscription));
         self.send(ServerFrame::Subscribed { room_id, seq }.encode()).await
@@ -164,8 +164,14 @@ impl Connection {
         Ok(room::find_last_seq(&mut turn.connection, room_id, self.caller.claims.user_id).await?)
     }
 
-    async fn deliver(&mut self, deliveries: HashMap<Uuid, Delivery>) -> Result<(), End> {
-        for (room_id, delivery) in deliveries {
+    async fn deliver(&mut self, waiting: Waiting) -> Result<(), End> {
+        for (room_id, present) in waiting.present {
+            let Some(reading) = self.rooms.get_mut(&room_id) else { continue };
+            for frame in reading.tell(room_id, present) {
+                self.send(frame).await?;
+            }
+        }
+        for (room_id, delivery) in waiting.rooms {
             match (self.rooms.get_mut(&room_id), delivery) {
                 (None, _) => {}
                 (Some(reading), Delivery::Check) => reading.behind = true,
@@ -278,21 +284,5 @@ impl Source {
             Self::Live => "live",
             Self::CatchUp => "catch_up",
         }
-    }
-}
-
-/// Counted as long as it lives, however it ends.
-struct Open(web::Data<State>);
-
-impl Open {
-    fn count(state: &web::Data<State>) -> Self {
-        state.metrics.websockets.inc();
-        Self(state.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.metrics.websockets.dec();
     }
 }

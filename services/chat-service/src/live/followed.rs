@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::frame::MessageFrame;
 use super::mailbox::{Delivery, Mailbox};
+use super::presence::Present;
 
 /// Rooms with subscribers on this replica.
 #[derive(Default)]
@@ -152,6 +153,31 @@ impl Rooms {
         self.followed.get(&room).map_or_else(HashSet::new, |followed| {
             followed.subscribers.values().map(|subscriber| subscriber.user_id).collect()
         })
+    }
+
+    /// Everybody who follows a room, by room.
+    pub(super) fn followers(&self) -> Vec<(Uuid, Uuid)> {
+        let users = |room: &Uuid| self.users_of(*room).into_iter().collect::<Vec<_>>();
+        self.followed
+            .keys()
+            .flat_map(|room| users(room).into_iter().map(|user| (*room, user)))
+            .collect()
+    }
+
+    /// Whether `user` follows `room`.
+    pub(super) fn is_followed_by(&self, room: Uuid, user: Uuid) -> bool {
+        let followed = self.followed.get(&room);
+        followed.is_some_and(|one| one.subscribers.values().any(|one| one.user_id == user))
+    }
+
+    /// Tells those who are in `members` who is there.
+    pub(super) fn hand_out_present(&self, room: Uuid, present: &Present, members: &HashSet<Uuid>) {
+        let Some(followed) = self.followed.get(&room) else { return };
+        for subscriber in followed.subscribers.values() {
+            if members.contains(&subscriber.user_id) {
+                subscriber.mailbox.put_present(room, present);
+            }
+        }
     }
 
     fn of(&mut self, room: Uuid, generation: u64) -> Option<&mut Followed> {

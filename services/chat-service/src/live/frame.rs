@@ -20,9 +20,11 @@ pub(super) enum ClientFrame {
 /// What we say, but for messages.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum ServerFrame {
+pub(super) enum ServerFrame<'a> {
     /// Messages after `seq` follow.
     Subscribed { room_id: Uuid, seq: i64 },
+    /// Who came to a room and who went; at first, who is there.
+    Presence { room_id: Uuid, joined: &'a [Uuid], left: &'a [Uuid] },
     /// Something is refused, or at its end.
     Error {
         code: &'static str,
@@ -44,7 +46,7 @@ impl ClientFrame {
     }
 }
 
-impl ServerFrame {
+impl ServerFrame<'_> {
     pub(super) fn encode(&self) -> ByteString {
         encode(self)
     }

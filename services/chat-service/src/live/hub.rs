@@ -13,6 +13,7 @@ use super::change::{CHANNEL, Change};
 use super::followed::Rooms;
 use super::frame::MessageFrame;
 use super::mailbox::Mailbox;
+use super::presence::{Presence, Present};
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::message::{self, Range};
@@ -31,6 +32,7 @@ struct Inner {
     turns: Semaphore,
     metrics: ServiceMetrics,
     rooms: Mutex<Rooms>,
+    presence: Presence,
     /// Whether changes may have been missed since the last look.
     missed: AtomicBool,
     look: Notify,
@@ -40,6 +42,7 @@ struct Inner {
 pub(super) struct Subscription {
     hub: Hub,
     room: Uuid,
+    user: Uuid,
     number: u64,
 }
 
@@ -64,17 +67,22 @@ impl Hub {
             turns: Semaphore::new(half.clamp(1, Semaphore::MAX_PERMITS)),
             metrics,
             rooms: Mutex::default(),
+            presence: Presence::default(),
             missed: AtomicBool::new(false),
             look: Notify::new(),
         };
         let hub = Self { inner: Arc::new(inner) };
-        let (listening, polling, url) = (hub.clone(), hub.clone(), database.url.clone());
+        let (listening, polling, present) = (hub.clone(), hub.clone(), hub.clone());
+        let url = database.url.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = draining.cancelled() => {}
                 () = database::listen(url, CHANNEL, |wake| listening.hear(&wake)) => {}
                 () = polling.poll(poll_interval) => {}
+                () = present.keep_presence() => {}
+                () = present.tell_presence() => {}
             }
+            present.leave().await;
         });
         hub
     }
@@ -89,12 +97,14 @@ impl Hub {
         let mut rooms = self.lock();
         let number = rooms.subscribe(room, user_id, mailbox);
         self.count(&rooms);
-        Subscription { hub: self.clone(), room, number }
+        Subscription { hub: self.clone(), room, user: user_id, number }
     }
 
-    /// A subscriber found the room's newest message to be `seq`.
-    pub(super) fn begin_at(&self, room: Uuid, seq: i64) {
+    /// A subscriber, who may read the room, found its newest message to be `seq`.
+    pub(super) fn begin_at(&self, room: Uuid, user: Uuid, seq: i64) {
         self.lock().begin_at(room, seq);
+        self.inner.presence.move_user(room, user);
+        self.inner.presence.look_at([room]);
     }
 
     /// Waits for its turn at the database.
@@ -113,6 +123,7 @@ impl Hub {
             Wake::Notified(payload) => match payload.parse() {
                 Ok(Change::Message { room_id, seq }) => self.read_to(room_id, seq),
                 Ok(Change::Left { room_id, user_id }) => self.lock().check_user(room_id, user_id),
+                Ok(Change::Presence { room_id }) => self.inner.presence.look_at([room_id]),
                 // A newer replica may speak of things that we do not know yet.
                 Err(()) => tracing::debug!("unknown_change"),
             },
@@ -141,6 +152,9 @@ impl Hub {
         let ids = self.lock().ids();
         if ids.is_empty() {
             return Ok(());
+        }
+        if after_a_break {
+            self.inner.presence.look_at(ids.iter().copied());
         }
         let mut turn = self.connect().await?;
         for (room, seq) in room::list_last_seqs(&mut turn.connection, &ids).await? {
@@ -192,6 +206,26 @@ impl Hub {
         Ok(())
     }
 
+    pub(super) fn presence(&self) -> &Presence {
+        &self.inner.presence
+    }
+
+    pub(super) fn list_followers(&self) -> Vec<(Uuid, Uuid)> {
+        self.lock().followers()
+    }
+
+    pub(super) fn is_followed_by(&self, room: Uuid, user: Uuid) -> bool {
+        self.lock().is_followed_by(room, user)
+    }
+
+    pub(super) fn users_of(&self, room: Uuid) -> HashSet<Uuid> {
+        self.lock().users_of(room)
+    }
+
+    pub(super) fn hand_out_present(&self, room: Uuid, present: &Present, members: &HashSet<Uuid>) {
+        self.lock().hand_out_present(room, present, members);
+    }
+
     fn count(&self, rooms: &Rooms) {
         let count = i64::try_from(rooms.count()).unwrap_or(i64::MAX);
         self.inner.metrics.rooms_followed.set(count);
@@ -202,7 +236,7 @@ impl Hub {
     }
 }
 
-async fn list_members(
+pub(super) async fn list_members(
     connection: &mut database::Connection<'_>,
     room: Uuid,
     users: &HashSet<Uuid>,
@@ -217,5 +251,7 @@ impl Drop for Subscription {
         let mut rooms = self.hub.lock();
         rooms.unsubscribe(self.room, self.number);
         self.hub.count(&rooms);
+        drop(rooms);
+        self.hub.inner.presence.move_user(self.room, self.user);
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::frame::MessageFrame;
+use super::presence::Present;
 
 /// Messages of one room that wait for one connection at most; past that it reads them itself.
 const MAX_WAITING: usize = 256;
@@ -42,9 +43,12 @@ impl Delivery {
     }
 }
 
+/// All that waits for a connection.
 #[derive(Default)]
-struct Waiting {
-    rooms: HashMap<Uuid, Delivery>,
+pub(super) struct Waiting {
+    pub(super) rooms: HashMap<Uuid, Delivery>,
+    /// Who is in which room by now.
+    pub(super) present: HashMap<Uuid, Present>,
     bytes: usize,
 }
 
@@ -76,11 +80,17 @@ impl Mailbox {
         self.filled.notify_one();
     }
 
+    /// Only the last word counts.
+    pub(super) fn put_present(&self, room: Uuid, present: &Present) {
+        self.lock().present.insert(room, present.clone());
+        self.filled.notify_one();
+    }
+
     /// Waits until there is something and takes all of it.
-    pub(super) async fn take(&self) -> HashMap<Uuid, Delivery> {
+    pub(super) async fn take(&self) -> Waiting {
         loop {
-            let taken = mem::take(&mut *self.lock()).rooms;
-            if !taken.is_empty() {
+            let taken = mem::take(&mut *self.lock());
+            if !taken.rooms.is_empty() || !taken.present.is_empty() {
                 return taken;
             }
             self.filled.notified().await;
@@ -105,14 +115,14 @@ mod tests {
         let (mailbox, room) = (Mailbox::default(), Uuid::new_v4());
         mailbox.put(room, messages(1..3));
         mailbox.put(room, messages(3..4));
-        let taken = mailbox.take().await;
+        let taken = mailbox.take().await.rooms;
         let Some(Delivery::Messages(waiting)) = taken.get(&room) else { panic!("{taken:?}") };
         assert_eq!(waiting.iter().map(|frame| frame.seq).collect::<Vec<_>>(), [1, 2, 3]);
 
         mailbox.put(room, messages(0..200));
         mailbox.put(room, messages(200..300));
         mailbox.put(room, messages(300..301));
-        assert!(matches!(mailbox.take().await[&room], Delivery::Check));
+        assert!(matches!(mailbox.take().await.rooms[&room], Delivery::Check));
     }
 
     #[tokio::test]
@@ -127,10 +137,10 @@ mod tests {
         }
         mailbox.put(two, large(2));
         mailbox.put(one, messages(2..3));
-        let taken = mailbox.take().await;
+        let taken = mailbox.take().await.rooms;
         assert!(matches!(taken[&one], Delivery::Messages(_)));
         assert!(matches!(taken[&two], Delivery::Check));
         mailbox.put(two, large(3));
-        assert!(matches!(mailbox.take().await[&two], Delivery::Messages(_)));
+        assert!(matches!(mailbox.take().await.rooms[&two], Delivery::Messages(_)));
     }
 }

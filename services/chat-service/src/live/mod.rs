@@ -9,6 +9,7 @@ mod frame;
 mod hub;
 mod mailbox;
 mod places;
+mod presence;
 mod reading;
 
 pub(crate) use change::Change;

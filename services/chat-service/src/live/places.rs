@@ -1,7 +1,24 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus::IntGauge;
 use uuid::Uuid;
+
+/// A live connection, counted as long as it lives, however it ends.
+pub(super) struct Open(IntGauge);
+
+impl Open {
+    pub(super) fn count(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 type ByUser = HashMap<Uuid, usize>;
 

@@ -1,4 +1,12 @@
+use bytestring::ByteString;
+use uuid::Uuid;
+
+use super::frame::ServerFrame;
 use super::hub::Subscription;
+use super::presence::Present;
+
+/// Users named in one frame.
+const NAMED: usize = 500;
 
 /// How far a connection has come in a room.
 pub(super) struct Reading {
@@ -6,6 +14,8 @@ pub(super) struct Reading {
     pub(super) seq: i64,
     /// Whether the next messages, or the right to them, have to be looked up.
     pub(super) behind: bool,
+    /// Who is there, as far as the client was told.
+    told: Present,
     _subscription: Subscription,
 }
 
@@ -23,7 +33,21 @@ pub(super) enum Step {
 impl Reading {
     /// From `seq` on.
     pub(super) fn new(seq: i64, behind: bool, subscription: Subscription) -> Self {
-        Self { seq, behind, _subscription: subscription }
+        Self { seq, behind, told: Present::default(), _subscription: subscription }
+    }
+
+    /// What to say of those who are in `room` by now.
+    pub(super) fn tell(&mut self, room_id: Uuid, present: Present) -> Vec<ByteString> {
+        let joined: Vec<Uuid> = present.difference(&self.told).copied().collect();
+        let left: Vec<Uuid> = self.told.difference(&present).copied().collect();
+        self.told = present;
+        let joined = joined
+            .chunks(NAMED)
+            .map(|joined| ServerFrame::Presence { room_id, joined, left: &[] }.encode());
+        let left = left
+            .chunks(NAMED)
+            .map(|left| ServerFrame::Presence { room_id, joined: &[], left }.encode());
+        joined.chain(left).collect()
     }
 
     pub(super) fn step(&self, seq: i64) -> Step {

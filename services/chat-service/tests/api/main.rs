@@ -9,6 +9,7 @@ mod live;
 mod membership;
 mod messages;
 mod migrations;
+mod presence;
 mod process;
 mod replicas;
 mod rooms;

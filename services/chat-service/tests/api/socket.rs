@@ -1,5 +1,6 @@
 //! A WebSocket client that waits for frames.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Socket {
     stream: WebSocketStream<TcpStream>,
+    /// By room, as far as we were told.
+    present: BTreeMap<String, BTreeSet<Uuid>>,
 }
 
 /// A handshake to be sent.
@@ -47,7 +50,7 @@ impl Socket {
     ) -> Result<(Self, Response), Error> {
         let tcp = TcpStream::connect(server.address()).await.unwrap();
         let (stream, response) = client_async(handshake(server, headers), tcp).await?;
-        Ok((Self { stream }, response))
+        Ok((Self { stream, present: BTreeMap::new() }, response))
     }
 
     /// One whose kernel takes little in advance.
@@ -57,7 +60,8 @@ impl Socket {
         let tcp = tcp.connect(server.address()).await.unwrap();
         let bearer = format!("Bearer {}", user.token);
         let request = handshake(server, &[("authorization", &bearer)]);
-        Self { stream: client_async(request, tcp).await.unwrap().0 }
+        let stream = client_async(request, tcp).await.unwrap().0;
+        Self { stream, present: BTreeMap::new() }
     }
 
     pub(crate) async fn say(&mut self, frame: &Value) {
@@ -96,8 +100,39 @@ impl Socket {
         frame["seq"].as_i64().unwrap()
     }
 
-    /// The next frame, or the code that the connection was closed with.
+    /// The next frame but for presence, which is only noted, or the code that the connection was
+    /// closed with.
     pub(crate) async fn read(&mut self) -> Result<Value, u16> {
+        loop {
+            let frame = self.read_any().await?;
+            if frame["type"] != "presence" {
+                return Ok(frame);
+            }
+            self.note_presence(&frame);
+        }
+    }
+
+    fn note_presence(&mut self, frame: &Value) {
+        let ids = |member: &str| -> BTreeSet<Uuid> {
+            let ids = frame[member].as_array().unwrap().iter();
+            ids.map(|id| id.as_str().unwrap().parse().unwrap()).collect()
+        };
+        let room = frame["room_id"].as_str().unwrap().to_owned();
+        let present = self.present.entry(room).or_default();
+        present.extend(ids("joined"));
+        present.retain(|user| !ids("left").contains(user));
+    }
+
+    /// Reads on until we are told that just `users` are in `room`.
+    pub(crate) async fn until_present(&mut self, room: Uuid, users: &BTreeSet<Uuid>) {
+        while self.present.get(&room.to_string()) != Some(users) {
+            let frame = self.read_any().await.expect("an open connection");
+            assert_eq!(frame["type"], "presence", "{frame}");
+            self.note_presence(&frame);
+        }
+    }
+
+    async fn read_any(&mut self) -> Result<Value, u16> {
         loop {
             let frame = timeout(PATIENCE, self.stream.next()).await.expect("a frame in time");
             match frame {

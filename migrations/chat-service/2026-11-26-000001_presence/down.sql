@@ -1,0 +1,2 @@
+DROP TABLE presences;
+DROP TABLE live_replicas;
