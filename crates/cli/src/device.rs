@@ -33,15 +33,12 @@ pub(crate) enum Command {
         #[arg(long, default_value = FILE)]
         file: PathBuf,
     },
-    /// Print a signed body for `login`
+    /// Print a signed body for `login`, with the password that `LATCHKEY_PASSWORD` holds
     Sign {
         #[arg(long, default_value = FILE)]
         file: PathBuf,
         #[arg(long)]
         username: String,
-        /// Read from `LATCHKEY_PASSWORD` where not given
-        #[arg(long, env = "LATCHKEY_PASSWORD", hide_env_values = true)]
-        password: String,
     },
     /// Print a body for `refresh` with a device proof
     Prove {
@@ -80,8 +77,11 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             fs::write(file, serde_json::to_vec_pretty(&device)?)?;
             println!("{}", device.device_id.as_deref().unwrap_or_default());
         }
-        Command::Sign { file, username, password } => {
-            println!("{}", DeviceFile::read(file)?.login(username, password)?);
+        Command::Sign { file, username } => {
+            // Not from an argument, which other processes can read.
+            let password = std::env::var("LATCHKEY_PASSWORD")
+                .context("`LATCHKEY_PASSWORD` does not hold the password")?;
+            println!("{}", DeviceFile::read(file)?.login(username, &password)?);
         }
         Command::Prove { file, refresh_token } => {
             println!("{}", DeviceFile::read(file)?.refresh(refresh_token)?);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::services::ask;
+use super::services::{Services, ask};
 use super::show::{minute, plain};
 use super::{Person, Profile, Session};
 use crate::device::DeviceFile;
@@ -104,16 +104,21 @@ pub(super) async fn log_in(
     device.agree(&answer).map_err(|error| Failure::Usage(error.to_string()))?;
     let former = person.profile.take();
     let logged_in = log_in_on(person, device, username, password).await?;
-    if let Some(session) = former.and_then(|profile| profile.session) {
-        // Its key is gone from here, so nobody could end it any more; if this fails it is listed
-        // among the sessions.
-        let body = json!({ "refresh_token": session.refresh_token });
-        let request = person.services.user(Method::POST, "/api/auth/logout").json(&body);
-        if ask::<Value>(request).await.is_err() {
-            eprintln!("the session of the former device could not be ended: `latchkey sessions`");
-        }
+    if let Some(former) = former
+        && end_former(&former).await.is_err()
+    {
+        eprintln!("the session of the former device could not be ended: `latchkey sessions`");
     }
     Ok(logged_in)
+}
+
+/// The former device's key is gone from here, so nobody could end its session any more. It is
+/// ended where it was opened: its token is for no other service.
+async fn end_former(former: &Profile) -> Result<(), Failure> {
+    let Some(session) = &former.session else { return Ok(()) };
+    let services = Services::new(&former.user_service, &former.chat_service)?;
+    let body = json!({ "refresh_token": session.refresh_token });
+    ask::<Value>(services.user(Method::POST, "/api/auth/logout").json(&body)).await.map(drop)
 }
 
 /// On the device kept here.

@@ -29,15 +29,21 @@ pub(crate) struct Ended {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with_settings(&[]).await
+    }
+
+    /// With settings of user-service's beside the usual ones.
+    pub(crate) async fn with_settings(more: &[(&'static str, &str)]) -> Self {
         let user_database = TestDatabase::create("user", || user_service::MIGRATIONS).await;
         let chat_database = TestDatabase::create("chat", || chat_service::MIGRATIONS).await;
         let issuer = "http://id.example";
-        let environment = Environment::from_iter([
+        let usual = [
             ("USER_SERVICE__ENVIRONMENT", "development"),
             ("USER_SERVICE__PUBLIC_URL", issuer),
             ("USER_SERVICE__DATABASE__URL", user_database.url()),
             ("USER_SERVICE__SIGNING__POOL_SIZE", "2"),
-        ]);
+        ];
+        let environment: Environment = usual.iter().chain(more).copied().collect();
         let settings = user_service::config::SCHEMA.load(&environment).unwrap();
         let users =
             TestServer::start(move || user_service::app::build(settings, Clock::default())).await;
