@@ -43,7 +43,7 @@ async fn answers_that_are_not_latchkey_s_are_69_and_redirects_are_not_followed()
         let refusal = world.refused(69, &["refresh", "--user-service", &url], "");
         assert_eq!(refusal["code"], "unreachable", "{answer}");
         let error = refusal["error"].as_str().unwrap();
-        assert_eq!(error.contains("307"), answer.contains("307"), "{error}");
+        assert_eq!(error.contains("answered 307"), answer.contains(" 307 "), "{error}");
         served.await.unwrap();
         assert_eq!(world.kept(), before, "{answer}");
     }
