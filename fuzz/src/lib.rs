@@ -29,6 +29,7 @@ fn judge(token: &str) -> Result<(), Reason> {
         issuer: "https://issuer.example".to_owned(),
         audience: "latchkey".to_owned(),
         leeway: TimeDelta::minutes(1),
+        legacy: None,
     };
     let now = DateTime::from_timestamp(NOW, 0).expect("a time of this century");
     Unverified::parse(token)?.check(&KEY, &policy, now).map(|_| ())

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command does")]
 
+mod cleanup;
 mod completions;
 mod demo;
 mod device;
@@ -46,6 +47,8 @@ enum Command {
     /// Change the databases' tables
     #[command(subcommand)]
     Migrate(migrate::Command),
+    /// Remove what is past: ended sessions, unused devices, spent nonces, retired keys
+    Cleanup(cleanup::Arguments),
     /// Look after sealed tokens and keys
     #[command(subcommand)]
     Vault(vault::Command),
@@ -93,6 +96,7 @@ fn run(command: Command) -> ExitCode {
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Device(command) => device::run(&command),
         Command::Migrate(command) => migrate::run(&command),
+        Command::Cleanup(arguments) => cleanup::run(&arguments),
         Command::Vault(command) => vault::run(&command),
         Command::Settings(arguments) => {
             settings::run(&arguments);

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::metrics::Metrics;
 use common::settings::{List, Period, Secret};
@@ -49,6 +50,13 @@ impl VerifierBuilder {
     /// Clock leeway, 5 minutes at most; one minute by default.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.settings.leeway = Period(leeway);
+        self
+    }
+
+    /// Accepts tokens of an older layout `until` then, those of `issuer` beside the present one's.
+    pub fn legacy(mut self, until: DateTime<Utc>, issuer: Option<&str>) -> Self {
+        self.settings.legacy_until = Some(until);
+        self.settings.legacy_issuer = issuer.map(str::to_owned);
         self
     }
 

@@ -5,6 +5,7 @@ use common::claims::{ACCESS_TOKEN_TYPE, AccessClaims};
 use serde_json::{Map, Value};
 
 use crate::key::{Algorithm, Key};
+use crate::legacy::Legacy;
 use crate::reason::Reason;
 use crate::{claims, strict_json};
 
@@ -24,6 +25,8 @@ pub struct Policy {
     pub audience: String,
     /// Clock leeway for `exp`, `nbf` and `iat`.
     pub leeway: TimeDelta,
+    /// What older tokens may be like, while they are accepted at all.
+    pub legacy: Option<Legacy>,
 }
 
 /// A token whose header was read and nothing believed.
@@ -95,10 +98,15 @@ impl<'a> Unverified<'a> {
         now: DateTime<Utc>,
     ) -> Result<AccessClaims, Reason> {
         let payload = self.signed_payload(key)?;
-        if !is_access_token_type(&self.token_type) {
-            return Err(Reason::TokenType);
+        if is_access_token_type(&self.token_type) {
+            return claims::check(&payload, policy, now);
         }
-        claims::check(&payload, policy, now)
+        match &policy.legacy {
+            Some(legacy) if Legacy::takes_type(&self.token_type) => {
+                legacy.check(&payload, policy, now)
+            }
+            _ => Err(Reason::TokenType),
+        }
     }
 }
 

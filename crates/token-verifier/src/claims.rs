@@ -69,7 +69,7 @@ fn read(payload: &Map<String, Value>) -> Option<AccessClaims> {
     })
 }
 
-fn audience(value: &Value) -> Option<Audience> {
+pub(crate) fn audience(value: &Value) -> Option<Audience> {
     match value {
         Value::String(one) => Some(Audience::One(one.clone())),
         Value::Array(many) => texts(many).map(Audience::Many),
@@ -77,6 +77,6 @@ fn audience(value: &Value) -> Option<Audience> {
     }
 }
 
-fn texts(values: &[Value]) -> Option<Vec<String>> {
+pub(crate) fn texts(values: &[Value]) -> Option<Vec<String>> {
     values.iter().map(|value| value.as_str().map(str::to_owned)).collect()
 }

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use common::settings::{List, Period, Secret, Setting};
 use serde::Deserialize;
+
+use crate::legacy::Legacy;
 
 /// The section `verifier` of a service that verifies.
 pub const SETTINGS: &[Setting] = &[
@@ -21,6 +24,12 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default(""),
     Setting::new("verifier.leeway", "Clock leeway, 5 minutes at most").default("60s"),
+    Setting::new(
+        "verifier.legacy_until",
+        "Until when (RFC 3339) tokens that an older layout issued are accepted: `typ` JWT, and \
+         without claims that they lack; never where not given",
+    ),
+    Setting::new("verifier.legacy_issuer", "`iss` of such tokens, beside the present one"),
     Setting::new("verifier.stale_limit", "How long to go on without the change feed")
         .default("30s"),
     Setting::new("verifier.fetch_retries", "Further tries of a failed key fetch")
@@ -51,6 +60,10 @@ pub struct VerifierSettings {
     pub public_key_files: List<String>,
     /// Clock leeway.
     pub leeway: Period,
+    /// Until when tokens of an older layout are accepted.
+    pub legacy_until: Option<DateTime<Utc>>,
+    /// Their `iss`, beside the present one.
+    pub legacy_issuer: Option<String>,
     /// How long to go on without the feed.
     pub stale_limit: Period,
     /// Further tries of a failed fetch.
@@ -81,6 +94,8 @@ impl VerifierSettings {
             client_secret: Some(client_secret),
             public_key_files: List::default(),
             leeway: Period(Duration::from_mins(1)),
+            legacy_until: None,
+            legacy_issuer: None,
             stale_limit: Period(Duration::from_secs(30)),
             fetch_retries: 3,
             fetch_timeout: Period(Duration::from_secs(10)),
@@ -95,6 +110,11 @@ impl VerifierSettings {
 
     pub(crate) fn base_url(&self) -> &str {
         self.user_service_url.trim_end_matches('/')
+    }
+
+    pub(crate) fn legacy(&self) -> Option<Legacy> {
+        let issuer = self.legacy_issuer.clone();
+        self.legacy_until.map(|until| Legacy { until, issuer })
     }
 
     /// What is wrong, in one line that names the key.

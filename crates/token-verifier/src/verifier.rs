@@ -149,6 +149,7 @@ fn build(
             issuer: settings.issuer().to_owned(),
             audience: settings.audience.clone(),
             leeway: settings.leeway.as_delta(),
+            legacy: settings.legacy(),
         },
         standing: Standing::new(
             clock.clone(),

@@ -1,9 +1,13 @@
 //! What grows by use is cleaned in bounded batches, by one replica at a time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::Clock;
+use common::settings::Secret;
 use diesel::QueryResult;
+use diesel::result::Error as QueryError;
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 
@@ -12,7 +16,7 @@ use crate::models::auth_session::{self, Which};
 use crate::models::{
     device, device_nonce, key_change, password_parameters, published_key, rate_limit,
 };
-use crate::sessions::{EndReason, end_now, retire_due};
+use crate::sessions::{EndReason, end, end_now, retire_batch, retire_due};
 use crate::state::State;
 
 const EVERY: Duration = Duration::from_mins(1);
@@ -28,6 +32,8 @@ const ENDED_LIFE: TimeDelta = TimeDelta::hours(1);
 const KEY_STATES: [&str; 3] = ["waiting", "active", "revoked"];
 /// A device that nobody has signed in on goes after this.
 const UNBOUND_LIFE: TimeDelta = TimeDelta::days(1);
+/// Nor does one stay on which nobody has signed in, or still is, for this long.
+const UNUSED_LIFE: TimeDelta = TimeDelta::days(365);
 /// Any number that no other lock of ours has.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(7305790111) AS got";
 
@@ -36,6 +42,9 @@ struct Lock {
     #[diesel(sql_type = Bool)]
     got: bool,
 }
+
+/// How many rows are gone, by what they were.
+pub type Removed = BTreeMap<&'static str, usize>;
 
 /// Runs until the service drains.
 pub(crate) async fn run(state: State) {
@@ -60,7 +69,10 @@ async fn turn(state: &State, parameters: &mut Vec<String>) -> Result<(), Error> 
     end_expired(state).await?;
     while retire_due(state, RETIRED_AT_ONCE).await? > 0 {}
     let mut connection = state.pool.get().await?;
-    while connection.transaction(async |connection| clean(state, connection).await).await? {}
+    for (what, count) in clean_all(&mut connection, state.clock.now()).await? {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        state.metrics.cleaned.with_label_values(&[what]).inc_by(count);
+    }
     count_keys(state, &mut connection).await?;
     Ok(())
 }
@@ -120,14 +132,77 @@ fn count_connections(state: &State) {
     gauge.with_label_values(&["open"]).set(pool.connections.into());
 }
 
-/// One batch of each; says whether any was full.
-async fn clean(state: &State, connection: &mut AsyncPgConnection) -> QueryResult<bool> {
+/// Cleans as a running service does, and says how many rows of what are gone. For commands: an
+/// error names the database.
+pub async fn clean_up(url: &Secret) -> Result<Removed, String> {
+    let now = Clock::default().now();
+    let failed = |error: QueryError| format!("database: {error}");
+    let mut connection = AsyncPgConnection::establish(url.expose())
+        .await
+        .map_err(|error| format!("`database.url`: {error}"))?;
+    let expired = end_expired_rows(&mut connection, now).await.map_err(failed)?;
+    let mut retired = 0;
+    loop {
+        let due = retire_batch(&mut connection, now, RETIRED_AT_ONCE).await.map_err(failed)?;
+        if due.is_empty() {
+            break;
+        }
+        retired += due.len();
+    }
+    let mut removed = clean_all(&mut connection, now).await.map_err(failed)?;
+    removed.insert("expired_sessions_ended", expired);
+    removed.insert("moved_keys_retired", retired);
+    Ok(removed)
+}
+
+async fn end_expired_rows(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let (which, reason) = (Which::Expired(now), EndReason::Expired);
+    let mut count = 0;
+    loop {
+        let users = auth_session::list_users_with_expired(connection, now, BATCH).await?;
+        if users.is_empty() {
+            return Ok(count);
+        }
+        for user in users {
+            let ended = connection
+                .transaction(async |connection| end(connection, user, which, reason, now).await)
+                .await?;
+            count += ended.len();
+        }
+    }
+}
+
+/// Batch after batch, each in a transaction of its own, until there is nothing left or somebody
+/// else is at it.
+async fn clean_all(connection: &mut AsyncPgConnection, now: DateTime<Utc>) -> QueryResult<Removed> {
+    let mut removed = Removed::new();
+    loop {
+        let batch = connection.transaction(async |connection| clean(connection, now).await).await?;
+        let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
+        let again = batch.iter().any(|(_, count)| *count >= full);
+        for (what, count) in batch {
+            *removed.entry(what).or_default() += count;
+        }
+        if !again {
+            return Ok(removed);
+        }
+    }
+}
+
+/// One batch of each; nothing where somebody else is at it.
+async fn clean(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<(&'static str, usize)>> {
     let lock: Lock = diesel::sql_query(LOCK).get_result(connection).await?;
     if !lock.got {
-        return Ok(false);
+        return Ok(Vec::new());
     }
-    let now = state.clock.now();
-    let removed = [
+    let removed = vec![
+        ("unused_devices", device::delete_unused(connection, now - UNUSED_LIFE, BATCH).await?),
         ("unbound_devices", device::delete_unbound(connection, now - UNBOUND_LIFE, BATCH).await?),
         ("nonces", device_nonce::delete_expired(connection, now, BATCH).await?),
         ("feed_entries", key_change::delete_expired(connection, now, BATCH).await?),
@@ -138,6 +213,5 @@ async fn clean(state: &State, connection: &mut AsyncPgConnection) -> QueryResult
     for (what, count) in removed.iter().filter(|(_, count)| *count > 0) {
         tracing::info!(what, count, "cleaned");
     }
-    let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
-    Ok(removed.iter().any(|(_, count)| *count >= full))
+    Ok(removed)
 }

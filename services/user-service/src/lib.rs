@@ -8,7 +8,7 @@ mod error;
 mod failpoint;
 mod feed;
 mod handlers;
-mod housekeeping;
+pub mod housekeeping;
 pub mod import;
 mod limits;
 mod metrics;

@@ -39,6 +39,8 @@ pub struct ServiceMetrics {
     pub feed_streams: IntGauge,
     /// Seconds between a revocation's writing and its sending.
     pub feed_lag: Histogram,
+    /// Rows removed by cleaning, by `what` they were.
+    pub cleaned: IntCounterVec,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
     /// Password hashes waiting or being made.
@@ -99,6 +101,11 @@ impl ServiceMetrics {
             feed_streams: metrics.gauge("feed_streams", "Open streams of the change feed"),
             feed_lag: metrics
                 .histogram("feed_lag_seconds", "Time from a revocation's writing to its sending"),
+            cleaned: metrics.counter(
+                "cleaned_rows_total",
+                "Rows removed by cleaning, by what they were",
+                &["what"],
+            ),
             database_connections: metrics.gauges(
                 "database_connections",
                 "Connections of the pool by state",

@@ -140,6 +140,17 @@ pub async fn unbound_reach(connection: &mut AsyncPgConnection, ceiling: i64) -> 
     Ok(last.is_some())
 }
 
+/// Removes up to `batch` devices that nobody has signed in on since `before`, nor still is.
+pub async fn delete_unused(
+    connection: &mut AsyncPgConnection,
+    before: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    let unused = "user_id IS NOT NULL AND last_used_at < $1 AND NOT EXISTS (
+        SELECT FROM auth_sessions AS s WHERE s.device_id = devices.id AND s.ended_at IS NULL)";
+    delete_batch(connection, "devices", unused, before, batch).await
+}
+
 /// Removes up to `batch` devices that were registered before `before` and never used.
 pub async fn delete_unbound(
     connection: &mut AsyncPgConnection,

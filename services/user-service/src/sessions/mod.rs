@@ -21,11 +21,11 @@ use vault_crypto::{Identity, Keyring};
 use zeroize::Zeroizing;
 
 pub use authenticated::Authenticated;
-pub use end::EndReason;
+pub use end::{EndReason, end};
 pub use open::{Login, Opened, open};
 pub use presented::{Presented, find_active, log_out, revoke};
 pub use refresh::refresh;
-pub use retire::retire_due;
+pub use retire::{retire_batch, retire_due};
 pub use sensitive::{change_password, end_now, remove_device, require_recent_sign_in};
 pub use token::MacKeys;
 use token::RefreshToken;

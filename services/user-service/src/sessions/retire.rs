@@ -60,19 +60,28 @@ async fn retire(
 
 /// Retires up to `batch` keys whose time is over and says how many it looked at.
 pub async fn retire_due(state: &State, batch: i64) -> Result<usize, Error> {
-    let now = state.clock.now();
     let mut connection = state.pool.get().await?;
-    let due = published_key::list_due(&mut connection, now, batch).await?;
-    for (user, kid) in &due {
-        connection
-            .transaction(async |connection| retire_one(connection, *user, kid, now).await)
-            .await?;
-    }
+    let due = retire_batch(&mut connection, state.clock.now(), batch).await?;
     if !due.is_empty() {
         state.hub.wake();
         state.signing.forget(due.iter().map(|(_, kid)| kid.as_str()));
     }
     Ok(due.len())
+}
+
+/// The same without a service around it; answers users and key ids.
+pub async fn retire_batch(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<Vec<(Uuid, String)>> {
+    let due = published_key::list_due(connection, now, batch).await?;
+    for (user, kid) in &due {
+        connection
+            .transaction(async |connection| retire_one(connection, *user, kid, now).await)
+            .await?;
+    }
+    Ok(due)
 }
 
 /// A key that a session signs with by now ends with that session instead.

@@ -211,6 +211,7 @@ impl Signing {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             leeway: REPLICA_LEEWAY,
+            legacy: None,
         }
     }
 }

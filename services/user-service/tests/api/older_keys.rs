@@ -26,6 +26,24 @@ pub(crate) fn older_key() -> (PKey<openssl::pkey::Private>, Value) {
     (key, json!({ "private_key": pem }))
 }
 
+/// A token that the older layout signed with it as `older-1`.
+fn older_token(key: &PKey<openssl::pkey::Private>, user: &str, now: DateTime<Utc>) -> String {
+    use base64::Engine as _;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let header = json!({ "alg": "RS256", "typ": "JWT", "kid": "older-1" });
+    let (iat, exp) = (now.timestamp(), now.timestamp() + 600);
+    let claims = json!({ "iss": "older-issuer", "sub": user, "iat": iat, "exp": exp });
+    let message = format!(
+        "{}.{}",
+        encode(header.to_string().as_bytes()),
+        encode(claims.to_string().as_bytes())
+    );
+    let digest = openssl::hash::MessageDigest::sha256();
+    let mut signer = openssl::sign::Signer::new(digest, key).unwrap();
+    let signature = signer.sign_oneshot_to_vec(message.as_bytes()).unwrap();
+    format!("{message}.{}", encode(&signature))
+}
+
 struct Older<'a> {
     app: &'a TestApp,
 }
@@ -214,6 +232,24 @@ async fn a_moved_key_signs_and_refreshes_and_a_later_login_takes_its_place() {
     let unverified = token_verifier::Unverified::parse(&token).unwrap();
     assert_eq!(unverified.kid(), "older-1");
     assert!(unverified.signed_payload(&public).is_ok());
+    let older = older_token(&key, &session.user_id, app.now());
+    let unverified = token_verifier::Unverified::parse(&older).unwrap();
+    assert!(unverified.signed_payload(&public).is_ok());
+    let policy = |legacy| token_verifier::Policy {
+        issuer: "https://now.example".to_owned(),
+        audience: "latchkey".to_owned(),
+        leeway: TimeDelta::seconds(60),
+        legacy,
+    };
+    let check = |legacy| {
+        let older = token_verifier::Unverified::parse(&older).unwrap();
+        older.check(&public, &policy(legacy), app.now())
+    };
+    assert!(check(None).is_err());
+    let until = app.now() + TimeDelta::hours(1);
+    let issuer = Some("older-issuer".to_owned());
+    let claims = check(Some(token_verifier::Legacy { until, issuer })).unwrap();
+    assert_eq!(claims.user_id.to_string(), session.user_id);
     let pem = app.get("/api/auth/public-key?kid=older-1").await.expect(200).text;
     assert_eq!(pem.as_bytes(), key.public_key_to_pem().unwrap());
 

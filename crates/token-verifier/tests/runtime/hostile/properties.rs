@@ -22,6 +22,7 @@ fn judge(token: &str) -> Result<(), Reason> {
         issuer: ISSUER.to_owned(),
         audience: "latchkey".to_owned(),
         leeway: TimeDelta::minutes(1),
+        legacy: None,
     };
     let key = Key::from_jwk(&jwk("k1")).unwrap();
     Unverified::parse(token)?.check(&key, &policy, Clock::default().now()).map(|_| ())
