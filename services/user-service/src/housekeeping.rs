@@ -29,6 +29,8 @@ const RETIRED_AT_ONCE: i64 = 100;
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// An ended session's rotations count against its device's next one for an hour.
 const ENDED_LIFE: TimeDelta = TimeDelta::hours(1);
+/// Keys are counted up to here.
+const COUNTED: i64 = 100_000;
 const KEY_STATES: [&str; 3] = ["waiting", "active", "revoked"];
 /// A device that nobody has signed in on goes after this.
 const UNBOUND_LIFE: TimeDelta = TimeDelta::days(1);
@@ -94,9 +96,8 @@ async fn end_expired(state: &State) -> Result<(), Error> {
 }
 
 async fn count_keys(state: &State, connection: &mut AsyncPgConnection) -> QueryResult<()> {
-    let counted = published_key::count_by_state(connection).await?;
     for name in KEY_STATES {
-        let count = counted.iter().find(|(state, _)| state == name).map_or(0, |(_, count)| *count);
+        let count = published_key::count(connection, name, COUNTED).await?;
         state.metrics.keys.with_label_values(&[name]).set(count);
     }
     Ok(())

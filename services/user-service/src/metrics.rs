@@ -21,7 +21,10 @@ pub struct ServiceMetrics {
     pub limited: IntCounterVec,
     /// Sessions ended by `reason`.
     pub sessions_ended: IntCounterVec,
-    /// Published keys by `state`: `waiting`, `active`, `revoked`.
+    /// Look-ups of parsed keys by `cache` (`signing`, `verifying`) and `outcome` (`hit`, `miss`).
+    pub key_lookups: IntCounterVec,
+    /// Published keys by `state`: `waiting`, `active`, `revoked`; 100,000 stands for any number
+    /// above it.
     pub keys: IntGaugeVec,
     /// Waiting keys.
     pub pool_waiting: IntGauge,
@@ -86,7 +89,16 @@ impl ServiceMetrics {
                 "Sessions ended by reason",
                 &["reason"],
             ),
-            keys: metrics.gauges("keys", "Published keys by state", &["state"]),
+            key_lookups: metrics.counter(
+                "key_lookups_total",
+                "Look-ups of parsed keys in memory: hit or miss",
+                &["cache", "outcome"],
+            ),
+            keys: metrics.gauges(
+                "keys",
+                "Published keys by state; 100000 stands for any number above it",
+                &["state"],
+            ),
             pool_waiting: metrics.gauge("key_pool_waiting", "Keys that wait in the pool"),
             pool_ready: metrics
                 .gauge("key_pool_ready", "Waiting keys published for longer than the pool's age"),

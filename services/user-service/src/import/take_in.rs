@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::older_key::{self, OlderKey};
 use super::{Importer, Outcome, is_fatal, key_data};
+use crate::models::key_retirement;
 use crate::models::published_key::{self, TakenKey};
 use crate::models::user;
 use crate::models::user_keyset::{self, DeviceJwk, Keyset};
@@ -156,7 +157,7 @@ async fn place(
     let sealing_key_id = &prepared.sealing_key_id;
     let activated_at = row.updated_at.max(row.created_at);
     published_key::insert_active(connection, key, sealing_key_id, user, activated_at).await?;
-    published_key::keep_until(connection, &key.kid, importer.now + KEY_LIFE).await?;
+    key_retirement::keep_until(connection, &key.kid, importer.now + KEY_LIFE).await?;
     let member = DeviceJwk::new(&key.kid, prepared.device_id, &key.sealed_key, &key.public_jwk);
     keyset.set_device_key(member);
     foresee(importer, user, key);

@@ -4,6 +4,7 @@ pub mod auth_session;
 pub mod device;
 pub mod device_nonce;
 pub mod key_change;
+pub mod key_retirement;
 pub mod password_parameters;
 pub mod published_key;
 pub mod rate_limit;

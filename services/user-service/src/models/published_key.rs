@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::dsl::count_star;
 use diesel::prelude::*;
-use diesel::sql_types::{Bytea, Jsonb, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bytea, Jsonb, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use super::delete_batch;
 use crate::schema::published_keys;
 
 const WAITING: &str = "waiting";
-const ACTIVE: &str = "active";
+pub(super) const ACTIVE: &str = "active";
 const REVOKED: &str = "revoked";
 
 /// A key to be born into the pool.
@@ -216,44 +216,6 @@ pub async fn find_owner(
         .optional()
 }
 
-/// Says until when a key in use is served that no session may be signing with.
-pub async fn keep_until(
-    connection: &mut AsyncPgConnection,
-    kid: &str,
-    until: DateTime<Utc>,
-) -> QueryResult<usize> {
-    diesel::update(published_keys::table.find(kid))
-        .set(published_keys::until.eq(until))
-        .execute(connection)
-        .await
-}
-
-/// Keys in use whose time is over at `now`, with their users, `limit` at most.
-pub async fn list_due(
-    connection: &mut AsyncPgConnection,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> QueryResult<Vec<(Uuid, String)>> {
-    use published_keys::dsl;
-    dsl::published_keys
-        .select((dsl::user_id.assume_not_null(), dsl::kid))
-        .filter(dsl::state.eq(ACTIVE))
-        .filter(dsl::until.le(now))
-        .order(dsl::until)
-        .limit(limit)
-        .load(connection)
-        .await
-}
-
-/// Takes back what [`keep_until`] said.
-pub async fn keep(connection: &mut AsyncPgConnection, kid: &str) -> QueryResult<usize> {
-    let key = published_keys::table.find(kid).filter(published_keys::state.eq(ACTIVE));
-    diesel::update(key)
-        .set(published_keys::until.eq(None::<DateTime<Utc>>))
-        .execute(connection)
-        .await
-}
-
 /// How full the pool is and how much was asked of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolState {
@@ -283,14 +245,26 @@ pub async fn pool_state(
     Ok(PoolState { waiting, ready, taken })
 }
 
-/// Counts keys by state, those alone that there are any of.
-pub async fn count_by_state(connection: &mut AsyncPgConnection) -> QueryResult<Vec<(String, i64)>> {
-    use published_keys::dsl;
-    dsl::published_keys
-        .group_by(dsl::state)
-        .select((dsl::state, count_star()))
-        .load(connection)
-        .await
+/// Counts the keys in `state`, up to `limit`: more would be read again and again for a figure that
+/// nobody needs to the last digit.
+pub async fn count(
+    connection: &mut AsyncPgConnection,
+    state: &str,
+    limit: i64,
+) -> QueryResult<i64> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        keys: i64,
+    }
+    let query = "SELECT count(*) AS keys
+         FROM (SELECT FROM published_keys WHERE state = $1 LIMIT $2) AS counted";
+    let count: Count = diesel::sql_query(query)
+        .bind::<Text, _>(state)
+        .bind::<BigInt, _>(limit)
+        .get_result(connection)
+        .await?;
+    Ok(count.keys)
 }
 
 /// Removes up to `batch` revoked keys whose last tokens are past.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
 use crate::models::key_change::{self, ChangeKind, NewKeyChange};
+use crate::models::key_retirement;
 use crate::models::published_key;
 use crate::models::user_keyset::{self, Keyset};
 use crate::state::State;
@@ -75,7 +76,7 @@ pub async fn retire_batch(
     now: DateTime<Utc>,
     batch: i64,
 ) -> QueryResult<Vec<(Uuid, String)>> {
-    let due = published_key::list_due(connection, now, batch).await?;
+    let due = key_retirement::list_due(connection, now, batch).await?;
     for (user, kid) in &due {
         connection
             .transaction(async |connection| retire_one(connection, *user, kid, now).await)
@@ -94,7 +95,7 @@ async fn retire_one(
     let mut keyset = user_keyset::lock(connection, user, now).await?;
     let live = auth_session::lock_live(connection, user, Which::All).await?;
     if live.iter().any(|session| session.kid.as_deref() == Some(kid)) {
-        published_key::keep(connection, kid).await?;
+        key_retirement::keep(connection, kid).await?;
     } else {
         retire(connection, vec![kid.to_owned()], &mut keyset, now).await?;
     }

@@ -6,6 +6,7 @@
 
 mod access_token;
 mod jwks;
+mod key_cache;
 mod key_pair;
 pub mod pem;
 mod pool;
@@ -14,18 +15,17 @@ mod service_keys;
 mod signer;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::Pool;
-use moka::sync::Cache;
 use serde_json::Value;
 use token_verifier::{Key, Policy, is_kid};
 use uuid::Uuid;
 use vault_crypto::Keyring;
 
 pub use jwks::Jwks;
+use key_cache::KeyCache;
 pub use key_pair::{identity as key_identity, key_type};
 pub use pool::KeyPool;
 pub use public_key::to_pem;
@@ -37,10 +37,6 @@ use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::auth_session::AuthSession;
 use crate::models::{published_key, user_keyset};
-
-/// Parsed private keys kept in memory.
-const SIGNERS: u64 = 10_000;
-const SIGNERS_IDLE: Duration = Duration::from_mins(10);
 
 /// Clock leeway that a verifier may be configured with at most; a revocation matters until the
 /// last token's expiry and this.
@@ -58,7 +54,8 @@ pub struct Signing {
     audience: String,
     keyring: Keyring,
     service: Arc<ServiceKeys>,
-    signers: Cache<String, Arc<Signer>>,
+    signers: KeyCache<Arc<Signer>>,
+    verifying: KeyCache<Key>,
     /// The keys that wait.
     pub pool: KeyPool,
     /// The whole set, as served.
@@ -95,7 +92,8 @@ impl Signing {
             audience: settings.token.audience.clone(),
             keyring,
             service,
-            signers: Cache::builder().max_capacity(SIGNERS).time_to_idle(SIGNERS_IDLE).build(),
+            signers: KeyCache::new("signing", &metrics.key_lookups),
+            verifying: KeyCache::new("verifying", &metrics.key_lookups),
             pool,
             jwks,
         })
@@ -168,14 +166,15 @@ impl Signing {
         let signer = Signer::from_pkcs8(kid, &private)
             .map_err(|error| Error::Internal(error.to_string()))?;
         let signer = Arc::new(signer);
-        self.signers.insert(kid.to_owned(), Arc::clone(&signer));
+        self.signers.insert(kid, Arc::clone(&signer));
         Ok(signer)
     }
 
     /// Forgets the private keys of ended sessions.
     pub fn forget<'a>(&self, kids: impl IntoIterator<Item = &'a str>) {
         for kid in kids {
-            self.signers.invalidate(kid);
+            self.signers.forget(kid);
+            self.verifying.forget(kid);
         }
         self.jwks.expire();
     }
@@ -198,10 +197,18 @@ impl Signing {
         self.service.current_public()
     }
 
-    /// The key to check one of our own tokens with.
+    /// The key to check one of our own tokens with; whether its session lives is for the caller to
+    /// ask.
     pub async fn verification_key(&self, database: &Pool, kid: &str) -> Result<Option<Key>, Error> {
+        if let Some(key) = self.verifying.get(kid) {
+            return Ok(Some(key));
+        }
         let jwk = self.find_public(database, kid).await?;
-        Ok(jwk.and_then(|jwk| Key::from_jwk(&jwk).ok()))
+        let key = jwk.and_then(|jwk| Key::from_jwk(&jwk).ok());
+        if let Some(key) = &key {
+            self.verifying.insert(kid, key.clone());
+        }
+        Ok(key)
     }
 
     /// What our own tokens must say; their expiry is to be checked without the leeway.

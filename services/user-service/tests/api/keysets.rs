@@ -7,7 +7,7 @@ use user_service::models::user_keyset::{self, DeviceJwk, Keyset};
 use user_service::models::{published_key, user};
 use uuid::Uuid;
 
-use super::support::{TestApp, header};
+use super::support::{TestApp, header, send};
 
 fn key(kid: &str, device: Uuid) -> DeviceJwk {
     DeviceJwk { kid: kid.to_owned(), device_id: device, sealed: vec![1], public: Map::new() }
@@ -92,4 +92,25 @@ async fn a_key_is_found_by_its_kid_while_it_lives_and_its_private_part_is_sealed
     assert_eq!(user_keyset::find_by_kid(&mut connection, &kid).await.unwrap(), None);
     assert!(published_key::list_live_kids(&mut connection, user).await.unwrap().is_empty());
     assert_eq!(user_keyset::find(&mut connection, user).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn parsed_keys_are_kept_and_another_replica_s_revocation_counts_at_once() {
+    let app = TestApp::start().await;
+    let replica = app.replica().await;
+    let session = app.sign_in().await;
+    let ask = || async {
+        let request = app.client.get(replica.url("/api/auth/sessions"));
+        send(request.bearer_auth(&session.access_token)).await.status.as_u16()
+    };
+    assert_eq!((ask().await, ask().await), (200, 200));
+    let metrics = send(app.client.get(replica.admin_url("/metrics"))).await.text;
+    for outcome in ["hit", "miss"] {
+        let line = format!(
+            "user_service_key_lookups_total{{cache=\"verifying\",outcome=\"{outcome}\"}} 1"
+        );
+        assert!(metrics.contains(&line), "{outcome}");
+    }
+    let _ = app.log_out(&session.refresh_token).await.expect(200);
+    assert_eq!(ask().await, 401);
 }
