@@ -3,6 +3,7 @@
 
 pub mod bench;
 mod build;
+mod coverage;
 pub mod demo;
 pub mod environment;
 mod keycloak;

@@ -29,6 +29,9 @@ enum Command {
     },
     /// Check formatting, lint, test and build the documentation
     Test {
+        /// Say instead how much of the vault's code its tests reach; less than 80 % is an error
+        #[arg(long)]
+        coverage: bool,
         /// Passed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -46,7 +49,7 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Up { fresh } => up::up(fresh).await,
         Command::Demo { arguments } => demo::run_demo(&arguments).await,
-        Command::Test { arguments } => test::test(&arguments).await,
+        Command::Test { coverage, arguments } => test::test(coverage, &arguments).await,
         Command::Bench { arguments } => bench::bench(&arguments).await,
     };
     match result {

@@ -101,6 +101,19 @@ pub(crate) async fn check_for_tests() -> Result<()> {
     provide(NEEDS.iter().chain(TEST_NEEDS)).await
 }
 
+/// What measuring the tests' reach takes: LLVM's own tools, and cargo's way to them.
+pub(crate) async fn check_for_coverage() -> Result<()> {
+    check_for_tests().await?;
+    let mut probe = Command::new("cargo");
+    let found = probe.args(["llvm-cov", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if !found.status().await.is_ok_and(|status| status.success()) {
+        ui::say("installing cargo-llvm-cov");
+        run(Command::new("cargo").args(["install", "cargo-llvm-cov", "--locked", "--quiet"]))
+            .await?;
+    }
+    run(Command::new("rustup").args(["component", "add", "llvm-tools"])).await
+}
+
 /// What measuring takes.
 pub(crate) async fn check_for_bench() -> Result<()> {
     provide(NEEDS.iter().chain(BENCH_NEEDS)).await

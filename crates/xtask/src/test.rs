@@ -8,14 +8,17 @@ use tokio::process::Command;
 use crate::postgres::Durability;
 use crate::servers::{Keycloak, with_postgres};
 use crate::ui::say;
-use crate::{StopSignal, cargo, needs, run};
+use crate::{StopSignal, cargo, coverage, needs, run};
 
-/// Formatting, clippy, tests on a PostgreSQL of their own, documentation.
-pub async fn test(arguments: &[String]) -> Result<()> {
+/// Formatting, clippy, tests on a PostgreSQL of their own, documentation; or the tests' reach.
+pub async fn test(coverage: bool, arguments: &[String]) -> Result<()> {
     needs::check_for_tests().await?;
     let mut stop = StopSignal::listen()?;
+    let steps = async {
+        if coverage { coverage::measure(arguments).await } else { all_steps(arguments).await }
+    };
     tokio::select! {
-        result = all_steps(arguments) => result,
+        result = steps => result,
         // Whatever was being done is dropped, and its processes with it.
         () = stop.asked() => bail!("stopped by a signal; nothing is known to pass"),
     }
