@@ -6,7 +6,6 @@ mod accounts;
 mod callers;
 mod contract;
 mod logout;
-mod oauth2;
 mod offline;
 mod online_grants;
 mod sessions;
