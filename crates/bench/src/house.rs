@@ -12,7 +12,8 @@ use crate::service::{Service, client};
 
 const PASSWORD: &str = "correct horse battery staple";
 /// Limits that a measurement would run into.
-const UNLIMITED: [(&str, &str); 5] = [
+const UNLIMITED: [(&str, &str); 6] = [
+    ("LIMITS__LOGINS_PER_USERNAME_PER_HOUR", "1000000"),
     ("REFRESH__ROTATIONS_PER_HOUR", "0"),
     ("LIMITS__REGISTRATIONS_PER_HOUR", "1000000"),
     ("LIMITS__DEVICE_REGISTRATIONS_PER_HOUR", "1000000"),
