@@ -28,8 +28,9 @@ impl TryFrom<String> for LogLevel {
     }
 }
 
-/// What the HTTP server says of its own start and end; the settings may ask for more.
-const QUIET: &str = "actix_server=warn";
+/// What the HTTP server says of its own start and end, and of requests that are none, which anybody
+/// can send; the settings may ask for more.
+const QUIET: &str = "actix_server=warn,actix_http=off";
 
 /// Starts logging; a second call in one process (tests) changes nothing.
 pub fn init(settings: &LogSettings) {
@@ -38,6 +39,9 @@ pub fn init(settings: &LogSettings) {
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
+        // Requests are answered though nobody takes the lines: telling so would panic where
+        // standard error is gone too.
+        .log_internal_errors(false)
         .with_env_filter(EnvFilter::new(format!("{QUIET},{}", settings.level.0)))
         .try_init();
 }

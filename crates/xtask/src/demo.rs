@@ -22,7 +22,7 @@ pub async fn run_demo(arguments: &[String]) -> Result<()> {
     }
     if environment.get(AUTH_URL).is_none() {
         // As the realm's redirect URIs have it.
-        demo.env(AUTH_URL, format!("http://localhost:{}", AUTH.number(&environment)?));
+        demo.env(AUTH_URL, AUTH.url(&environment)?);
     }
     run(demo.args(arguments)).await
 }

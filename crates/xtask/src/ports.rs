@@ -11,6 +11,8 @@ use crate::environment::Environment;
 pub struct Port {
     /// Whose.
     pub service: &'static str,
+    /// How this machine calls itself there.
+    pub host: &'static str,
     /// The variable that changes it.
     pub variable: &'static str,
     /// Its number where that is not set.
@@ -18,6 +20,10 @@ pub struct Port {
 }
 
 impl Port {
+    const fn new(service: &'static str, variable: &'static str, default: u16) -> Self {
+        Self { service, host: "127.0.0.1", variable, default }
+    }
+
     /// The port to be used.
     pub fn number(&self, environment: &Environment) -> Result<u16> {
         environment.get(self.variable).map_or(Ok(self.default), |text| {
@@ -27,7 +33,7 @@ impl Port {
 
     /// Where the service will be reached.
     pub fn url(&self, environment: &Environment) -> Result<String> {
-        Ok(format!("http://127.0.0.1:{}", self.number(environment)?))
+        Ok(format!("http://{}:{}", self.host, self.number(environment)?))
     }
 
     /// An error in one sentence where somebody else has it.
@@ -46,25 +52,22 @@ impl Port {
 }
 
 /// user-service's API.
-pub const USER: Port =
-    Port { service: "user-service", variable: "USER_SERVICE__HTTP__PORT", default: 8080 };
+pub const USER: Port = Port::new("user-service", "USER_SERVICE__HTTP__PORT", 8080);
 /// chat-service's API.
-pub const CHAT: Port =
-    Port { service: "chat-service", variable: "CHAT_SERVICE__HTTP__PORT", default: 8081 };
-/// auth-manager's API.
+pub const CHAT: Port = Port::new("chat-service", "CHAT_SERVICE__HTTP__PORT", 8081);
+/// auth-manager's API, as the realm's redirect URIs have it.
 pub const AUTH: Port =
-    Port { service: "auth-manager", variable: "AUTH_MANAGER__HTTP__PORT", default: 8000 };
+    Port { host: "localhost", ..Port::new("auth-manager", "AUTH_MANAGER__HTTP__PORT", 8000) };
 /// Keycloak, as people see it.
-pub const KEYCLOAK: Port =
-    Port { service: "Keycloak", variable: "LATCHKEY_KEYCLOAK_PORT", default: 8180 };
+pub const KEYCLOAK: Port = Port::new("Keycloak", "LATCHKEY_KEYCLOAK_PORT", 8180);
 /// Keycloak's own health and metrics.
 pub const KEYCLOAK_MANAGEMENT: Port =
-    Port { service: "Keycloak", variable: "LATCHKEY_KEYCLOAK_MANAGEMENT_PORT", default: 9180 };
+    Port::new("Keycloak", "LATCHKEY_KEYCLOAK_MANAGEMENT_PORT", 9180);
 /// The admin listeners.
 pub const ADMIN: [Port; 3] = [
-    Port { service: "user-service", variable: "USER_SERVICE__ADMIN__PORT", default: 9080 },
-    Port { service: "chat-service", variable: "CHAT_SERVICE__ADMIN__PORT", default: 9081 },
-    Port { service: "auth-manager", variable: "AUTH_MANAGER__ADMIN__PORT", default: 9082 },
+    Port::new("user-service", "USER_SERVICE__ADMIN__PORT", 9080),
+    Port::new("chat-service", "CHAT_SERVICE__ADMIN__PORT", 9081),
+    Port::new("auth-manager", "AUTH_MANAGER__ADMIN__PORT", 9082),
 ];
 
 /// A free port, `preferred` if it is.
@@ -83,7 +86,7 @@ mod tests {
     fn a_busy_port_is_one_plain_sentence() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let default = listener.local_addr().unwrap().port();
-        let port = Port { service: "user-service", variable: "NO_SUCH_VARIABLE_IS_SET", default };
+        let port = Port::new("user-service", "NO_SUCH_VARIABLE_IS_SET", default);
         let environment = Environment::default();
         let error = port.check(&environment).unwrap_err().to_string();
         assert!(error.contains(&default.to_string()) && error.contains("user-service"), "{error}");

@@ -41,11 +41,12 @@ impl Service {
         name: &'static str,
         program: &Path,
         port: u16,
+        url: &str,
         environment: &[(String, String)],
     ) -> Result<Self> {
         let mut command = Command::new(program);
         command.envs(environment.iter().cloned()).current_dir(workspace());
-        let line = format!("{name} is ready at http://127.0.0.1:{port} (see /docs)");
+        let line = format!("{name} is ready at {url} (see /docs)");
         let within = Duration::from_mins(1);
         Self::spawn(name, command, Ready { port, path: "/health/ready", within, line })
     }

@@ -1,9 +1,11 @@
 //! `cargo xtask up`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
 use futures_util::future::{join_all, select_all, try_join_all};
+use nix::fcntl::{Flock, FlockArg};
 use tokio::process::Command;
 
 use crate::build::Programs;
@@ -45,6 +47,7 @@ pub async fn up(fresh: bool) -> Result<()> {
     let keycloak = given.as_ref().map(|folder| folder.with_extension("keycloak"));
     let keycloak = keycloak.unwrap_or_else(|| workspace().join(KEYCLOAK_FOLDER));
     let folder = given.unwrap_or_else(|| owner.data_folder(&workspace()));
+    let _held = hold(&folder)?;
     let cluster = tokio::select! {
         started = start_postgres(&owner, folder.clone(), fresh) => started?,
         // What was begun is dropped, and told to end; wait for it.
@@ -57,6 +60,22 @@ pub async fn up(fresh: bool) -> Result<()> {
     cluster.stop().await?;
     say("PostgreSQL has stopped; its data is kept (`--fresh` starts over)");
     result
+}
+
+/// Keeps the folder for this run: a second one would take the first one's PostgreSQL for a leftover.
+fn hold(folder: &Path) -> Result<Flock<File>> {
+    let path = folder.with_extension("lock");
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        anyhow!(
+            "another `cargo xtask up` runs on the data in {}; end it, or name another folder in \
+             {DATA_FOLDER}",
+            folder.display()
+        )
+    })
 }
 
 async fn start_postgres(owner: &Owner, folder: PathBuf, fresh: bool) -> Result<Cluster> {
@@ -90,7 +109,8 @@ async fn run_on(
 /// What the services are started with.
 struct Prepared {
     programs: Programs,
-    services: Vec<(&'static str, u16)>,
+    /// With their ports, and where they are reached.
+    services: Vec<(&'static str, u16, String)>,
     keycloak: Option<Service>,
     variables: Vec<(String, String)>,
 }
@@ -134,8 +154,9 @@ async fn prepare(
         .status()
         .await?;
     check("latchkey migrate run", migrate)?;
-    let with_port = |(name, port): (_, Port)| Ok((name, port.number(environment)?));
-    let services = services.into_iter().map(with_port).collect::<Result<_>>()?;
+    let placed =
+        |(name, port): (_, Port)| Ok((name, port.number(environment)?, port.url(environment)?));
+    let services = services.into_iter().map(placed).collect::<Result<_>>()?;
     Ok(Prepared { programs, services, keycloak, variables })
 }
 
@@ -166,8 +187,7 @@ async fn start_keycloak(folder: &Path, environment: &Environment) -> Result<Opti
 /// What the caller has not set already.
 fn missing_variables(urls: &[String], environment: &Environment) -> Result<Vec<(String, String)>> {
     let user_url = USER.url(environment)?;
-    // As the realm's redirect URIs have it.
-    let auth_url = format!("http://localhost:{}", AUTH.number(environment)?);
+    let auth_url = AUTH.url(environment)?;
     let wanted = [
         ("USER_SERVICE__DATABASE__URL", urls[0].as_str()),
         ("CHAT_SERVICE__DATABASE__URL", &urls[1]),
@@ -186,9 +206,9 @@ fn missing_variables(urls: &[String], environment: &Environment) -> Result<Vec<(
 impl Prepared {
     async fn serve_until_stopped(self, stop: &mut StopSignal) -> Result<()> {
         let mut running: Vec<Service> = self.keycloak.into_iter().collect();
-        for (name, port) in self.services {
+        for (name, port, url) in self.services {
             let program = self.programs.path(name)?;
-            running.push(Service::start(name, program, port, &self.variables)?);
+            running.push(Service::start(name, program, port, &url, &self.variables)?);
         }
         let result = tokio::select! {
             result = run_all(&mut running) => result,
@@ -215,6 +235,17 @@ async fn run_all(services: &mut [Service]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_folder_serves_one_run_at_a_time() {
+        let folder = std::env::temp_dir().join(format!("latchkey-held-{}", std::process::id()));
+        let held = hold(&folder).unwrap();
+        let error = hold(&folder).unwrap_err().to_string();
+        assert!(error.contains(DATA_FOLDER) && !error.contains('\n'), "{error}");
+        drop(held);
+        assert!(hold(&folder).is_ok());
+        std::fs::remove_file(folder.with_extension("lock")).unwrap();
+    }
 
     #[test]
     fn ports_and_urls_of_the_caller_s_are_taken_over() {

@@ -15,6 +15,11 @@ use crate::vault::id_token_identity;
 const PLAIN: &str =
     "(access_token IS NOT NULL OR refresh_token IS NOT NULL OR id_token IS NOT NULL)";
 
+/// Whether there are columns for plain tokens still.
+const COLUMNS: &str = "SELECT count(*) AS count FROM information_schema.columns
+    WHERE table_schema = current_schema() AND table_name = 'user_sessions'
+        AND column_name = 'refresh_token'";
+
 #[derive(diesel::QueryableByName)]
 struct Id {
     #[diesel(sql_type = SqlUuid)]
@@ -58,6 +63,12 @@ pub async fn run(
     progress: &mut (dyn FnMut(&Tally) + Send),
 ) -> Result<Tally, String> {
     let mut connection = importer.connect().await?;
+    let plain: Count =
+        diesel::sql_query(COLUMNS).get_result(&mut connection).await.map_err(|e| failed(&e))?;
+    if plain.count == 0 {
+        // The step that drops them has been made.
+        return Ok(Tally::default());
+    }
     let count: Count =
         diesel::sql_query(format!("SELECT count(*) AS count FROM user_sessions WHERE {PLAIN}"))
             .get_result(&mut connection)

@@ -215,3 +215,16 @@ async fn one_import_runs_at_a_time() {
     other.batch_execute("SELECT pg_advisory_unlock(7305790123)").await.unwrap();
     assert_eq!(import(&world, true).await, Tally::default());
 }
+
+#[tokio::test]
+async fn where_the_plain_columns_are_gone_there_is_nothing_to_import() {
+    let world = World::start().await;
+    world
+        .run(
+            "ALTER TABLE user_sessions DROP COLUMN access_token, DROP COLUMN refresh_token,
+                 DROP COLUMN id_token",
+        )
+        .await;
+    assert_eq!(import(&world, true).await, Tally::default());
+    assert_eq!(import(&world, false).await, Tally::default());
+}
