@@ -37,7 +37,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             unit: Unit::Mebibytes,
             goal: Some(Goal::AtMost(15.0)),
             detail: "resident, after a handful of requests".to_owned(),
-            limit: "code pages shared with nobody",
+            limit: "to be profiled",
         });
     }
     Ok(figures)

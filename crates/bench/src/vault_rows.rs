@@ -43,7 +43,7 @@ async fn fill(vault: &Vault, from: i64, to: i64) -> Result<()> {
     let sql = vault.sql().await?;
     for statement in [
         "INSERT INTO users (id, created_at)
-         SELECT lpad(to_hex(n), 32, '0')::uuid, now() FROM generate_series($1, $2) n",
+         SELECT lpad(to_hex(n), 32, '0')::uuid, now() FROM generate_series($1::bigint, $2::bigint) n",
         "INSERT INTO auth_vault (id, user_id, provider, subject, client_id, session_state_id,
              token_type, encrypted_token, sealing_key_id, token_hash, created_at, updated_at,
              last_access_at)
@@ -51,19 +51,20 @@ async fn fill(vault: &Vault, from: i64, to: i64) -> Result<()> {
              md5(n::text), 'latchkey-offline', md5(n::text), 'offline',
              decode(repeat(md5(n::text), 24), 'hex'), 'bench', decode(md5(n::text), 'hex'), now(),
              now(), now()
-         FROM generate_series($1, $2) n",
+         FROM generate_series($1::bigint, $2::bigint) n",
         "INSERT INTO persistent_tokens (id, grant_id, user_id, session_state_id, created_at)
          SELECT gen_random_uuid(), id, user_id, session_state_id, now()
-         FROM generate_series($1, $2) n JOIN auth_vault ON id = lpad(to_hex(n), 32, '0')::uuid",
+         FROM generate_series($1::bigint, $2::bigint) n JOIN auth_vault ON id = lpad(to_hex(n), 32, '0')::uuid",
         "INSERT INTO drawn_tokens (grant_id, scope, sealed_access_token, sealing_key_id,
              obtained_at, expires_at)
          SELECT lpad(to_hex(n), 32, '0')::uuid, '', decode(repeat(md5(n::text), 40), 'hex'),
              'bench', now(), now() + interval '1 hour'
-         FROM generate_series($1, $2) n",
+         FROM generate_series($1::bigint, $2::bigint) n",
     ] {
         sql.execute(statement, &[&from, &to]).await?;
     }
-    sql.batch_execute("VACUUM ANALYZE; CHECKPOINT").await?;
+    sql.batch_execute("VACUUM ANALYZE").await?;
+    sql.batch_execute("CHECKPOINT").await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(())
 }

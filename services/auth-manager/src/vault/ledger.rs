@@ -17,7 +17,7 @@ use crate::models::token_use::{self, NewTokenUse};
 /// Uses that wait to be written at most; past that they are lost, and counted.
 const CAPACITY: usize = 16_384;
 /// Uses in one statement at most.
-const BATCH: usize = 1000;
+const BATCH: usize = 250;
 /// How long the first use of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(500);
 /// Before a batch that could not be written is tried again.
