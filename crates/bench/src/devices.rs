@@ -33,7 +33,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             unit: Unit::Ratio,
             goal: Some(Goal::AtMost(1.2)),
             detail: format!("{many:.2} ms against {few:.2} ms"),
-            limit: "to be profiled",
+            limit: "not profiled yet",
         })
         .collect())
 }

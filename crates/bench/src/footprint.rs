@@ -29,7 +29,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             unit: Unit::Milliseconds,
             goal: Some(Goal::AtMost(100.0)),
             detail: "from the process's start to the first 200 of `/health/ready`".to_owned(),
-            limit: "the first connection of the pool; chat-service: the feed's first replay",
+            limit: "not profiled yet",
         });
         figures.push(Figure {
             what: memory,
@@ -37,7 +37,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             unit: Unit::Mebibytes,
             goal: Some(Goal::AtMost(15.0)),
             detail: "resident, after a handful of requests".to_owned(),
-            limit: "to be profiled",
+            limit: "not profiled yet",
         });
     }
     Ok(figures)

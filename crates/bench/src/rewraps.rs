@@ -49,7 +49,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             "{ROWS} grants in {:.1} s, each opened again after writing",
             taken.as_secs_f64()
         ),
-        limit: "PostgreSQL's updates",
+        limit: "not profiled yet",
     }])
 }
 

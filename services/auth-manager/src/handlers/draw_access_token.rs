@@ -17,7 +17,8 @@ pub(crate) struct DrawQuery {
     /// The id that consent or sign-in answered.
     #[param(required = true, value_type = uuid::Uuid, example = "0b7e6c1e-4f0e-4b7a-9d1c-2f6f1f6d8a11")]
     persistent_token_id: Option<String>,
-    /// Narrower than the grant's, space separated; without it the grant's own.
+    /// Narrower than the grant's, space separated; without it the grant's own, or of it what is
+    /// configured for a service client.
     #[param(example = "openid email")]
     scope: Option<String>,
     /// Seconds that the token must live on at least; more than half its life is not to be had.

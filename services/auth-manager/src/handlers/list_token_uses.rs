@@ -22,7 +22,7 @@ pub(crate) struct UseView {
     /// The client that asked.
     #[schema(example = "latchkey-job")]
     client_id: String,
-    /// The scope it asked for; empty: the grant's own.
+    /// The scope it asked for; empty: it named none.
     #[schema(example = "email openid")]
     scope: String,
     /// `cached`, `refreshed`, or the code of the error.

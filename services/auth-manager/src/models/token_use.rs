@@ -17,7 +17,7 @@ pub struct TokenUse {
     pub id: i64,
     /// The client that asked.
     pub client_id: String,
-    /// The scope it asked for; empty: the grant's own.
+    /// The scope it asked for; empty: it named none.
     pub scope: String,
     /// `cached`, `refreshed`, or an error's code.
     pub outcome: String,
