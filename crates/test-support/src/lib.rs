@@ -16,6 +16,8 @@ mod database;
 mod device;
 mod foreign_client;
 mod keycloak;
+mod process;
+mod programs;
 mod routes;
 mod server;
 mod soft_hsm;
@@ -29,6 +31,8 @@ pub use foreign_client::{ForeignClient, ForeignClients};
 pub use keycloak::{
     Browser, FaultProxy, OwnKeycloak, ProvidersFile, ProxyFault, TestRealm, TestUser, keycloak_url,
 };
+pub use process::ServiceProcess;
+pub use programs::program;
 pub use routes::declared_routes;
 pub use server::TestServer;
 pub use soft_hsm::SoftHsm;

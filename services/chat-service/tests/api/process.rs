@@ -1,98 +1,40 @@
 //! The real binary: how it starts, logs and ends.
 
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-
 use diesel_async::SimpleAsyncConnection as _;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use reqwest::Client;
 use serde_json::{Value, json};
-use test_support::{TestDatabase, eventually};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use test_support::{ServiceProcess, TestDatabase, eventually};
 use uuid::Uuid;
 
 use super::issuer::{User, public_key_file};
 
-/// A process and what it has logged.
-struct Process {
-    child: Child,
-    log: Arc<Mutex<Vec<Value>>>,
-    url: String,
+const PROGRAM: &str = env!("CARGO_BIN_EXE_chat-service");
+
+async fn start(database: &TestDatabase) -> ServiceProcess {
+    let keys = public_key_file();
+    let variables =
+        [("__DATABASE__URL", database.url()), ("__VERIFIER__PUBLIC_KEY_FILES", keys.as_str())];
+    ServiceProcess::start(PROGRAM, &variables).await
 }
 
-fn command(settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-service"));
-    // Away from any `.env`, with no settings but these.
-    command.current_dir(std::env::temp_dir()).env_clear().kill_on_drop(true);
-    for (key, value) in settings {
-        command.env(format!("CHAT_SERVICE__{key}"), value);
-    }
-    command
-}
-
-impl Process {
-    async fn start(database: &TestDatabase) -> Self {
-        let keys = public_key_file();
-        let mut child = command(&[
-            ("DATABASE__URL", database.url()),
-            // A busy machine decides no test.
-            ("DATABASE__CONNECT_TIMEOUT", "60s"),
-            ("HTTP__PORT", "0"),
-            ("ADMIN__PORT", "0"),
-            ("VERIFIER__PUBLIC_KEY_FILES", &keys),
-        ])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let written = Arc::clone(&log);
-        tokio::spawn(async move {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                written.lock().unwrap().push(serde_json::from_str(&line).expect("a line of JSON"));
-            }
-        });
-        let mut process = Self { child, log, url: String::new() };
-        let listening = process.logged("listening").await;
-        process.url = format!("http://{}", listening["address"].as_str().unwrap());
-        process
-    }
-
-    /// The first line with this message.
-    async fn logged(&self, message: &str) -> Value {
-        eventually(message, || async {
-            let log = self.log.lock().unwrap();
-            log.iter().find(|line| line["message"] == message).cloned()
-        })
-        .await
-    }
-
-    async fn post(&self, user: &User, path: &str, body: Value) -> Value {
-        let request = Client::builder().build().unwrap().post(format!("{}{path}", self.url));
-        let answer = request.bearer_auth(&user.token).json(&body).send().await.unwrap();
-        let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
-        assert!(status.is_success(), "{status} {body} {:?}", self.log.lock().unwrap());
-        body
-    }
-
-    fn terminate(&self) {
-        let id = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
-    }
+async fn post(process: &ServiceProcess, user: &User, path: &str, body: Value) -> Value {
+    let request = Client::builder().build().unwrap().post(process.url(path));
+    let answer = request.bearer_auth(&user.token).json(&body).send().await.unwrap();
+    let (status, body) = (answer.status(), answer.json::<Value>().await.unwrap());
+    assert!(status.is_success(), "{status} {body}");
+    body
 }
 
 #[tokio::test]
 async fn sigterm_lets_a_request_in_flight_end() {
     let database = TestDatabase::create("chat", || chat_service::MIGRATIONS).await;
-    let (mut process, user) = (Process::start(&database).await, User::new());
-    let room = process.post(&user, "/api/rooms/create", json!({ "name": "Tea" })).await;
+    let (process, user) = (start(&database).await, User::new());
+    let room = post(&process, &user, "/api/rooms/create", json!({ "name": "Tea" })).await;
     // Whoever sends has to wait for us.
     let mut holder = database.connect().await;
     holder.batch_execute("BEGIN; SELECT FROM rooms FOR UPDATE").await.unwrap();
     let body = json!({ "room_id": room["room_id"], "message": "the last" });
-    let sending = process.post(&user, "/api/messages/send", body);
+    let sending = post(&process, &user, "/api/messages/send", body);
     let ending = async {
         eventually("the request waits", || is_anybody_waiting(&database)).await;
         process.terminate();
@@ -101,7 +43,7 @@ async fn sigterm_lets_a_request_in_flight_end() {
     };
     let (sent, ()) = tokio::join!(sending, ending);
     assert_eq!(sent["status"], "message sent");
-    let status = process.child.wait().await.unwrap();
+    let status = process.ended().await;
     assert!(status.success(), "{status}");
 }
 
@@ -114,9 +56,9 @@ async fn is_anybody_waiting(database: &TestDatabase) -> Option<()> {
 #[tokio::test]
 async fn a_request_is_one_line_that_says_what_and_never_for_whom() {
     let database = TestDatabase::create("chat", || chat_service::MIGRATIONS).await;
-    let (process, user) = (Process::start(&database).await, User::new());
+    let (process, user) = (start(&database).await, User::new());
     let (room, request_id) = (Uuid::new_v4(), "from-the-caller.1");
-    let url = format!("{}/api/messages/{room}?limit=2", process.url);
+    let url = process.url(&format!("/api/messages/{room}?limit=2"));
     let request = Client::builder().build().unwrap().get(url).header("x-request-id", request_id);
     let answer = request.bearer_auth(&user.token).send().await.unwrap();
     assert_eq!(answer.headers()["x-request-id"], request_id);
@@ -151,7 +93,9 @@ async fn bad_settings_are_one_line_that_names_the_key_and_status_64() {
         ),
         (vec![DATABASE, ("LIVE__SPEED", "1")], "LIVE__SPEED"),
     ] {
-        let output = command(&settings).output().await.unwrap();
+        let settings = settings.iter().map(|(key, value)| (format!("CHAT_SERVICE__{key}"), value));
+        let mut command = ServiceProcess::command(PROGRAM, &[]);
+        let output = command.envs(settings).output().await.unwrap();
         assert_eq!(output.status.code(), Some(64), "{key}");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains(key) && said.trim_end().lines().count() == 1, "{said}");

@@ -3,21 +3,31 @@
 use chrono::TimeDelta;
 use diesel_async::SimpleAsyncConnection as _;
 use serde_json::json;
-use test_support::{Answer, TcpProxy, TestServer, eventually};
+use test_support::{Answer, ServiceProcess, TcpProxy, TestServer, eventually};
 
-use super::process::Process;
 use super::support::{Session, TestApp, blocked, count, send};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 const COUNTER: &str = "SELECT counter AS count FROM auth_sessions WHERE ended_at IS NULL";
 
+/// A process on the app's database, halting at `failpoint`, if any.
+async fn start(app: &TestApp, failpoint: &str) -> ServiceProcess {
+    let variables = [
+        ("__ENVIRONMENT", "development"),
+        ("__SIGNING__ALGORITHM", "ES256"),
+        ("__DATABASE__URL", app.database.url()),
+        ("USER_SERVICE_FAILPOINT", failpoint),
+    ];
+    ServiceProcess::start(env!("CARGO_BIN_EXE_user-service"), &variables).await
+}
+
 /// Refreshes at a process that is killed on the way, once `until` it is time.
 async fn killed(app: &TestApp, session: &Session, failpoint: &str) {
-    let mut process = Process::start(app.database.url(), failpoint).await;
+    let process = start(app, failpoint).await;
     let body = json!({ "refresh_token": session.refresh_token });
     let request = app.client.post(process.url("/api/auth/refresh")).json(&body).send();
     let (answer, ()) = tokio::join!(request, async move {
-        process.until("failpoint_reached").await;
+        process.logged("failpoint_reached").await;
         process.kill().await;
     });
     assert!(answer.is_err(), "the process died without an answer");
@@ -56,7 +66,7 @@ async fn killed_after_the_commit_the_same_successor_comes_again() {
 async fn killed_while_the_database_decides_the_session_goes_on_either_way() {
     let app = TestApp::with(&[ES256]).await;
     let session = app.sign_in().await;
-    let process = Process::start(app.database.url(), "").await;
+    let process = start(&app, "").await;
     let mut holder = app.database.connect().await;
     holder.batch_execute("BEGIN; SELECT FROM auth_sessions FOR UPDATE").await.unwrap();
     let body = json!({ "refresh_token": session.refresh_token });

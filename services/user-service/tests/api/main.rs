@@ -18,7 +18,6 @@ mod migrations;
 mod oauth;
 mod older_keys;
 mod pool;
-mod process;
 mod races;
 mod refresh_races;
 mod registration;
