@@ -34,11 +34,8 @@ impl ServiceProcess {
         let name = program.as_ref().file_name().and_then(|name| name.to_str()).expect("a program");
         let prefix = name.to_uppercase().replace('-', "_");
         // A busy machine decides no test.
-        let own = [
-            ("__HTTP__PORT", "0"),
-            ("__ADMIN__PORT", "0"),
-            ("__DATABASE__CONNECT_TIMEOUT", "60s"),
-        ];
+        let own =
+            [("__HTTP__PORT", "0"), ("__ADMIN__PORT", "0"), ("__DATABASE__CONNECT_TIMEOUT", "60s")];
         let mut command = Self::command(&program, &[]);
         for (name, value) in own.iter().chain(variables) {
             let own = if name.starts_with("__") { prefix.as_str() } else { "" };

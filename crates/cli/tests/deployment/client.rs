@@ -63,9 +63,9 @@ pub(crate) async fn log_out(users: &str, session: &Session) {
 
 /// What the chats of these URLs say to the token.
 pub(crate) async fn verdicts(chats: &[String], token: &str) -> Vec<u16> {
-    let asked = chats.iter().map(|chat| async move {
-        get(&format!("{chat}/api/rooms"), token).await.status.as_u16()
-    });
+    let asked = chats
+        .iter()
+        .map(|chat| async move { get(&format!("{chat}/api/rooms"), token).await.status.as_u16() });
     join_all(asked).await
 }
 
