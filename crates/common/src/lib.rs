@@ -16,3 +16,4 @@ pub mod service;
 pub mod settings;
 pub mod tally;
 pub mod telemetry;
+pub mod text;

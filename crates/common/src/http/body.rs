@@ -3,15 +3,10 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, web};
-use futures_util::StreamExt as _;
+use actix_web::{Error, FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
 
-use super::Problem;
-
-/// Bodies above this many bytes are refused with 413.
-const MAX_BYTES: usize = 64 * 1024;
+use super::{BodyKind, Problem, read_body};
 
 /// A JSON body, parsed strictly: a wrong type, a missing or a duplicate member is a 400 that
 /// names the field; members that `T` does not know are left alone.
@@ -22,56 +17,35 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let payload = payload.take();
-        let json = request.content_type().eq_ignore_ascii_case("application/json");
-        let sent = request.headers().contains_key(CONTENT_TYPE);
-        let announced = announced_length(request);
+        let bytes = read_body(request, payload, BodyKind::Json);
         Box::pin(async move {
-            if announced > MAX_BYTES {
-                return Err(too_large().into());
-            }
-            let bytes = read(payload).await?;
-            // An endpoint whose body is optional takes `Body<Option<_>>` and no content type.
-            if !json && (sent || !bytes.is_empty()) {
-                return Err(Problem::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "unsupported_media_type",
-                    "send JSON with `Content-Type: application/json`",
-                )
-                .into());
-            }
+            let bytes = bytes.await?;
+            // An endpoint whose body is optional takes `Body<Option<_>>`.
             let bytes = if bytes.is_empty() { b"null".as_slice() } else { &bytes };
             Ok(Self(parse(bytes)?))
         })
     }
 }
 
-fn announced_length(request: &HttpRequest) -> usize {
-    let length = request.headers().get(actix_web::http::header::CONTENT_LENGTH);
-    length.and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
-}
+/// A form, with the same errors as [`Body`].
+pub struct Form<T>(pub T);
 
-async fn read(mut payload: Payload) -> Result<web::BytesMut, Error> {
-    let mut bytes = web::BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        bytes.extend_from_slice(&chunk?);
-        if bytes.len() > MAX_BYTES {
-            return Err(too_large().into());
-        }
+impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = read_body(request, payload, BodyKind::Form);
+        Box::pin(async move { Ok(Self(parse_pairs(&bytes.await?)?)) })
     }
-    Ok(bytes)
-}
-
-pub(super) fn too_large() -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "payload_too_large",
-        "bodies may have at most 65536 bytes",
-    )
 }
 
 /// Parses `bytes`; the message names the field, never its value.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // UTF-16 of plain text is UTF-8 too, with NUL between the characters.
+    if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
+        return Err(not_json("the body is not UTF-8"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value =
         serde_path_to_error::deserialize(&mut deserializer).map_err(|error| explain(&error))?;
@@ -124,12 +98,14 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = std::future::Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(parse_query(request.query_string()).map(Self).map_err(Error::from))
+        std::future::ready(
+            parse_pairs(request.query_string().as_bytes()).map(Self).map_err(Error::from),
+        )
     }
 }
 
-fn parse_query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
-    let pairs = form_urlencoded::parse(text.as_bytes());
+fn parse_pairs<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let pairs = form_urlencoded::parse(text);
     let deserializer = serde_urlencoded::Deserializer::new(pairs);
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let text = error.inner().to_string();
@@ -202,6 +178,7 @@ mod tests {
             (r#"{"username":"a"} x"#, "there is more after the JSON value", None),
             (r#"{"username":"a"#, "the body is not valid JSON", None),
             ("null", "the body must be a JSON object", None),
+            ("{\0\"\0", "the body is not UTF-8", None),
         ] {
             assert_eq!(refusal(json), (message.to_owned(), field.map(str::to_owned)), "{json}");
         }
@@ -216,7 +193,7 @@ mod tests {
             limit: Option<i64>,
         }
         let refusal = |query: &str| {
-            let problem = parse_query::<Page>(query).unwrap_err();
+            let problem = parse_pairs::<Page>(query.as_bytes()).unwrap_err();
             (problem.message.into_owned(), problem.details.unwrap()["field"].clone())
         };
         for (query, message, field) in [
@@ -227,6 +204,6 @@ mod tests {
         ] {
             assert_eq!(refusal(query), (message.to_owned(), field.into()), "{query}");
         }
-        assert!(parse_query::<Page>("room=a%20b&limit=3&more=x").is_ok());
+        assert!(parse_pairs::<Page>(b"room=a%20b&limit=3&more=x").is_ok());
     }
 }

@@ -109,7 +109,7 @@ fn render_error(
 
 fn generic(status: StatusCode) -> Problem {
     match status {
-        StatusCode::PAYLOAD_TOO_LARGE => super::body::too_large(),
+        StatusCode::PAYLOAD_TOO_LARGE => super::received::too_large(),
         StatusCode::NOT_FOUND => super::operations::no_such_path(),
         status if status.is_server_error() => Problem::internal(&status),
         status => Problem::new(status, "invalid_request", "the request can't be understood"),

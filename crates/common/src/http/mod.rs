@@ -8,8 +8,9 @@ mod documentation;
 mod operations;
 mod probes;
 mod problem;
+mod received;
 
-pub use body::{Body, Query, SegmentPath};
+pub use body::{Body, Form, Query, SegmentPath};
 pub use client_address::{ClientAddress, TrustedProxies};
 pub use context::RequestId;
 pub(crate) use context::{Context, with_context};
@@ -21,3 +22,4 @@ pub use operations::Operations;
 pub use probes::{Health, Ready};
 pub(crate) use probes::{health, ready};
 pub use problem::{ErrorBody, Problem};
+pub use received::{BodyKind, read_body};

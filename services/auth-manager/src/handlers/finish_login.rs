@@ -2,6 +2,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use common::http::{ClientAddress, ErrorBody, Query};
+use common::text::shown;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
@@ -91,9 +92,7 @@ pub(crate) async fn finish_login(
 
 fn visitor(request: &HttpRequest, address: ClientAddress) -> Visitor {
     let agent = request.headers().get(header::USER_AGENT);
-    let agent: Option<String> = agent
-        .and_then(|agent| agent.to_str().ok())
-        .map(|agent| agent.chars().take(MAX_AGENT).collect());
+    let agent = agent.map(|agent| shown(agent.as_bytes(), MAX_AGENT));
     let address_range = address.range();
     let both = format!("{}\n{address_range}", agent.as_deref().unwrap_or_default());
     Visitor { fingerprint: hex::encode(Sha256::digest(both)), user_agent: agent, address_range }

@@ -1,6 +1,6 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, post, web};
-use common::http::{ErrorBody, Problem};
+use common::http::{ErrorBody, Form, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -33,17 +33,18 @@ pub(crate) struct Heard {
     request_body(content = Logout, content_type = "application/x-www-form-urlencoded"), responses(
     (status = 200, description = "It is done, or there was nothing to do", body = Success<Heard>),
     (status = 400, description = "`invalid_request`: no logout token, one that is not the provider's, or heard before", body = ErrorBody),
+    (status = 413, description = "`payload_too_large`: bodies may have at most 65536 bytes", body = ErrorBody),
+    (status = 415, description = "`unsupported_media_type`: not a form by its content type", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
     (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]
 #[post("/api/auth/manager/backchannel-logout")]
 pub(crate) async fn receive_backchannel_logout(
     state: web::Data<State>,
-    form: Result<web::Form<Logout>, actix_web::Error>,
+    Form(form): Form<Logout>,
 ) -> Result<HttpResponse, Error> {
-    let token = form.ok().and_then(|form| form.into_inner().logout_token);
     let missing = || Problem::invalid_field("logout_token", "a form with `logout_token` is needed");
-    hear(&state, &token.ok_or_else(missing)?).await?;
+    hear(&state, &form.logout_token.ok_or_else(missing)?).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(Success::json(Heard { message: "logout heard" }).0))

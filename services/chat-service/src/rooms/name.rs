@@ -1,21 +1,19 @@
 use common::http::Problem;
+use common::text::check_line;
 
 const MAX_CHARACTERS: usize = 100;
 
-/// A room's name: trimmed, 1 to 100 characters, no control characters among them.
+/// A room's name: trimmed, 1 to 100 characters, nothing invisible among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomName(pub(super) String);
 
 impl RoomName {
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let name = text.trim();
-        if !(1..=MAX_CHARACTERS).contains(&name.chars().count()) {
+        if name.is_empty() {
             return Err(Problem::invalid_field("name", "`name` must have 1 to 100 characters"));
         }
-        if name.chars().any(char::is_control) {
-            let message = "`name` must not contain control characters";
-            return Err(Problem::invalid_field("name", message));
-        }
+        check_line("name", name, MAX_CHARACTERS)?;
         Ok(Self(name.to_owned()))
     }
 }
@@ -28,7 +26,9 @@ mod tests {
     fn names_are_trimmed_and_bounded_by_characters() {
         assert_eq!(RoomName::parse("  Tea & ☕ \n").unwrap(), RoomName("Tea & ☕".to_owned()));
         assert!(RoomName::parse(&"☕".repeat(100)).is_ok());
-        for bad in ["", " \t", "a\0b", "a\nb", &"a".repeat(101)] {
+        for bad in
+            ["", " \t", "a\0b", "a\nb", "a\u{202e}b", "a\u{200b}b", "\u{feff}", &"a".repeat(101)]
+        {
             assert!(RoomName::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -26,10 +26,10 @@ use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
 use actix_web::{Error, FromRequest, HttpRequest};
 use common::http::{ClientAddress, Problem};
+use common::text::{check_line, shown};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::passwords::is_invisible;
 use crate::sessions::{Caller, TokenPair};
 
 /// Longer user agents are cut.
@@ -74,30 +74,14 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let user_agent = request.headers().get(USER_AGENT).map(|value| {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            text.chars()
-                .filter(|character| !is_invisible(*character))
-                .take(MAX_USER_AGENT)
-                .collect()
-        });
+        let user_agent = request.headers().get(USER_AGENT);
+        let user_agent = user_agent.map(|value| shown(value.as_bytes(), MAX_USER_AGENT));
         let address = ClientAddress::from_request(request, payload).into_inner();
         ready(address.map(|address| Self { user_agent, address }))
     }
 }
 
-/// An optional text: within `max` characters, none of them control characters.
+/// An optional text: within `max` characters, none of them control or invisible ones.
 fn check_text(field: &str, text: Option<&str>, max: usize) -> Result<(), Problem> {
-    let Some(text) = text else { return Ok(()) };
-    if text.chars().count() > max {
-        return Err(Problem::invalid_field(
-            field,
-            format!("`{field}` may have {max} characters at most"),
-        ));
-    }
-    if text.chars().any(char::is_control) {
-        let message = format!("`{field}` must not contain control characters");
-        return Err(Problem::invalid_field(field, message));
-    }
-    Ok(())
+    text.map_or(Ok(()), |text| check_line(field, text, max))
 }

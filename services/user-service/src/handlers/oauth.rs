@@ -7,18 +7,15 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::web::{self, BytesMut};
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
-use futures_util::StreamExt as _;
+use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::web;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
+use common::http::{BodyKind, read_body};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
 use crate::state::State;
-
-/// Tokens are far shorter.
-const MAX_BYTES: usize = 64 * 1024;
 
 /// The error body of OAuth's endpoints.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,30 +119,19 @@ impl FromRequest for TokenForm {
     type Future = Pin<Box<dyn Future<Output = Result<Self, OauthError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let form = request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded");
-        let payload = payload.take();
+        let bytes = read_body(request, payload, BodyKind::Form);
         Box::pin(async move {
-            if !form {
-                let what =
-                    format!("send a form: `{CONTENT_TYPE}: application/x-www-form-urlencoded`");
-                return Err(OauthError::invalid_request(StatusCode::BAD_REQUEST, &what));
-            }
-            parse(&read(payload).await?)
+            let bytes = bytes.await.map_err(|problem| {
+                // OAuth knows no other refusal of what is no form (RFC 6749, section 5.2).
+                let status = match problem.status {
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE => StatusCode::BAD_REQUEST,
+                    status => status,
+                };
+                OauthError::invalid_request(status, &problem.message)
+            })?;
+            parse(&bytes)
         })
     }
-}
-
-async fn read(mut payload: Payload) -> Result<BytesMut, OauthError> {
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let cut = |_| OauthError::invalid_request(StatusCode::BAD_REQUEST, "the body is cut short");
-        bytes.extend_from_slice(&chunk.map_err(cut)?);
-        if bytes.len() > MAX_BYTES {
-            let what = "bodies may have at most 65536 bytes";
-            return Err(OauthError::invalid_request(StatusCode::PAYLOAD_TOO_LARGE, what));
-        }
-    }
-    Ok(bytes)
 }
 
 /// Parameters may come once (RFC 6749, section 3.2); those that are unknown are left alone.

@@ -59,7 +59,7 @@ pub(crate) async fn register_user(
     if !state.settings.limits.registration_open {
         return Err(Error::RegistrationClosed);
     }
-    let username = Username::parse(&request.username)?;
+    let username = Username::choose(&request.username)?;
     let password = Password::parse(&request.password, "password")?;
     check_fields(&request)?;
     state.limiter.check(Limit::Register, address.limit_key().into()).await?;

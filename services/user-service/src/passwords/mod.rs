@@ -10,4 +10,3 @@ pub use hasher::PasswordHasher;
 pub use password::Password;
 pub use queue::Admission;
 pub use username::Username;
-pub(crate) use username::is_invisible;

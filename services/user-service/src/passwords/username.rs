@@ -1,6 +1,9 @@
 use common::http::Problem;
+use common::text::is_invisible;
 use unicode_casefold::UnicodeCaseFold as _;
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_security::mixed_script::MixedScript as _;
+use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDetection as _};
 
 const LENGTH: std::ops::RangeInclusive<usize> = 3..=64;
 
@@ -12,6 +15,18 @@ pub struct Username {
 }
 
 impl Username {
+    /// What somebody chooses for a new account. Names like "аlice" with a Cyrillic "а" are refused
+    /// here alone: who has one already can still sign in.
+    pub fn choose(text: &str) -> Result<Self, Problem> {
+        let username = Self::parse(text)?;
+        if mixes_scripts(&username.name) {
+            let message = "`username` must not mix letters of different scripts, such as Latin and \
+                           Cyrillic, which look alike";
+            return Err(Problem::invalid_field("username", message));
+        }
+        Ok(username)
+    }
+
     /// Normalises and checks what a person typed.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let name: String = text.trim().nfkc().collect();
@@ -41,15 +56,13 @@ impl Username {
     }
 }
 
-/// Control characters, those that hide or reorder text, and all that Unicode lets a display leave
-/// out (`Default_Ignorable_Code_Point`).
-pub(crate) fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
-            | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+/// Whether letters of one name come from scripts that nobody mixes in a word: Latin with Cyrillic
+/// or Greek above all, which look the same (UTS 39, sections 5.1 and 5.2). Latin beside one other
+/// script, as in Japanese, is left alone; marks, digits and signs are of no script.
+fn mixes_scripts(name: &str) -> bool {
+    let letters: String = name.chars().filter(|character| character.is_alphabetic()).collect();
+    !letters.as_str().is_single_script()
+        && letters.detect_restriction_level() > RestrictionLevel::ModeratelyRestrictive
 }
 
 #[cfg(test)]
@@ -87,5 +100,33 @@ mod tests {
         }
         assert_eq!(key(&"x".repeat(65)), None);
         assert!(key(&"ü".repeat(64)).is_some());
+    }
+
+    #[test]
+    fn names_of_one_script_can_be_chosen_and_look_alikes_can_not() {
+        for good in [
+            "alice",
+            "alice-7@example.com",
+            "élise",
+            "Алиса",
+            "Αλίκη",
+            "アリス",
+            "田中さん",
+            "taro太郎",
+            "앨리스",
+            "שלומית",
+            "ฟ้าใส",
+            "अलिस",
+            "user_1 x",
+            "12345",
+        ] {
+            assert!(Username::choose(good).is_ok(), "{good}");
+        }
+        // Cyrillic а, Greek ο, Cyrillic с, Cyrillic beside Greek.
+        for bad in ["\u{430}lice", "b\u{3bf}b", "ali\u{441}e-7", "αлиса", "太郎\u{430}b"] {
+            let problem = Username::choose(bad).unwrap_err();
+            assert!(problem.message.contains("scripts"), "{bad}");
+            assert!(Username::parse(bad).is_ok(), "{bad} can still sign in");
+        }
     }
 }
