@@ -4,7 +4,9 @@
 
 mod grants;
 mod interrupted;
+mod live;
 mod rewrap;
+mod rotation;
 mod start;
 mod token;
 mod world;
