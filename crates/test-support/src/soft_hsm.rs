@@ -3,6 +3,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+/// Where a test's second run finds the module.
+const MODULE: &str = "LATCHKEY_TEST_PKCS11_MODULE";
 /// Where distributions put the module.
 const MODULES: &[&str] = &[
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -46,6 +48,27 @@ impl SoftHsm {
         hsm.softhsm2_util(&[&import[..], &["--token", Self::TOKEN]].concat());
         std::fs::remove_file(&key).unwrap();
         hsm
+    }
+
+    /// The module, within a second run of `test`, the caller, by its full name, in whose environment
+    /// a token of its own is; `None` in the first, which makes that one. The module reads its
+    /// configuration from the environment, which a process must not change.
+    pub fn module_of_child(test: &str) -> Option<String> {
+        if let Ok(module) = std::env::var(MODULE) {
+            return Some(module);
+        }
+        let hsm = Self::create();
+        let (name, value) = hsm.variable();
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(name, value)
+            .env(MODULE, hsm.module())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}{failed}");
+        None
     }
 
     /// The PKCS#11 module.

@@ -3,32 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
-use std::process::Command;
-
 use test_support::SoftHsm;
 use vault_crypto::{Identity, Keyring, WrappingKey, WrappingKeyPlace};
-
-/// Where the child finds the module.
-const MODULE: &str = "LATCHKEY_TEST_PKCS11_MODULE";
-
-/// The test's own second run, in whose environment the token is; `None` in the first.
-fn module_of_child(test: &str) -> Option<String> {
-    if let Ok(module) = std::env::var(MODULE) {
-        return Some(module);
-    }
-    let hsm = SoftHsm::create();
-    let (name, value) = hsm.variable();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(name, value)
-        .env(MODULE, hsm.module())
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    let failed = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.contains("1 passed"), "{told}{failed}");
-    None
-}
 
 fn place(module: &str) -> WrappingKeyPlace<'_> {
     WrappingKeyPlace { module, token: SoftHsm::TOKEN, pin: SoftHsm::PIN, key: SoftHsm::KEY }
@@ -42,7 +18,7 @@ fn refusal(place: &WrappingKeyPlace<'_>) -> String {
 #[test]
 fn a_ring_of_wrapped_keys_seals_and_opens_with_the_token_alone() {
     let test = "a_ring_of_wrapped_keys_seals_and_opens_with_the_token_alone";
-    let Some(module) = module_of_child(test) else { return };
+    let Some(module) = SoftHsm::module_of_child(test) else { return };
     let identity = Identity::new("t.c").field("1");
     let first = WrappingKey::find(&place(&module)).unwrap();
     let wrapped = first.wrap_new_key().unwrap();
@@ -64,7 +40,7 @@ fn a_ring_of_wrapped_keys_seals_and_opens_with_the_token_alone() {
 #[test]
 fn users_of_one_module_leave_each_other_alone() {
     let test = "users_of_one_module_leave_each_other_alone";
-    let Some(module) = module_of_child(test) else { return };
+    let Some(module) = SoftHsm::module_of_child(test) else { return };
     let first = WrappingKey::find(&place(&module)).unwrap();
     let second = WrappingKey::find(&place(&module)).unwrap();
     drop(first);
@@ -88,7 +64,7 @@ fn users_of_one_module_leave_each_other_alone() {
 #[test]
 fn what_the_token_did_not_wrap_is_refused_in_one_line() {
     let test = "what_the_token_did_not_wrap_is_refused_in_one_line";
-    let Some(module) = module_of_child(test) else { return };
+    let Some(module) = SoftHsm::module_of_child(test) else { return };
     let key = WrappingKey::find(&place(&module)).unwrap();
     let mut damaged = key.wrap_new_key().unwrap();
     damaged[20] ^= 1;
@@ -105,7 +81,7 @@ fn what_the_token_did_not_wrap_is_refused_in_one_line() {
 #[test]
 fn a_token_that_can_t_be_used_says_why_without_its_pin() {
     let test = "a_token_that_can_t_be_used_says_why_without_its_pin";
-    let Some(module) = module_of_child(test) else { return };
+    let Some(module) = SoftHsm::module_of_child(test) else { return };
     let good = place(&module);
     for (place, what) in [
         (WrappingKeyPlace { module: "/no/such.so", ..good }, "/no/such.so can't be loaded"),

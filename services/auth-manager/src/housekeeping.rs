@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use diesel::QueryResult;
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+use prometheus::IntGaugeVec;
 
 use crate::error::Error;
 use crate::models::{
@@ -49,7 +50,7 @@ async fn turn(state: &State) -> Result<(), Error> {
     count_connections(state);
     let mut connection = state.pool.get().await?;
     while connection.transaction(async |connection| clean(state, connection).await).await? {}
-    count_grants(state, &mut connection).await?;
+    count_grants(&mut connection, &state.metrics.grants).await?;
     Ok(())
 }
 
@@ -60,10 +61,13 @@ fn count_connections(state: &State) {
     gauge.with_label_values(&["open"]).set(pool.connections.into());
 }
 
-/// What there are none of any more is no longer told.
-async fn count_grants(state: &State, connection: &mut AsyncPgConnection) -> Result<(), Error> {
+/// Sets `gauge` to the grants by type, state and key; what there are none of any more is no longer
+/// told.
+pub async fn count_grants(
+    connection: &mut AsyncPgConnection,
+    gauge: &IntGaugeVec,
+) -> QueryResult<()> {
     let counts = grant_count::count(connection).await?;
-    let gauge = &state.metrics.grants;
     gauge.reset();
     for count in counts {
         let labels = [&count.token_type, &count.state, &count.sealing_key_id];

@@ -12,7 +12,7 @@ pub mod config;
 mod error;
 mod forgotten;
 mod handlers;
-mod housekeeping;
+pub mod housekeeping;
 pub mod import;
 mod keycloak;
 pub mod metrics;

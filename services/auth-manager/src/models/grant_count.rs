@@ -19,12 +19,12 @@ pub struct GrantCount {
     pub rows: i64,
 }
 
-/// Counts all grants; an index alone serves it.
+/// Counts all grants. Groups are in the order of `auth_vault_by_sealing_key`, so that PostgreSQL
+/// reads that index once and sorts nothing, which a million rows notice.
 pub async fn count(connection: &mut AsyncPgConnection) -> QueryResult<Vec<GrantCount>> {
     use auth_vault::dsl;
-    let by = (dsl::token_type, dsl::state, dsl::sealing_key_id);
     dsl::auth_vault
-        .group_by(by)
+        .group_by((dsl::sealing_key_id, dsl::token_type, dsl::state))
         .select((dsl::token_type, dsl::state, dsl::sealing_key_id, count_star()))
         .load(connection)
         .await

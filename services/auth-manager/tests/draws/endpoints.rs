@@ -213,6 +213,18 @@ async fn a_realm_without_the_audience_mapper_is_named_to_the_operator() {
 }
 
 #[tokio::test]
+async fn the_vault_s_rows_are_told_by_type_state_and_key() {
+    let service = Service::start(1).await;
+    let line = r#"auth_manager_grants{key_id="dev",state="live",type="offline"} 1"#;
+    eventually("the gauge", async || {
+        let answer = service.client.get(service.server.admin_url("/metrics")).send().await;
+        let metrics = Answer::read(answer.unwrap()).await.expect(200).text;
+        metrics.lines().any(|told| told == line).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_service_that_ends_has_written_its_ledger() {
     let service = Service::start(1).await;
     service.draw_own().await.expect(200);

@@ -23,3 +23,4 @@ mod refresh_races;
 mod registration;
 mod sessions;
 mod support;
+mod wrapped_keys;
