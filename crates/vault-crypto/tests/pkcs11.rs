@@ -1,7 +1,7 @@
 //! Wrapped keys against a real `SoftHSM`, which reads its configuration from the environment: each
 //! test runs its body in a process of its own that has it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+#![expect(clippy::panic, reason = "a test that can't go on fails")]
 
 use test_support::SoftHsm;
 use vault_crypto::{Identity, Keyring, WrappingKey, WrappingKeyPlace};
