@@ -12,6 +12,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't be set up fails")]
 
 mod answer;
+mod bearer;
 mod database;
 mod device;
 mod foreign_client;
@@ -25,6 +26,7 @@ mod tcp_proxy;
 mod wait;
 
 pub use answer::Answer;
+pub use bearer::not_one_bearer;
 pub use database::TestDatabase;
 pub use device::{Offer, TestDevice};
 pub use foreign_client::{ForeignClient, ForeignClients};

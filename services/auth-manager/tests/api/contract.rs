@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::Value;
-use test_support::{Answer, Browser, declared_routes, eventually};
+use test_support::{Answer, Browser, declared_routes, eventually, not_one_bearer};
 use uuid::Uuid;
 
 use crate::support::{TestApp, text};
@@ -99,4 +99,34 @@ async fn health_readiness_and_metrics_are_served() {
     ] {
         assert!(metrics.contains(&format!("auth_manager_{line}")), "{line}");
     }
+}
+
+#[tokio::test]
+async fn every_protected_endpoint_takes_exactly_one_bearer_token_and_nothing_like_it() {
+    let app = TestApp::start().await;
+    let signed_in = app.sign_in(&Browser::new()).await;
+    let token = text(&signed_in, "access_token");
+    let document = app.get("/openapi.json").await.expect(200).json;
+    let mut protected = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if !operation["security"].is_array() {
+                continue;
+            }
+            protected += 1;
+            let path = path.replace("{id}", text(&signed_in, "session_id"));
+            let method: Method = method.to_uppercase().parse().unwrap();
+            for values in not_one_bearer(token) {
+                let mut request = app.request(method.clone(), &path);
+                for value in &values {
+                    request = request.header("authorization", value);
+                }
+                let answer = Answer::read(request.send().await.unwrap()).await.expect(401);
+                let challenge = answer.header("www-authenticate");
+                assert!(challenge.starts_with("Bearer"), "{path} {values:?}");
+            }
+        }
+    }
+    assert!(protected > 7, "{protected}");
+    app.ask(Method::GET, "/validate-token", token).await.expect(200);
 }

@@ -2,7 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
-use test_support::{Browser, eventually};
+use test_support::{Answer, Browser, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -134,4 +134,25 @@ async fn a_logout_ends_offline_grants_only_where_it_says_so_and_configuration_ag
         app.realm.offline_sessions(&app.user, OFFLINE_CLIENT).await.is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_no_plain_form_with_one_logout_token_is_refused_unread() {
+    let app = TestApp::start().await;
+    let form = "application/x-www-form-urlencoded";
+    let large = format!("logout_token={}", "x".repeat(70_000));
+    for (kind, encoding, body, status, code) in [
+        ("application/json", "identity", r#"{"logout_token":"a"}"#, 415, "unsupported_media_type"),
+        ("multipart/form-data; boundary=a", "identity", "--a--", 415, "unsupported_media_type"),
+        (form, "gzip", "logout_token=a", 415, "unsupported_media_type"),
+        (form, "identity", "logout_token=a&logout_token=b", 400, "invalid_request"),
+        (form, "identity", "state=a", 400, "invalid_request"),
+        (form, "identity", "", 400, "invalid_request"),
+        (form, "identity", &large, 413, "payload_too_large"),
+    ] {
+        let request = app.request(Method::POST, "/api/auth/manager/backchannel-logout");
+        let request = request.header("content-type", kind).header("content-encoding", encoding);
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        Answer::read(answer).await.expect_error(status, code);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use common::settings::Environment;
 use reqwest::Method;
-use test_support::{declared_routes, eventually};
+use test_support::{declared_routes, eventually, not_one_bearer};
 use uuid::Uuid;
 
 use super::issuer::User;
@@ -91,4 +91,37 @@ fn production_needs_its_own_database_and_development_does_not() {
     assert!(error.contains("CHAT_SERVICE__DATABASE__URL"), "{error}");
     let error = load(&[("CHAT_SERVICE__LIVE__SPEED", "9")]).unwrap_err().to_string();
     assert!(error.contains("CHAT_SERVICE__LIVE__SPEED"), "{error}");
+}
+
+#[tokio::test]
+async fn every_endpoint_of_the_api_takes_exactly_one_bearer_token_and_nothing_like_it() {
+    let app = TestApp::start().await;
+    let (room, user, _) = app.room_of_two().await;
+    let body =
+        serde_json::json!({ "room_id": room, "user_id": user.id, "message": "a", "name": "a" });
+    let document = app.get("/openapi.json").await.expect(200).json;
+    let mut protected = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, _) in item.as_object().unwrap().iter().filter(|_| path.starts_with("/api/")) {
+            protected += 1;
+            let path = path.replace("{room_id}", &room.to_string());
+            let method: Method = method.to_uppercase().parse().unwrap();
+            for values in not_one_bearer(&user.token) {
+                let mut request = app.request(method.clone(), &path).json(&body);
+                for value in &values {
+                    request = request.header("authorization", value);
+                }
+                let answer = send(request).await.expect(401);
+                assert!(
+                    answer.header("www-authenticate").starts_with("Bearer"),
+                    "{path} {values:?}"
+                );
+            }
+        }
+    }
+    assert!(protected > 7, "{protected}");
+    assert_eq!(
+        app.messages(&user, room, "").await.expect(200).json["messages"],
+        serde_json::json!([])
+    );
 }

@@ -41,7 +41,15 @@ async fn messages_have_one_to_16384_bytes() {
     let app = TestApp::start().await;
     let (room, creator, _) = app.room_of_two().await;
     let _ = app.send(&creator, room, &"é".repeat(8192)).await.expect(200);
-    for bad in [json!(""), json!("é".repeat(8192) + "a"), json!("a\u{0}"), json!(7), json!(null)] {
+    for bad in [
+        json!(""),
+        json!(" \n\t"),
+        json!("\u{200b}\u{202e}"),
+        json!("é".repeat(8192) + "a"),
+        json!("a\u{0}"),
+        json!(7),
+        json!(null),
+    ] {
         let body = json!({ "room_id": room, "message": bad });
         let answer = app.post_as(&creator, "/api/messages/send", &body).await;
         let answer = answer.expect_error(400, "invalid_request");
@@ -71,7 +79,7 @@ async fn the_same_client_message_id_answers_the_first_message() {
     // It is the sender's own name for it.
     assert_eq!(app.post_as(&other, path, &again).await.expect(200).json["seq"], 2);
     assert_eq!(seqs(&app.messages(&creator, room, "").await), [2, 1]);
-    for bad in [String::new(), "a".repeat(129), "a\u{0}".to_owned()] {
+    for bad in ["", &"a".repeat(129), "a\u{0}", "a\u{202e}"] {
         let body = json!({ "room_id": room, "message": "x", "client_message_id": bad });
         let answer = app.post_as(&creator, path, &body).await.expect_error(400, "invalid_request");
         assert_eq!(answer.json["details"]["field"], "client_message_id");

@@ -41,6 +41,9 @@ async fn a_bad_room_is_refused_and_the_field_named() {
         (json!({ "name": 1 }), "name"),
         (json!({ "name": " " }), "name"),
         (json!({ "name": "a\u{0}b" }), "name"),
+        (json!({ "name": "Tea\u{202e}aeT" }), "name"),
+        (json!({ "name": "Te\u{200b}a" }), "name"),
+        (json!({ "name": "Tea\r\nINFO" }), "name"),
         (json!({ "name": "a".repeat(101) }), "name"),
         (json!({ "name": "a", "visibility": "secret" }), "visibility"),
     ] {
