@@ -19,7 +19,7 @@ struct Processes {
     /// Between the chats and the user-service.
     proxy: TcpProxy,
     chat_database: TestDatabase,
-    _user_database: TestDatabase,
+    _keeps: TestDatabase,
 }
 
 async fn serve_users(database: &TestDatabase) -> ServiceProcess {
@@ -53,8 +53,7 @@ impl Processes {
         let proxy = TcpProxy::start(&users.url("")).await;
         let url = proxy.url(&users.url(""));
         let chats = join_all((0..3).map(|_| serve_chat(&chat_database, &url))).await;
-        let _user_database = user_database;
-        let processes = Self { chats, users, proxy, chat_database, _user_database };
+        let processes = Self { chats, users, proxy, chat_database, _keeps: user_database };
         until_ready(&processes.urls(), "ready").await;
         processes
     }
