@@ -16,6 +16,8 @@ pub struct ServiceMetrics {
     pub websockets_closed: IntCounterVec,
     /// Rooms with subscribers on this replica.
     pub rooms_followed: IntGauge,
+    /// Rows removed by housekeeping, by `what`: `invitations`.
+    pub cleaned: IntCounterVec,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
 }
@@ -43,6 +45,11 @@ impl ServiceMetrics {
             ),
             rooms_followed: metrics
                 .gauge("rooms_followed", "Rooms with subscribers on this replica"),
+            cleaned: metrics.counter(
+                "cleaned_rows_total",
+                "Rows removed by cleaning, by what they were",
+                &["what"],
+            ),
             database_connections: metrics.gauges(
                 "database_connections",
                 "Connections of the pool by state",
