@@ -81,8 +81,8 @@ async fn check_end(world: &World, live: &Live, ids: &[String]) {
     let (done, told) = world.vault(&both(), &["keys", "--service", "auth-manager"]);
     assert!(done && told.contains("auth-manager: `old` can be dropped"), "{told}");
     let counted = |column: &str| {
-        let line = told.lines().find(|line| line.contains(column)).unwrap();
-        let mut words = line.split_whitespace().skip(2);
+        let row = told.lines().find(|row| row.contains(column)).unwrap();
+        let mut words = row.split_whitespace().skip(2);
         (words.next().unwrap() == "new").then(|| words.next().unwrap().parse::<usize>().unwrap())
     };
     assert_eq!(counted("auth_vault.encrypted_token"), Some(GRANTS), "{told}");
