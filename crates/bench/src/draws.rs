@@ -24,7 +24,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
 }
 
 async fn fresh(vault: &Vault) -> Result<Figure> {
-    // Long enough for Keycloak's compiler to be done with the sign-in: it shares these cores.
+    // Keycloak compiles what the sign-in ran, for some seconds, on the cores that are measured.
     let warm = Duration::from_secs(10);
     open_loop(RATE, warm, 64, || vault.draw()).await?;
     let latencies = open_loop(RATE, Duration::from_secs(10), 64, || vault.draw()).await?;

@@ -3,7 +3,7 @@ use common::text::check_line;
 
 const MAX_CHARACTERS: usize = 100;
 
-/// A room's name: trimmed, 1 to 100 characters, nothing invisible among them.
+/// A room's name: trimmed, 1 to 100 characters, as [`check_line`] wants them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomName(pub(super) String);
 
