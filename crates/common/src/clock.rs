@@ -39,6 +39,18 @@ pub fn serialize<S: serde::Serializer>(
     serializer.serialize_str(&rfc3339(*time))
 }
 
+/// The same where there may be none: null.
+#[expect(clippy::ref_option, reason = "serde hands a field over by reference")]
+pub fn serialize_optional<S: serde::Serializer>(
+    time: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serialize(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

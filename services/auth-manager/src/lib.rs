@@ -24,6 +24,7 @@ mod state;
 pub mod vault;
 
 pub use error::Error;
+pub use sessions::{UnlinkedAll, unlink_all};
 
 /// The steps that build the service's tables.
 pub const MIGRATIONS: diesel_migrations::EmbeddedMigrations =

@@ -3,6 +3,7 @@ use std::fmt::Display;
 use anyhow::{Result, bail};
 use auth_manager::models::vault_entry::{self, VaultEntry};
 use auth_manager::vault::give_up_id;
+use auth_manager::{UnlinkedAll, unlink_all};
 use chrono::{DateTime, SecondsFormat, Utc};
 use common::clock::Clock;
 use uuid::Uuid;
@@ -95,6 +96,20 @@ pub(super) async fn revoke(id: Uuid) -> Result<()> {
         ),
         (others, _) => println!("{others} other ids go on with what the provider would revoke"),
     }
+    Ok(())
+}
+
+pub(super) async fn unlink(user: Uuid) -> Result<()> {
+    let mut connection = Service::AuthManager.connect().await?;
+    let UnlinkedAll { accounts, sessions, grants } =
+        unlink_all(&mut connection, user, Clock::default().now()).await?;
+    if accounts + sessions + grants == 0 {
+        bail!("there is nothing of a user {user}");
+    }
+    println!(
+        "{accounts} accounts unlinked, {sessions} sessions ended, {grants} grants given up; \
+         auth-manager has their providers revoke them as soon as it runs"
+    );
     Ok(())
 }
 

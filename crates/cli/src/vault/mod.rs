@@ -61,6 +61,12 @@ pub(crate) enum Command {
         /// Persistent id
         id: Uuid,
     },
+    /// End all that a user has here: sessions, grants with their ids, and linked accounts
+    Unlink {
+        /// Whose
+        #[arg(long)]
+        user: Uuid,
+    },
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
@@ -74,6 +80,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             Command::List { user } => grants::list(*user).await,
             Command::Show { id } => grants::show(*id).await,
             Command::Revoke { id } => grants::revoke(*id).await,
+            Command::Unlink { user } => grants::unlink(*user).await,
         }
     })
 }

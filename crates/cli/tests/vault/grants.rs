@@ -58,3 +58,33 @@ async fn an_operator_revokes_as_the_user_would_and_the_outbox_gets_the_call() {
     let (done, told) = world.vault(&old(), &["revoke", &other.to_string()]);
     assert!(!done && told.contains("there is no persistent id"), "{told}");
 }
+
+#[tokio::test]
+async fn an_operator_ends_all_that_a_user_has_and_nothing_of_others() {
+    let world = World::new().await;
+    let (alice, bob) = (world.put("alice", "s-1").await, world.put("bob", "s-2").await);
+    for put in [&alice, &bob] {
+        let (user, subject) = (put.user, &put.subject);
+        world
+            .auth(&format!(
+                "INSERT INTO accounts (id, user_id, provider, issuer, subject, created_at, updated_at)
+                 VALUES (gen_random_uuid(), '{user}', 'keycloak', 'issuer', '{subject}', now(), now());
+                 INSERT INTO user_sessions (id, user_id, provider, provider_session_id, created_at,
+                     updated_at, last_accessed_at)
+                 VALUES (gen_random_uuid(), '{user}', 'keycloak', '{subject}', now(), now(), now())"
+            ))
+            .await;
+    }
+    let user = alice.user.to_string();
+    let (done, told) = world.vault(&old(), &["unlink", "--user", &user]);
+    let said = "1 accounts unlinked, 1 sessions ended, 1 grants given up";
+    assert!(done && told.contains(said), "{told}");
+    assert_eq!(world.count("provider_calls WHERE kind = 'revoke' AND next_at <= now()").await, 1);
+    let revoking = format!("auth_vault WHERE state = 'revoking' AND user_id = '{user}'");
+    assert_eq!(world.count(&revoking).await, 1);
+    for rows in ["accounts", "persistent_tokens", "user_sessions WHERE active"] {
+        assert_eq!(world.count(rows).await, 1, "{rows}");
+    }
+    let (done, told) = world.vault(&old(), &["unlink", "--user", &Uuid::new_v4().to_string()]);
+    assert!(!done && told.contains("there is nothing of a user"), "{told}");
+}

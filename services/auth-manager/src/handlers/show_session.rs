@@ -39,10 +39,10 @@ pub(crate) struct SessionView {
     #[serde(serialize_with = "common::clock::serialize")]
     #[schema(example = "2026-01-02T03:14:05Z")]
     last_accessed_at: DateTime<Utc>,
-    #[serde(serialize_with = "optional_time")]
+    #[serde(serialize_with = "common::clock::serialize_optional")]
     #[schema(example = "2026-01-02T13:04:05Z")]
     expires_at: Option<DateTime<Utc>>,
-    #[serde(serialize_with = "optional_time")]
+    #[serde(serialize_with = "common::clock::serialize_optional")]
     #[schema(example = "2026-01-02T04:04:05Z")]
     ended_at: Option<DateTime<Utc>>,
     /// Whether it is the one asking.
@@ -91,17 +91,6 @@ impl SessionView {
 impl EventView {
     fn new(event: &SessionEvent) -> Self {
         Self { kind: event.kind.clone(), reason: event.reason.clone(), at: event.at }
-    }
-}
-
-#[expect(clippy::ref_option, reason = "serde hands a field over by reference")]
-fn optional_time<S: serde::Serializer>(
-    time: &Option<DateTime<Utc>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => common::clock::serialize(time, serializer),
-        None => serializer.serialize_none(),
     }
 }
 

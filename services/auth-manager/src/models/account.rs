@@ -59,6 +59,15 @@ pub struct AccountTokens {
     pub last_refresh_at: Option<DateTime<Utc>>,
 }
 
+/// Whether accounts are wanted whose last access token is expired at a time, or the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Expired {
+    /// The expired ones.
+    pub wanted: bool,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
 impl Account {
     /// An account without tokens yet.
     #[must_use]
@@ -137,44 +146,27 @@ pub async fn find_by_subject(
         .optional()
 }
 
-/// Accounts of `user`, newest first, those linked before `before`.
+/// Accounts of `user`, newest first, those linked before `before`; only those whose last access
+/// token is expired, or is not, where that is asked. One that never had any counts as expired.
 pub async fn list(
     connection: &mut AsyncPgConnection,
     user: Uuid,
+    expired: Option<Expired>,
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> QueryResult<Vec<Account>> {
     use accounts::dsl;
-    let mut mine = dsl::accounts
-        .select(Account::as_select())
-        .filter(dsl::user_id.eq(user))
-        .order((dsl::created_at.desc(), dsl::id.desc()))
-        .limit(limit)
-        .into_boxed();
+    let mine = dsl::accounts.select(Account::as_select()).filter(dsl::user_id.eq(user));
+    let mut mine = mine.order((dsl::created_at.desc(), dsl::id.desc())).limit(limit).into_boxed();
+    if let Some(Expired { wanted, now }) = expired {
+        let fresh = dsl::access_expires_at.is_not_null().and(dsl::access_expires_at.gt(now));
+        mine = mine.filter(fresh.assume_not_null().ne(wanted));
+    }
     if let Some((time, id)) = before {
-        mine =
-            mine.filter(dsl::created_at.lt(time).or(dsl::created_at.eq(time).and(dsl::id.lt(id))));
+        let older = dsl::created_at.lt(time);
+        mine = mine.filter(older.or(dsl::created_at.eq(time).and(dsl::id.lt(id))));
     }
     mine.load(connection).await
-}
-
-/// Accounts of `user` whose last access token is expired at `now`, or is not; those that never had
-/// one count as expired.
-pub async fn list_by_expiry(
-    connection: &mut AsyncPgConnection,
-    user: Uuid,
-    expired: bool,
-    now: DateTime<Utc>,
-) -> QueryResult<Vec<Account>> {
-    use accounts::dsl;
-    let fresh = dsl::access_expires_at.is_not_null().and(dsl::access_expires_at.gt(now));
-    dsl::accounts
-        .select(Account::as_select())
-        .filter(dsl::user_id.eq(user))
-        .filter(fresh.assume_not_null().ne(expired))
-        .order(dsl::id)
-        .load(connection)
-        .await
 }
 
 /// Records a token answer; false where the account is gone.
@@ -222,21 +214,23 @@ pub async fn list_grants(connection: &mut AsyncPgConnection, id: Uuid) -> QueryR
         .await
 }
 
-/// Removes an account's id token and deletes its grants, with all ids on them, without a word to
-/// the provider; says how many grants there were.
+/// Clears the tokens of those of `accounts` that nobody is signed in with any more; their grants
+/// end by `vault::queue_revocations`. Says how many those are.
 pub async fn clear_tokens(
     connection: &mut AsyncPgConnection,
-    id: Uuid,
+    accounts: &[Uuid],
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
     diesel::sql_query(
-        "WITH cleared AS (
-             UPDATE accounts SET sealed_id_token = NULL, sealing_key_id = NULL,
-                 access_expires_at = NULL, updated_at = $2
-             WHERE id = $1 RETURNING id)
-         DELETE FROM auth_vault WHERE account_id IN (SELECT id FROM cleared)",
+        "UPDATE accounts AS a SET sealed_id_token = NULL, sealing_key_id = NULL, updated_at = $2,
+             access_expires_at = CASE WHEN EXISTS (
+                 SELECT FROM auth_vault AS g
+                 WHERE g.account_id = a.id AND g.state IN ('live', 'outcome_unknown')
+             ) THEN a.access_expires_at END
+         WHERE a.id = ANY($1) AND NOT EXISTS (
+             SELECT FROM user_sessions AS s WHERE s.account_id = a.id AND s.active)",
     )
-    .bind::<diesel::sql_types::Uuid, _>(id)
+    .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(accounts)
     .bind::<diesel::sql_types::Timestamptz, _>(now)
     .execute(connection)
     .await

@@ -15,6 +15,8 @@ use crate::schema::{auth_vault, persistent_tokens, provider_calls, user_sessions
 pub enum GrantFilter<'a> {
     /// Those of an account at a provider.
     Account(Uuid),
+    /// Those of a user.
+    User(Uuid),
     /// Those of a provider's session.
     Session {
         /// The provider's name in the configuration.
@@ -124,6 +126,7 @@ pub async fn list_matching(
     let mut grants = dsl::auth_vault.select(Grant::as_select()).order(dsl::id).into_boxed();
     match filter {
         GrantFilter::Account(account) => grants = grants.filter(dsl::account_id.eq(account)),
+        GrantFilter::User(user) => grants = grants.filter(dsl::user_id.eq(user)),
         GrantFilter::Session { provider, session_state_id, token_type } => {
             grants = grants
                 .filter(dsl::provider.eq(provider))

@@ -7,8 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::delete_batch;
-use super::grant::Grant;
-use crate::schema::{auth_vault, user_sessions};
+use crate::schema::user_sessions;
 
 /// A session, live or ended.
 #[derive(Clone, Debug, Queryable, Selectable, Insertable)]
@@ -86,7 +85,8 @@ pub async fn store(
         .await
 }
 
-/// A session of `user`, live or ended, without its tokens.
+/// A session of `user`, live or ended, without its tokens; those are
+/// [`super::sharing::list_of_session`]'s.
 pub async fn find(
     connection: &mut AsyncPgConnection,
     user: Uuid,
@@ -114,31 +114,6 @@ pub async fn find_by_provider_session(
         .first(connection)
         .await
         .optional()
-}
-
-/// A session of `user` with its tokens: the grants of its sid, and those consented to from it.
-pub async fn find_with_grants(
-    connection: &mut AsyncPgConnection,
-    user: Uuid,
-    id: Uuid,
-) -> QueryResult<Option<(UserSession, Vec<Grant>)>> {
-    use auth_vault::dsl as vault;
-    use user_sessions::dsl;
-    let sid = vault::session_state_id.nullable().eq(dsl::provider_session_id);
-    let of_session = vault::provider
-        .nullable()
-        .eq(dsl::provider)
-        .and(vault::user_id.eq(dsl::user_id))
-        .and(sid.or(vault::consent_session_id.eq(dsl::provider_session_id)));
-    let rows: Vec<(UserSession, Option<Grant>)> = dsl::user_sessions
-        .left_join(auth_vault::table.on(of_session.assume_not_null()))
-        .filter(dsl::id.eq(id).and(dsl::user_id.eq(user)))
-        .order(vault::id)
-        .select((UserSession::as_select(), Option::<Grant>::as_select()))
-        .load(connection)
-        .await?;
-    let session = rows.as_slice().first().map(|(session, _)| session.clone());
-    Ok(session.map(|session| (session, rows.into_iter().filter_map(|(_, grant)| grant).collect())))
 }
 
 /// Live sessions of `user`, newest first, those opened before `before`.

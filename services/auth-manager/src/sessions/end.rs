@@ -24,6 +24,7 @@ pub async fn end_by_user(state: &State, user: Uuid, id: Uuid) -> Result<bool, Er
             for session in &ended {
                 clear(connection, session, now).await?;
             }
+            clear_accounts(connection, &ended, now).await?;
             QueryResult::Ok(ended)
         })
         .await?;
@@ -61,6 +62,35 @@ pub async fn unlink(state: &State, user: Uuid, id: Uuid) -> Result<(), Error> {
     Ok(())
 }
 
+/// What an operator's end of all that a user has here came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnlinkedAll {
+    /// Accounts unlinked.
+    pub accounts: usize,
+    /// Live sessions ended.
+    pub sessions: usize,
+    /// Grants given up.
+    pub grants: usize,
+}
+
+/// Unlinks all accounts of a user: sessions end, grants are given up, and the outbox of the running
+/// service has the providers revoke them. For operators; caches of running services live on for
+/// `callers.cache`.
+pub async fn unlink_all(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<UnlinkedAll> {
+    connection
+        .transaction(async |connection| {
+            let sessions = end(connection, Which::User(user), "unlinked", now).await?.len();
+            let grants = queue_revocations(connection, GrantFilter::User(user), now).await?;
+            let accounts = account::delete_by_user(connection, user).await?;
+            Ok(UnlinkedAll { accounts, sessions, grants })
+        })
+        .await
+}
+
 /// Ends the sessions and enters why.
 pub(super) async fn end(
     connection: &mut AsyncPgConnection,
@@ -90,6 +120,16 @@ async fn clear(
         note_cleared(connection, &[session.id], now).await?;
     }
     Ok(())
+}
+
+/// An account's own tokens go with the last session of it.
+pub(super) async fn clear_accounts(
+    connection: &mut AsyncPgConnection,
+    ended: &[UserSession],
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let accounts: Vec<Uuid> = ended.iter().filter_map(|session| session.account_id).collect();
+    account::clear_tokens(connection, &accounts, now).await
 }
 
 /// Enters that the tokens of these are gone.

@@ -9,7 +9,7 @@ use diesel::QueryResult;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
-use super::end::{after, end, note_cleared};
+use super::end::{after, clear_accounts, end, note_cleared};
 use crate::error::Error;
 use crate::models::account;
 use crate::models::grant::TokenType;
@@ -126,6 +126,7 @@ async fn end_all(
     }
     let ids: Vec<Uuid> = ended.iter().filter(|_| cleared).map(|session| session.id).collect();
     note_cleared(connection, &ids, now).await?;
+    clear_accounts(connection, &ended, now).await?;
     Ok(ended)
 }
 

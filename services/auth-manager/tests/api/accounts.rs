@@ -33,6 +33,18 @@ async fn an_account_is_linked_and_unlinked_and_its_grant_revoked() {
     let providers: Vec<&str> = mine.iter().map(|account| text(account, "provider")).collect();
     assert_eq!(providers, ["partner", "keycloak"]);
     assert_eq!(text(&mine[0], "subject"), other.id);
+    let by_expiry = async |expired: &str| {
+        let path = format!("/accounts?expired={expired}");
+        let answer = app.ask(Method::GET, &path, token).await.expect(200);
+        data(&answer)["items"].as_array().unwrap().clone()
+    };
+    assert_eq!(by_expiry("false").await, mine);
+    assert!(by_expiry("true").await.is_empty());
+    app.run("UPDATE accounts SET access_expires_at = now() WHERE provider = 'partner'").await;
+    assert_eq!(by_expiry("true").await[0]["id"], mine[0]["id"]);
+    assert_eq!(by_expiry("false").await, mine[1..]);
+    let path = "/accounts?expired=maybe";
+    app.ask(Method::GET, path, token).await.expect_error(400, "invalid_request");
     // Either account is the same user from now on.
     let again = app.sign_in_as(&Browser::new(), "?provider=partner", &other).await;
     assert_eq!(again["user_id"], signed_in["user_id"]);

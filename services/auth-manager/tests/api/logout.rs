@@ -106,6 +106,7 @@ async fn a_logout_of_a_subject_ends_all_its_sessions_and_nobody_else_s() {
     let live = "SELECT FROM user_sessions WHERE active";
     assert_eq!(app.count(live).await, 1);
     assert_eq!(app.count("SELECT FROM auth_vault").await, 1);
+    assert_eq!(app.count("SELECT FROM accounts WHERE sealed_id_token IS NOT NULL").await, 1);
 }
 
 /// Logs out a session from which somebody consented; what their id then gives, by a token of

@@ -18,6 +18,7 @@ async fn sessions_are_listed_with_their_events_and_ended_one_by_one() {
     let path = format!("/sessions/{}", text(&first, "session_id"));
     let ended = data(&app.ask(Method::DELETE, &path, token).await.expect(200));
     assert_eq!(ended["sessions_ended"], 1);
+    assert_eq!(app.count("SELECT FROM accounts WHERE sealed_id_token IS NULL").await, 0);
     app.ask(Method::DELETE, &path, token).await.expect_error(404, "session_not_found");
     let shown = data(&app.ask(Method::GET, &path, token).await.expect(200));
     assert_eq!(shown["active"], false);
@@ -50,6 +51,10 @@ async fn all_sessions_end_at_once_and_only_the_callers() {
     app.ask(Method::DELETE, &path, token).await.expect_error(404, "session_not_found");
     let ended = app.ask(Method::DELETE, "/sessions", text(&mine, "access_token")).await;
     assert_eq!(data(&ended.expect(200))["sessions_ended"], 2);
+    // With the last session the account's own tokens go.
+    let cleared = "SELECT FROM accounts WHERE sealed_id_token IS NULL";
+    assert_eq!(app.count(&format!("{cleared} AND subject = '{}'", app.user.id)).await, 1);
+    assert_eq!(app.count(cleared).await, 1);
     app.ask(Method::GET, "/validate-token", token).await.expect(200);
     let refused = app.ask(Method::GET, "/sessions", text(&mine, "access_token")).await;
     refused.expect_error(401, "token_not_active");

@@ -1,6 +1,7 @@
-use auth_manager::models::account::{self, Account, AccountTokens};
+use auth_manager::models::account::{self, Account, AccountTokens, Expired};
 use auth_manager::models::grant::{self, TokenType};
-use auth_manager::models::{persistent_token, user_session};
+use auth_manager::models::user_session::{self, Which};
+use auth_manager::models::{persistent_token, sharing};
 use uuid::Uuid;
 
 use crate::world::{World, at, session};
@@ -51,16 +52,21 @@ async fn accounts_are_listed_by_page_and_by_whether_their_access_token_is_over()
         assert!(account::update_tokens(connection, id, &tokens(expires_in), at(4)).await.unwrap());
     }
     assert!(!account::update_tokens(connection, Uuid::new_v4(), &tokens(1), at(4)).await.unwrap());
-    let page = account::list(connection, user, None, 2).await.unwrap();
+    let page = account::list(connection, user, None, None, 2).await.unwrap();
     assert_eq!(ids(&page), [fresh.id, over.id]);
     let before = Some((page[1].created_at, page[1].id));
-    assert_eq!(ids(&account::list(connection, user, before, 2).await.unwrap()), [never.id]);
-    let expired = account::list_by_expiry(connection, user, true, at(20)).await.unwrap();
-    let mut expected = [never.id, over.id];
-    expected.sort();
-    assert_eq!(ids(&expired), expected);
-    let live = account::list_by_expiry(connection, user, false, at(20)).await.unwrap();
-    assert_eq!(ids(&live), [fresh.id]);
+    assert_eq!(ids(&account::list(connection, user, None, before, 2).await.unwrap()), [never.id]);
+    let now = at(20);
+    let expired = Some(Expired { wanted: true, now });
+    let page = account::list(connection, user, expired, None, 9).await.unwrap();
+    assert_eq!(ids(&page), [over.id, never.id]);
+    assert_eq!(
+        ids(&account::list(connection, user, expired, before, 9).await.unwrap()),
+        [never.id]
+    );
+    let live = Some(Expired { wanted: false, now });
+    let page = account::list(connection, user, live, None, 9).await.unwrap();
+    assert_eq!(ids(&page), [fresh.id]);
 }
 
 #[tokio::test]
@@ -87,11 +93,33 @@ async fn an_account_s_tokens_are_updated_listed_and_cleared() {
     let grants = account::list_grants(connection, account.id).await.unwrap();
     assert_eq!(grants.iter().map(|grant| grant.id).collect::<Vec<_>>(), [grant.id]);
 
-    assert_eq!(account::clear_tokens(connection, account.id, at(60)).await.unwrap(), 1);
+    let cleared = account::clear_tokens(connection, &[account.id], at(60)).await.unwrap();
+    assert_eq!(cleared, 1);
     let found = account::find(connection, world.user, account.id).await.unwrap().unwrap();
-    assert_eq!((found.sealed_id_token, found.access_expires_at), (None, None));
-    assert!(account::list_grants(connection, account.id).await.unwrap().is_empty());
+    assert_eq!((found.sealed_id_token, found.sealing_key_id), (None, None));
+    // A grant lives on, and so does what was drawn from it.
+    assert_eq!((found.access_expires_at, found.updated_at), (Some(at(50)), at(60)));
+    sharing::delete(connection, &[grant.id]).await.unwrap();
+    account::clear_tokens(connection, &[account.id], at(70)).await.unwrap();
+    let found = account::find(connection, world.user, account.id).await.unwrap().unwrap();
+    assert_eq!(found.access_expires_at, None);
     assert!(grant::find(connection, other.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_tokens_of_an_account_stay_while_somebody_is_signed_in_with_it() {
+    let mut world = World::new().await;
+    let account = world.add_account("subject-1", 0).await;
+    let mut of_account = session(world.user, "sid-1", 0);
+    of_account.account_id = Some(account.id);
+    let (connection, user) = (&mut world.connection, world.user);
+    account::update_tokens(connection, account.id, &tokens(10), at(1)).await.unwrap();
+    user_session::store(connection, &of_account).await.unwrap();
+    assert_eq!(account::clear_tokens(connection, &[account.id], at(2)).await.unwrap(), 0);
+    user_session::end(connection, Which::One(user, of_account.id), at(3)).await.unwrap();
+    assert_eq!(account::clear_tokens(connection, &[account.id], at(4)).await.unwrap(), 1);
+    let found = account::find(connection, user, account.id).await.unwrap().unwrap();
+    assert_eq!((found.sealed_id_token, found.access_expires_at), (None, None));
 }
 
 #[tokio::test]
@@ -125,7 +153,7 @@ async fn all_accounts_of_a_user_go_at_once_and_with_the_user_everything() {
     let connection = &mut world.connection;
     account::upsert(connection, &theirs).await.unwrap();
     assert_eq!(account::delete_by_user(connection, user).await.unwrap(), 2);
-    assert_eq!(account::list(connection, stranger, None, 9).await.unwrap().len(), 1);
+    assert_eq!(account::list(connection, stranger, None, None, 9).await.unwrap().len(), 1);
     assert!(grant::find(connection, grant.id).await.unwrap().is_some());
     world.run(&format!("DELETE FROM users WHERE id = '{user}'")).await;
     let connection = &mut world.connection;

@@ -1,5 +1,6 @@
 use auth_manager::models::grant::TokenType;
 use auth_manager::models::session_event::{self, EventKind};
+use auth_manager::models::sharing;
 use auth_manager::models::user_session::{self, UserSession, Which};
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ async fn a_session_is_stored_once_for_a_sid_and_begins_again_after_its_end() {
 async fn a_session_is_found_with_its_tokens_and_without() {
     let mut world = World::new().await;
     let session = world.add_session("sid-1", 0).await;
-    let empty = world.add_session("sid-3", 0).await;
+    world.add_session("sid-3", 0).await;
     let own = world.add_grant("sid-1", TokenType::Refresh, "one").await;
     let consented = world.add_grant("sid-2", TokenType::Offline, "two").await;
     world
@@ -43,18 +44,16 @@ async fn a_session_is_found_with_its_tokens_and_without() {
     let found = user_session::find(connection, user, session.id).await.unwrap();
     assert_eq!(found.unwrap().user_agent.as_deref(), Some("an agent"));
     assert!(user_session::find(connection, stranger, session.id).await.unwrap().is_none());
-    let (found, grants) =
-        user_session::find_with_grants(connection, user, session.id).await.unwrap().unwrap();
+    let grants = sharing::list_of_session(connection, user, "keycloak", "sid-1").await.unwrap();
     let (mut grants, mut expected): (Vec<Uuid>, _) =
         (grants.iter().map(|grant| grant.id).collect(), [own.id, consented.id]);
     grants.sort();
     expected.sort();
-    assert_eq!((found.id, grants.as_slice()), (session.id, expected.as_slice()));
-    let (found, grants) =
-        user_session::find_with_grants(connection, user, empty.id).await.unwrap().unwrap();
-    assert_eq!((found.id, grants.len()), (empty.id, 0));
-    let none = user_session::find_with_grants(connection, stranger, session.id).await.unwrap();
-    assert!(none.is_none());
+    assert_eq!(grants, expected);
+    for (owner, sid) in [(user, "sid-3"), (stranger, "sid-1")] {
+        let none = sharing::list_of_session(connection, owner, "keycloak", sid).await.unwrap();
+        assert!(none.is_empty(), "{sid}");
+    }
     let by_sid = user_session::find_by_provider_session(connection, "keycloak", "sid-1").await;
     assert_eq!(by_sid.unwrap().unwrap().id, session.id);
 }
