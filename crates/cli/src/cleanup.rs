@@ -1,7 +1,9 @@
 //! `latchkey cleanup`: what the services do by themselves, for cron.
 
-use anyhow::{Result, anyhow, bail};
-use common::settings::Environment;
+use anyhow::{Result, anyhow};
+use common::settings::SettingsError;
+
+use crate::settings::database_url;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -14,10 +16,11 @@ const SERVICES: [&str; 1] = ["user-service"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(name) = arguments.service.as_deref().filter(|name| !SERVICES.contains(name)) {
-        bail!("no service `{name}` that is cleaned by command; there is {}", SERVICES.join(", "));
+        let known = SERVICES.join(", ");
+        let error = format!("no service `{name}` that is cleaned by command; there is {known}");
+        return Err(SettingsError(error).into());
     }
-    let environment = Environment::from_process().map_err(|error| anyhow!(error))?;
-    let url = user_service::config::SCHEMA.value("database.url", &environment)?;
+    let url = database_url(&user_service::config::SCHEMA)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let removed = runtime
         .block_on(user_service::housekeeping::clean_up(&url))

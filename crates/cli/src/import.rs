@@ -1,11 +1,13 @@
 //! `latchkey migrate account-vault`, `auth-vault` and `session-keys`.
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use auth_manager::import::{self, Importer, OlderVault};
-use common::settings::{Environment, Secret};
+use common::database::check_url;
+use common::settings::{Secret, SettingsError};
 use common::tally::Tally;
 
 use crate::progress::Progress;
+use crate::settings::environment;
 
 const URL: &str = "OLDER_VAULT_URL";
 const KEY: &str = "OLDER_VAULT_KEY";
@@ -19,6 +21,8 @@ pub(crate) async fn account_vault(dry_run: bool) -> Result<()> {
 
 pub(crate) async fn auth_vault(dry_run: bool) -> Result<()> {
     let older = OlderVault { url: secret(URL)?, key: secret(KEY)? };
+    check_url(&older.url).map_err(|error| SettingsError(format!("{URL}: {error}")))?;
+    older.check_key().map_err(|error| SettingsError(format!("{KEY}: {error}")))?;
     let importer = importer(dry_run)?;
     let mut progress = Progress::default();
     let tally =
@@ -27,10 +31,9 @@ pub(crate) async fn auth_vault(dry_run: bool) -> Result<()> {
 }
 
 pub(crate) async fn session_keys(dry_run: bool) -> Result<()> {
-    let environment = Environment::from_process().map_err(|error| anyhow!(error))?;
-    let settings = user_service::config::SCHEMA.load(&environment)?;
+    let settings = user_service::config::SCHEMA.load(&environment()?)?;
     let importer =
-        user_service::import::Importer::new(&settings, dry_run).map_err(|error| anyhow!(error))?;
+        user_service::import::Importer::new(&settings, dry_run).map_err(SettingsError)?;
     let mut progress = Progress::default();
     let tally =
         user_service::import::session_keys(&importer, &mut |tally| show(&mut progress, tally))
@@ -38,21 +41,22 @@ pub(crate) async fn session_keys(dry_run: bool) -> Result<()> {
     conclude(progress, &tally.map_err(|error| anyhow!(error))?, dry_run)
 }
 
-fn importer(dry_run: bool) -> Result<Importer> {
-    let environment = Environment::from_process().map_err(|error| anyhow!(error))?;
-    let settings = auth_manager::config::SCHEMA.load(&environment)?;
-    Importer::new(&settings, dry_run).map_err(|error| anyhow!(error))
+fn importer(dry_run: bool) -> Result<Importer, SettingsError> {
+    let settings = auth_manager::config::SCHEMA.load(&environment()?)?;
+    Importer::new(&settings, dry_run).map_err(SettingsError)
 }
 
 /// From the environment, or from the file that `<name>_FILE` names; never from the command line,
 /// which other processes can read.
-fn secret(name: &str) -> Result<Secret> {
+fn secret(name: &str) -> Result<Secret, SettingsError> {
     if let Ok(value) = std::env::var(name) {
         return Ok(Secret::from(value));
     }
-    let file = std::env::var(format!("{name}_FILE"))
-        .with_context(|| format!("set {name}, or {name}_FILE to the file that holds it"))?;
-    let value = std::fs::read_to_string(&file).with_context(|| format!("{name}_FILE"))?;
+    let file = std::env::var(format!("{name}_FILE")).map_err(|_| {
+        SettingsError(format!("set {name}, or {name}_FILE to the file that holds it"))
+    })?;
+    let value = std::fs::read_to_string(&file)
+        .map_err(|error| SettingsError(format!("{name}_FILE: {file} can't be read: {error}")))?;
     Ok(Secret::from(value.trim().to_owned()))
 }
 

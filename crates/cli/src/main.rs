@@ -1,8 +1,8 @@
 //! `latchkey`: keys, devices, accounts and sessions, migrations, the vault and the demo.
 //!
-//! Exit status: 0 done; 1 refused by the service, or failed; 64 wrong arguments; 69 a service is
-//! away; 74 the file with the device's key can't be used; 75 later; 77 not logged in here; 130
-//! interrupted.
+//! Exit status: 0 done; 1 refused by the service, or failed; 64 wrong arguments or settings; 69 a
+//! service is away; 74 the file with the device's key can't be used; 75 later; 77 not logged in
+//! here; 130 interrupted.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command does")]
 
@@ -23,6 +23,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use common::settings::SettingsError;
 
 /// `EX_USAGE`, as the services have it for a wrong setting.
 const USAGE: u8 = 64;
@@ -109,7 +110,8 @@ fn run(command: Command) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            let misconfigured = error.chain().any(<dyn std::error::Error>::is::<SettingsError>);
+            if misconfigured { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }

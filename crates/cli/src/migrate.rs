@@ -1,10 +1,11 @@
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::Subcommand;
 use common::database::migrate;
-use common::settings::{Environment, Schema};
+use common::settings::{Schema, SettingsError};
 use diesel_migrations::EmbeddedMigrations;
 
 use crate::import;
+use crate::settings::database_url;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -58,12 +59,14 @@ async fn run_steps(service: Option<&str>) -> Result<()> {
             apply(schema, migrations).await?;
         }
     }
-    known.then_some(()).with_context(|| format!("no service `{}`", service.unwrap_or_default()))
+    if known {
+        return Ok(());
+    }
+    Err(SettingsError(format!("no service `{}`", service.unwrap_or_default())).into())
 }
 
 async fn apply(schema: &Schema, migrations: EmbeddedMigrations) -> Result<()> {
-    let environment = Environment::from_process().map_err(|error| anyhow!(error))?;
-    let url = schema.value("database.url", &environment)?;
+    let url = database_url(schema)?;
     let applied = migrate(url.expose(), migrations)
         .await
         .map_err(|error| anyhow!("{}: {error}", schema.service))?;

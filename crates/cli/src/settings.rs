@@ -1,5 +1,8 @@
+//! The services' settings, printed, and as operators' commands need them.
+
 use clap::ValueEnum;
-use common::settings::Schema;
+use common::database::check_url;
+use common::settings::{Environment, Schema, Secret, SettingsError};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -28,4 +31,17 @@ pub(crate) fn run(arguments: &Arguments) {
         Format::Env => SCHEMAS.iter().map(|schema| schema.env_example()).collect(),
     };
     print!("{}", parts.join("\n"));
+}
+
+/// The process's own, as the services read it.
+pub(crate) fn environment() -> Result<Environment, SettingsError> {
+    Environment::from_process().map_err(SettingsError)
+}
+
+/// The URL of a service's database.
+pub(crate) fn database_url(schema: &Schema) -> Result<Secret, SettingsError> {
+    const KEY: &str = "database.url";
+    let url = schema.value(KEY, &environment()?)?;
+    check_url(&url).map_err(|error| SettingsError(format!("{}: {error}", schema.variable(KEY))))?;
+    Ok(url)
 }

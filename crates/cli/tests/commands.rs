@@ -77,15 +77,71 @@ fn a_device_signs_only_once_it_has_a_key_and_its_file_is_its_owner_s() {
     assert_eq!(login["device_id"], answer["device_id"]);
 }
 
-#[test]
-fn migrations_need_a_database_and_say_so() {
+/// What an operator's command says that lacks settings or has bad ones; it says nothing else.
+fn misconfigured(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_latchkey"))
-        .args(["migrate", "run"])
+        .args(arguments)
         .current_dir(folder.path())
         .env_clear()
+        .envs(environment.iter().copied())
         .output()
         .unwrap();
-    assert!(!output.status.success());
-    assert!(text(&output.stderr).contains("USER_SERVICE__DATABASE__URL"));
+    let told = text(&output.stderr).to_owned();
+    assert_eq!(output.status.code(), Some(64), "{arguments:?}: {told}");
+    assert_eq!((text(&output.stdout), told.lines().count()), ("", 1), "{arguments:?}: {told}");
+    told
+}
+
+#[test]
+fn operators_commands_name_the_setting_that_is_missing_and_exit_as_the_services_do() {
+    let user = "USER_SERVICE__DATABASE__URL";
+    let auth = "AUTH_MANAGER__DATABASE__URL";
+    let id = "6a6f6200-6c61-4463-a86b-657900000001";
+    for (arguments, key) in [
+        (&["migrate", "run"][..], user),
+        (&["migrate", "run", "--service", "auth-manager"], auth),
+        (&["migrate", "session-keys"], user),
+        (&["migrate", "account-vault"], auth),
+        (&["migrate", "auth-vault"], "OLDER_VAULT_URL"),
+        (&["cleanup"], user),
+        (&["vault", "keys"], user),
+        (&["vault", "rewrap", "--service", "auth-manager"], auth),
+        (&["vault", "verify", "--service", "auth-manager"], auth),
+        (&["vault", "list"], auth),
+        (&["vault", "show", id], auth),
+        (&["vault", "revoke", id], auth),
+        (&["vault", "unlink", "--user", id], auth),
+        (&["vault", "new-key"], "AUTH_MANAGER__VAULT__PKCS11_MODULE"),
+    ] {
+        let told = misconfigured(arguments, &[]);
+        assert!(told.contains(key), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn operators_commands_name_the_setting_that_is_malformed_and_quote_nothing_of_it() {
+    let development = ("AUTH_MANAGER__ENVIRONMENT", "development");
+    let (url, bad) = ("AUTH_MANAGER__DATABASE__URL", "p4ssw0rd@nowhere");
+    let good = "postgres://postgres@127.0.0.1:1/a";
+    let keys = "AUTH_MANAGER__VAULT__KEYS";
+    let list = ["vault", "list"];
+    let rewrap = ["vault", "rewrap", "--service", "auth-manager"];
+    let migrate = ["migrate", "run", "--service", "auth-manager"];
+    let older = ["migrate", "auth-vault"];
+    for (arguments, environment, key) in [
+        (&list[..], &[development, (url, bad)][..], url),
+        (&list, &[development, (url, "postgres:///a")], url),
+        (&migrate, &[development, (url, bad)], url),
+        (&rewrap, &[development, (url, bad)], url),
+        (&rewrap, &[development, (url, good), (keys, "a:p4ssw0rd")], "vault.keys"),
+        (&rewrap, &[development, ("AUTH_MANAGER__NO_SUCH", "1")], "AUTH_MANAGER__NO_SUCH"),
+        (&older, &[("OLDER_VAULT_URL", good), ("OLDER_VAULT_KEY", "p4ssw0rd")], "OLDER_VAULT_KEY"),
+        (&older, &[("OLDER_VAULT_URL", bad), ("OLDER_VAULT_KEY", "00")], "OLDER_VAULT_URL"),
+        (&["cleanup", "--service", "nobody"], &[], "`nobody`"),
+        (&["migrate", "run", "--service", "nobody"], &[], "`nobody`"),
+    ] {
+        let told = misconfigured(arguments, environment);
+        assert!(told.contains(key) && !told.contains("p4ssw0rd"), "{arguments:?}: {told}");
+    }
 }

@@ -40,7 +40,6 @@ pub fn serialize<S: serde::Serializer>(
 }
 
 /// The same where there may be none: null.
-#[expect(clippy::ref_option, reason = "serde hands a field over by reference")]
 pub fn serialize_optional<S: serde::Serializer>(
     time: &Option<DateTime<Utc>>,
     serializer: S,

@@ -30,6 +30,7 @@ pub type PoolError = RunError;
 #[serde(deny_unknown_fields)]
 pub struct DatabaseSettings {
     /// `postgres://user:password@host:port/database`.
+    #[serde(deserialize_with = "url")]
     pub url: Secret,
     /// Connections in the pool.
     #[serde(deserialize_with = "crate::settings::positive")]
@@ -71,6 +72,20 @@ async fn connect(url: String, statement_timeout_ms: u128) -> ConnectionResult<As
     let setup = format!("SET statement_timeout = {statement_timeout_ms}");
     connection.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
+}
+
+/// Whether a database can be looked for at `url`; the error quotes nothing of it.
+pub fn check_url(url: &Secret) -> Result<(), String> {
+    // tokio-postgres does not quote the URL in its errors.
+    let config: tokio_postgres::Config =
+        url.expose().parse().map_err(|error: tokio_postgres::Error| error.to_string())?;
+    if config.get_hosts().is_empty() { Err("it names no host".to_owned()) } else { Ok(()) }
+}
+
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let url = Secret::deserialize(deserializer)?;
+    check_url(&url).map_err(D::Error::custom)?;
+    Ok(url)
 }
 
 /// PostgreSQL counts milliseconds in 31 bits, and takes 0 for no limit.

@@ -1,15 +1,20 @@
 use anyhow::{Result, bail};
-use sealed_columns::count_keys;
+use sealed_columns::{KeyUse, count_keys};
+use vault_crypto::Keyring;
 
-use super::opened::{Opened, Service, open};
+use super::opened::{Service, open};
 
 pub(super) async fn run(service: Option<Service>) -> Result<()> {
     let mut lacking = 0;
+    let mut counts = Vec::new();
+    for opened in &mut open(service).await? {
+        let counted = count_keys(&mut opened.connection, opened.columns).await?;
+        counts.push((opened.name, opened.keyring.clone(), counted));
+    }
     println!("{:<14} {:<38} {:<32} {:>10}", "service", "column", "key", "rows");
-    let mut opened = open(service).await?;
     let mut lines = Vec::new();
-    for service in &mut opened {
-        lacking += tell_counts(service, &mut lines).await?;
+    for (name, keyring, counts) in &counts {
+        lacking += tell_counts(name, keyring, counts, &mut lines);
     }
     for line in lines {
         println!("{line}");
@@ -22,11 +27,9 @@ pub(super) async fn run(service: Option<Service>) -> Result<()> {
 
 /// Prints a service's counts and says in `lines` how each key stands; answers how many keys in use
 /// its ring lacks.
-async fn tell_counts(opened: &mut Opened, lines: &mut Vec<String>) -> Result<usize> {
-    let Opened { name, columns, keyring, connection } = opened;
-    let counts = count_keys(connection, columns).await?;
+fn tell_counts(name: &str, keyring: &Keyring, counts: &[KeyUse], lines: &mut Vec<String>) -> usize {
     let mut lacking: Vec<&str> = Vec::new();
-    for used in &counts {
+    for used in counts {
         println!("{name:<14} {:<38} {:<32} {:>10}", used.column, used.key_id, used.rows);
         if !keyring.contains(&used.key_id) && !lacking.contains(&used.key_id.as_str()) {
             lacking.push(&used.key_id);
@@ -41,5 +44,5 @@ async fn tell_counts(opened: &mut Opened, lines: &mut Vec<String>) -> Result<usi
         });
     }
     lines.extend(lacking.iter().map(|key| format!("{name}: the ring lacks `{key}`")));
-    Ok(lacking.len())
+    lacking.len()
 }

@@ -2,7 +2,8 @@ use anyhow::{Result, anyhow};
 use common::settings::{Secret, SettingsError};
 use vault_crypto::{Keyring, WrappingKey, WrappingKeyPlace};
 
-use super::opened::{Service, environment};
+use super::opened::Service;
+use crate::settings::environment;
 
 /// Prints what goes into `vault.keys`.
 pub(super) fn run(service: Service, id: Option<&str>) -> Result<()> {
@@ -17,7 +18,8 @@ pub(super) fn run(service: Service, id: Option<&str>) -> Result<()> {
         pin: pin.expose(),
         key: key.expose(),
     };
-    let wrapping_key = WrappingKey::find(&place)?;
+    let wrapping_key = WrappingKey::find(&place)
+        .map_err(|error| SettingsError(format!("`vault.pkcs11_module`: {error}")))?;
     let wrapped = format!("pkcs11:{}", hex::encode(wrapping_key.wrap_new_key()?));
     let entry = id.map_or_else(|| wrapped.clone(), |id| format!("{id}:{wrapped}"));
     // Unwrapped once here, so that what is printed is known to work.

@@ -1,9 +1,11 @@
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use common::settings::{Environment, Schema, Secret};
+use common::settings::{Schema, SettingsError};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use sealed_columns::SealedColumn;
 use vault_crypto::Keyring;
+
+use crate::settings::{database_url, environment};
 
 /// A service with sealed columns.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,13 +50,13 @@ impl Service {
         Ok(Opened {
             name,
             columns,
-            keyring: keyring.map_err(|error| anyhow!("{name}: {error}"))?,
+            keyring: keyring.map_err(|error| SettingsError(format!("{name}: {error}")))?,
             connection: self.connect().await?,
         })
     }
 
     pub(super) async fn connect(self) -> Result<AsyncPgConnection> {
-        let url: Secret = self.schema().value("database.url", &environment()?)?;
+        let url = database_url(self.schema())?;
         AsyncPgConnection::establish(url.expose())
             .await
             .with_context(|| format!("{}: the database can't be reached", self.schema().service))
@@ -70,8 +72,4 @@ pub(super) async fn open(service: Option<Service>) -> Result<Vec<Opened>> {
         }
     }
     Ok(opened)
-}
-
-pub(super) fn environment() -> Result<Environment> {
-    Environment::from_process().map_err(|error| anyhow!(error))
 }

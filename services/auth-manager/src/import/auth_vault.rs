@@ -24,6 +24,13 @@ pub struct OlderVault {
     pub key: Secret,
 }
 
+impl OlderVault {
+    /// Whether the key is one; the error never quotes any of it.
+    pub fn check_key(&self) -> Result<(), String> {
+        LegacyKey::parse(self.key.expose()).map(drop)
+    }
+}
+
 #[derive(diesel::QueryableByName)]
 struct Count {
     #[diesel(sql_type = BigInt)]
