@@ -21,7 +21,8 @@ pub(crate) struct DrawQuery {
     /// configured for a service client.
     #[param(example = "openid email")]
     scope: Option<String>,
-    /// Seconds that the token must live on at least; more than half its life is not to be had.
+    /// Seconds that the token must live on at least; at most half of its life, which is `max` in the
+    /// error's `details`.
     #[param(value_type = Option<u32>, example = 120)]
     min_ttl: Option<String>,
 }

@@ -15,6 +15,8 @@ const MAX_LIFE: i64 = 100 * 365 * 86_400;
 pub struct TokenAnswer {
     /// The access token.
     pub access_token: Secret,
+    /// When it came.
+    pub obtained_at: DateTime<Utc>,
     /// When it expires.
     pub expires_at: DateTime<Utc>,
     /// The refresh or offline token, if one came.
@@ -86,6 +88,7 @@ impl TokenAnswer {
         let after = |life: i64| now + TimeDelta::seconds(life.min(MAX_LIFE));
         Some(Self {
             access_token: secret("access_token")?,
+            obtained_at: now,
             expires_at: after(life),
             refresh_token: secret("refresh_token"),
             refresh_expires_at: refresh_life.map(after),

@@ -210,7 +210,7 @@ async fn store(
         token,
         scope: &arrival.answer.scope,
         grant_expires_at: arrival.answer.refresh_expires_at,
-        access: Some((&arrival.answer.access_token, arrival.answer.expires_at)),
+        access: Some((&arrival.answer).into()),
         metadata: json!({}),
     };
     match store_grant(state, &grant).await {

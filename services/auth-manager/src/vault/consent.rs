@@ -213,7 +213,7 @@ async fn store(
             token: &given.token,
             scope: &given.answer.scope,
             grant_expires_at: given.answer.refresh_expires_at,
-            access: Some((&given.answer.access_token, given.answer.expires_at)),
+            access: Some((&given.answer).into()),
             metadata: json!({}),
         },
     )

@@ -138,7 +138,9 @@ impl Draws {
             stored = self.look(head.id, &scope).await?.1;
         }
         let draw = Draw { scope, ..draw.clone() };
-        self.serve(&draw, head, stored, cache).await
+        let token = self.serve(&draw, head, stored, cache).await?;
+        token.refuse_beyond(draw.min_ttl)?;
+        Ok(token)
     }
 
     async fn serve(

@@ -89,7 +89,7 @@ impl Draws {
             scope: scope.as_str().to_owned(),
             sealing_key_id: sealed.key_id().to_owned(),
             sealed_access_token: sealed.into_bytes(),
-            obtained_at: self.tools.clock.now(),
+            obtained_at: answer.obtained_at,
             expires_at: answer.expires_at,
         };
         let whole = lease.head.scope.is_empty() && scope.asked().is_none();

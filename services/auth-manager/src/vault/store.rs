@@ -10,6 +10,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::fresh::AccessToken;
 use super::lock::{self, lock_all};
 use super::seal::{access_token_identity, token_identity};
 use super::share::release;
@@ -47,8 +48,8 @@ pub struct NewGrant<'a> {
     pub scope: &'a str,
     /// When the grant ends if it is not used; none: no maximum.
     pub grant_expires_at: Option<DateTime<Utc>>,
-    /// The access token that came with it, and its expiry.
-    pub access: Option<(&'a Secret, DateTime<Utc>)>,
+    /// The access token that came with it.
+    pub access: Option<AccessToken>,
     /// What imports and operators add.
     pub metadata: Value,
 }
@@ -165,16 +166,16 @@ async fn put(
     let id = grant_upsert::upsert(connection, &row).await?;
     grant_upsert::delete_foreign_ids(connection, id, new.user_id).await?;
     drawn_token::delete_of_grant(connection, id).await?;
-    if let Some((access_token, expires_at)) = tried.access {
+    if let Some(AccessToken { token, obtained_at, expires_at }) = tried.access {
         let identity = access_token_identity(&new.key(), new.token_type, "");
-        let sealed = state.keyring.seal(&identity, access_token.expose().as_bytes());
+        let sealed = state.keyring.seal(&identity, token.expose().as_bytes());
         let drawn = DrawnToken {
             grant_id: id,
             scope: String::new(),
             sealing_key_id: sealed.key_id().to_owned(),
             sealed_access_token: sealed.into_bytes(),
-            obtained_at: now,
-            expires_at,
+            obtained_at: *obtained_at,
+            expires_at: *expires_at,
         };
         drawn_token::upsert(connection, &drawn).await?;
     }

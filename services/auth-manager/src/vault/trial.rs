@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use common::settings::Secret;
 
+use super::fresh::AccessToken;
 use super::store::NewGrant;
 use crate::error::Error;
 use crate::models::grant::{GrantState, TokenType};
@@ -12,7 +13,7 @@ use crate::state::State;
 /// What is stored of a grant, once it is known whether it lives.
 pub(super) struct Tried<'a> {
     pub(super) token: &'a Secret,
-    pub(super) access: Option<(&'a Secret, DateTime<Utc>)>,
+    pub(super) access: Option<&'a AccessToken>,
     pub(super) grant_expires_at: Option<DateTime<Utc>>,
     pub(super) state: GrantState,
     pub(super) presentations: i32,
@@ -20,10 +21,10 @@ pub(super) struct Tried<'a> {
 
 impl<'a> Tried<'a> {
     /// As it came.
-    pub(super) fn untried(new: &NewGrant<'a>) -> Self {
+    pub(super) fn untried(new: &'a NewGrant<'a>) -> Self {
         Self {
             token: new.token,
-            access: new.access,
+            access: new.access.as_ref(),
             grant_expires_at: new.grant_expires_at,
             state: GrantState::Live,
             presentations: 0,
@@ -39,8 +40,8 @@ pub(super) enum Answer {
         token: Option<Secret>,
         /// When that ends if it is not used.
         expires: Option<DateTime<Utc>>,
-        /// An access token and its expiry.
-        access: (Secret, DateTime<Utc>),
+        /// An access token.
+        access: AccessToken,
     },
     /// The provider could not be asked, and the token was not sent …
     Unasked,
@@ -50,11 +51,11 @@ pub(super) enum Answer {
 
 impl Answer {
     /// What is to be stored after it.
-    pub(super) fn tried<'a>(&'a self, new: &NewGrant<'a>) -> Tried<'a> {
+    pub(super) fn tried<'a>(&'a self, new: &'a NewGrant<'a>) -> Tried<'a> {
         match self {
             Self::Alive { token, expires, access } => Tried {
                 token: token.as_ref().unwrap_or(new.token),
-                access: Some((&access.0, access.1)),
+                access: Some(access),
                 grant_expires_at: token.as_ref().map_or(new.grant_expires_at, |_| *expires),
                 ..Tried::untried(new)
             },
@@ -78,9 +79,9 @@ pub(super) async fn try_token(state: &State, new: &NewGrant<'_>) -> Result<Answe
                 new.token_type == TokenType::Refresh || facts.is_none_or(|facts| facts.is_offline())
             };
             Answer::Alive {
+                access: (&answer).into(),
                 token: answer.refresh_token.filter(fits),
                 expires: answer.refresh_expires_at,
-                access: (answer.access_token, answer.expires_at),
             }
         }
         Err(Fault::GrantDead { code, .. }) => {

@@ -81,6 +81,15 @@ async fn what_is_wrong_with_a_draw_is_said() {
         assert_eq!(answer.json["code"], "invalid_request");
         assert_eq!(answer.json["details"]["field"], field, "{query}");
     }
+    // Whether a token is stored already or not; a shorter one is never passed off as what was asked.
+    for _ in 0..2 {
+        let query = format!("persistent_token_id={id}&min_ttl=151");
+        let answer = service.draw(&query, &service.alice).await.expect(400);
+        let details = &answer.json["details"];
+        assert_eq!((&details["field"], &details["max"]), (&"min_ttl".into(), &150.into()));
+    }
+    let query = format!("persistent_token_id={id}&min_ttl=150");
+    service.draw(&query, &service.alice).await.expect(200);
     let unknown = format!("persistent_token_id={}", Uuid::new_v4());
     let answer = service.draw(&unknown, &service.alice).await.expect(404);
     assert_eq!(answer.json["code"], "token_not_found");

@@ -48,7 +48,7 @@ async fn a_caller_who_needs_longer_gets_a_newer_one_past_half_the_life() {
     let process = world.process().await;
     let first = world.draw(&process).await.unwrap();
     let mut longer = world.request();
-    longer.min_ttl = Duration::from_hours(1);
+    longer.min_ttl = Duration::from_secs(150);
     world.clock.turn(TimeDelta::seconds(140));
     let again = process.draw(longer.clone()).await.unwrap();
     assert_eq!(again.token.expose(), first.token.expose());
