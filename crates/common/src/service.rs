@@ -20,7 +20,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use run::{ServiceSettings, run};
 
-use crate::http::{Context, Cors, Operations, TrustedProxies, health, pages, ready};
+use crate::http::{BodyTimeout, Context, Cors, Operations, TrustedProxies, health, pages, ready};
 use crate::http::{with_common_errors, with_context, with_cors};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::readiness::Readiness;
@@ -41,6 +41,9 @@ pub struct HttpSettings {
     /// How long a peer may leave untaken what was sent to it.
     #[serde(deserialize_with = "positive")]
     pub write_timeout: Period,
+    /// How long a peer may take to send a request's body.
+    #[serde(deserialize_with = "positive")]
+    pub body_timeout: Period,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: List<IpNet>,
 }
@@ -131,6 +134,7 @@ impl Blueprint {
         let context = web::Data::new(Context { operations: operations.clone(), metrics });
         let cors = web::Data::new(self.cors);
         let readiness = web::Data::new(self.readiness);
+        let body_timeout = web::Data::new(BodyTimeout(http.body_timeout.0));
         let proxies = web::Data::new(TrustedProxies(http.trusted_proxies.0.clone()));
         let routes = self.routes;
         let mut server = HttpServer::new(move || {
@@ -141,6 +145,7 @@ impl Blueprint {
                 .app_data(context.clone())
                 .app_data(cors.clone())
                 .app_data(readiness.clone())
+                .app_data(body_timeout.clone())
                 .app_data(proxies.clone())
                 .configure(move |config| all_routes(config, &routes))
                 .split_for_parts();
@@ -243,6 +248,7 @@ mod tests {
             workers: 1,
             drain_timeout: Period(Duration::from_secs(1)),
             write_timeout: Period(Duration::from_secs(1)),
+            body_timeout: Period(Duration::from_secs(1)),
             trusted_proxies: List::default(),
         };
         let running = blueprint.listen(&http, &AdminSettings { host, port: 0 }).unwrap();

@@ -19,6 +19,7 @@ mod foreign_client;
 mod keycloak;
 mod process;
 mod programs;
+mod raw;
 mod routes;
 mod server;
 mod soft_hsm;
@@ -35,6 +36,7 @@ pub use keycloak::{
 };
 pub use process::ServiceProcess;
 pub use programs::program;
+pub use raw::{RawAnswer, RawConnection};
 pub use routes::declared_routes;
 pub use server::TestServer;
 pub use soft_hsm::SoftHsm;

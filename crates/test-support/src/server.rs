@@ -71,6 +71,7 @@ impl TestServer {
             workers: 2,
             drain_timeout: Period(std::time::Duration::from_secs(5)),
             write_timeout: Period(std::time::Duration::from_secs(30)),
+            body_timeout: Period(std::time::Duration::from_secs(20)),
             trusted_proxies: List(Vec::new()),
         }
     }

@@ -11,6 +11,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::unread::KeptPayload;
 use super::{ErrorBody, Operations, Problem};
 use crate::metrics::HttpMetrics;
 
@@ -45,12 +46,13 @@ pub(crate) struct Context {
 /// Gives every request an id, a log line and its metrics, and every error its body.
 pub(crate) async fn with_context(
     context: web::Data<Context>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
+    let payload = KeptPayload::of(&mut request);
     let span = tracing::info_span!("request", request_id = %id.0);
     async move {
         let response = next.call(request).await?.map_into_boxed_body();
@@ -64,7 +66,10 @@ pub(crate) async fn with_context(
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         record(&context.metrics, response.request(), response.status(), started);
-        Ok(response)
+        Ok(match payload {
+            Some(payload) => response.map_body(|_, body| payload.until_sent(body)),
+            None => response,
+        })
     }
     .instrument(span)
     .await

@@ -58,7 +58,8 @@ const COMMON_ERRORS: [(&str, &str, &str); 3] = [
 ];
 
 /// The errors of operations that take a JSON body; forms are parsed by their own handlers.
-const BODY_ERRORS: [(&str, &str, &str); 2] = [
+const BODY_ERRORS: [(&str, &str, &str); 3] = [
+    ("408", "request_timeout", "the body took too long to come"),
     ("413", "payload_too_large", "bodies may have at most 65536 bytes"),
     ("415", "unsupported_media_type", "the body is not JSON by its content type"),
 ];

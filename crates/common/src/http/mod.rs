@@ -9,6 +9,7 @@ mod operations;
 mod probes;
 mod problem;
 mod received;
+mod unread;
 
 pub use body::{Body, Form, Query, SegmentPath};
 pub use client_address::{ClientAddress, TrustedProxies};
@@ -22,4 +23,5 @@ pub use operations::Operations;
 pub use probes::{Health, Ready};
 pub(crate) use probes::{health, ready};
 pub use problem::{ErrorBody, Problem};
+pub(crate) use received::BodyTimeout;
 pub use received::{BodyKind, read_body};

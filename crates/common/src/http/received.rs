@@ -1,16 +1,28 @@
 use std::future::Future;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use actix_web::web::BytesMut;
+use actix_web::web::{BytesMut, Data};
 use futures_util::StreamExt as _;
+use tokio::time::timeout;
 
 use super::Problem;
 
 /// Bodies above this many bytes are refused with 413.
 const MAX_BYTES: usize = 64 * 1024;
+
+/// A body that is not there by then is given up: nobody holds a request open for ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyTimeout(pub(crate) Duration);
+
+impl Default for BodyTimeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(20))
+    }
+}
 
 /// What a body is to be.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +43,8 @@ impl BodyKind {
 }
 
 /// A request's whole body, where its head says that it is of this kind, in UTF-8 and not
-/// compressed; 400 where it is cut short, 413 where it is too large, 415 where it is something
-/// else. None at all may come without a content type, for endpoints whose body is optional.
+/// compressed; 400 where it is cut short, 408 where it does not come in time, 413 where it is too
+/// large, 415 where it is something else. None at all may come without a content type, for endpoints whose body is optional.
 pub fn read_body(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -40,9 +52,11 @@ pub fn read_body(
 ) -> impl Future<Output = Result<BytesMut, Problem>> + 'static {
     let checked = check_head(request.headers(), kind);
     let payload = payload.take();
+    let limit =
+        request.app_data::<Data<BodyTimeout>>().map(|limit| *limit.get_ref()).unwrap_or_default();
     async move {
         let typed = checked?;
-        let bytes = read(payload).await?;
+        let bytes = timeout(limit.0, read(payload)).await.map_err(|_| too_slow())??;
         if !typed && !bytes.is_empty() {
             return Err(wrong_kind(kind));
         }
@@ -93,6 +107,11 @@ async fn read(mut payload: Payload) -> Result<BytesMut, Problem> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+fn too_slow() -> Problem {
+    let message = "the body took too long to come; send it again";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
 }
 
 pub(super) fn too_large() -> Problem {

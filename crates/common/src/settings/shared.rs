@@ -37,6 +37,8 @@ pub const HTTP: &[Setting] = &[
         "How long a peer may leave untaken what was sent to it before its connection is dropped",
     )
     .default("30s"),
+    Setting::new("http.body_timeout", "How long a peer may take to send a request's body")
+        .default("20s"),
     Setting::new("http.trusted_proxies", "Networks (CIDR) whose `X-Forwarded-For` is believed")
         .default(""),
 ];
