@@ -15,6 +15,7 @@ mod answer;
 mod bearer;
 mod database;
 mod device;
+mod documentation;
 mod foreign_client;
 mod keycloak;
 mod process;
@@ -30,6 +31,7 @@ pub use answer::Answer;
 pub use bearer::not_one_bearer;
 pub use database::TestDatabase;
 pub use device::{Offer, TestDevice};
+pub use documentation::check_documentation;
 pub use foreign_client::{ForeignClient, ForeignClients};
 pub use keycloak::{
     Browser, FaultProxy, OwnKeycloak, ProvidersFile, ProxyFault, TestRealm, TestUser, keycloak_url,

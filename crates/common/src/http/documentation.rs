@@ -4,14 +4,14 @@
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
 };
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, Route, guard, web};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Info, OpenApi, Paths, Ref, RefOr, ResponseBuilder};
 use utoipa::{PartialSchema as _, ToSchema as _};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::Config;
 
-use super::ErrorBody;
+use super::{ErrorBody, Problem, operations};
 
 /// Redoc's bundle as its authors publish it; its licence lies beside it.
 const REDOC: &[u8] = include_bytes!("../../assets/redoc-2.5.4.standalone.js.gz");
@@ -22,6 +22,7 @@ const REDOC_PAGE: &str = r#"<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Latchkey API</title>
+<link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
 <style>body { margin: 0; }</style>
 </head>
 <body>
@@ -99,10 +100,37 @@ fn add_error(operation: &mut Operation, status: &str, description: &str) {
 /// Adds the pages to an app.
 pub(crate) fn pages(config: &mut web::ServiceConfig, document: OpenApi) {
     config
-        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", document))
-        .route("/docs", web::get().to(to_docs))
-        .route("/redoc", web::get().to(redoc_page))
-        .route("/redoc/redoc.js", web::get().to(redoc_script));
+        .app_data(web::Data::new(document))
+        .app_data(web::Data::new(Config::from("/openapi.json")))
+        .route("/openapi.json", read().to(openapi))
+        .route("/docs", read().to(to_docs))
+        .route("/docs/{file:.*}", read().to(swagger_file))
+        .route("/redoc", read().to(redoc_page))
+        .route("/redoc/redoc.js", read().to(redoc_script));
+}
+
+/// GET, and HEAD, of whose answer the server sends no body.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn openapi(document: web::Data<OpenApi>) -> web::Json<web::Data<OpenApi>> {
+    web::Json(document)
+}
+
+async fn swagger_file(
+    file: web::Path<String>,
+    config: web::Data<Config<'static>>,
+) -> Result<HttpResponse, Problem> {
+    let file = utoipa_swagger_ui::serve(&file, config.into_inner())
+        .map_err(|error| Problem::internal(&error))?
+        .ok_or_else(operations::no_such_path)?;
+    let mut response = HttpResponse::Ok();
+    response.content_type(file.content_type);
+    if file.gzpipped {
+        response.insert_header((CONTENT_ENCODING, "gzip"));
+    }
+    Ok(response.body(file.bytes.into_owned()))
 }
 
 async fn to_docs() -> HttpResponse {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use common::settings::Environment;
 use reqwest::Method;
-use test_support::{declared_routes, eventually, not_one_bearer};
+use test_support::{check_documentation, declared_routes, eventually, not_one_bearer};
 use uuid::Uuid;
 
 use super::issuer::User;
@@ -57,6 +57,11 @@ async fn health_readiness_and_metrics_are_served() {
     for name in ["websocket_connections 0", r#"database_connections{state="open"}"#] {
         assert!(metrics.contains(&format!("chat_service_{name}")), "{name}");
     }
+}
+
+#[tokio::test]
+async fn documentation_pages_are_whole_and_need_no_other_host() {
+    check_documentation(&TestApp::start().await.server).await;
 }
 
 #[tokio::test]
