@@ -21,7 +21,8 @@ pub struct ServiceMetrics {
     pub limited: IntCounterVec,
     /// Sessions ended by `reason`.
     pub sessions_ended: IntCounterVec,
-    /// Look-ups of parsed keys by `cache` (`signing`, `verifying`) and `outcome` (`hit`, `miss`).
+    /// Look-ups of keys by `cache` (parsed: `signing`, `verifying`; `kid_to_user`,
+    /// `keyset_by_user`) and `outcome` (`hit`, `miss`).
     pub key_lookups: IntCounterVec,
     /// Published keys by `state`: `waiting`, `active`, `revoked`; 100,000 stands for any number
     /// above it.
@@ -91,7 +92,8 @@ impl ServiceMetrics {
             ),
             key_lookups: metrics.counter(
                 "key_lookups_total",
-                "Look-ups of parsed keys in memory: hit or miss",
+                "Look-ups of keys in memory (parsed: signing, verifying; kid_to_user, keyset_by_user): \
+                 hit or miss",
                 &["cache", "outcome"],
             ),
             keys: metrics.gauges(

@@ -13,7 +13,8 @@ use super::position::Position;
 use super::stream::render;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
-use crate::models::key_change::{self, FeedState, KeyChange};
+use crate::models::key_change::{self, ChangeKind, FeedState, KeyChange};
+use crate::signing::KeyLookup;
 
 /// How often the table is read when no notification comes.
 const POLL: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ struct Inner {
     pool: Pool,
     clock: Clock,
     metrics: ServiceMetrics,
+    /// Forgets what others revoke.
+    keys: KeyLookup,
     events: broadcast::Sender<Bytes>,
     wake: Arc<Notify>,
     read_at: Mutex<Option<Instant>>,
@@ -52,7 +55,13 @@ struct Progress {
 
 impl Hub {
     /// Starts to read; ends with the last handle on it.
-    pub fn start(pool: Pool, url: Secret, clock: Clock, metrics: ServiceMetrics) -> Self {
+    pub fn start(
+        pool: Pool,
+        url: Secret,
+        clock: Clock,
+        metrics: ServiceMetrics,
+        keys: KeyLookup,
+    ) -> Self {
         let wake = Arc::new(Notify::new());
         let notified = Arc::clone(&wake);
         let listener = tokio::spawn(database::listen(url, "key_changes", move |event| {
@@ -64,6 +73,7 @@ impl Hub {
             pool,
             clock,
             metrics,
+            keys,
             events: broadcast::channel(BACKLOG).0,
             wake: Arc::clone(&wake),
             read_at: Mutex::new(None),
@@ -109,6 +119,7 @@ async fn run(hub: Weak<Inner>, wake: Arc<Notify>) {
             Ok(()) => {
                 *inner.read_at.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(Instant::now());
+                inner.keys.trust_for(FRESH);
             }
             Err(error) => tracing::warn!(%error, "feed_not_read"),
         }
@@ -125,6 +136,7 @@ impl Inner {
         let state = key_change::state(&mut connection).await?;
         let Some(known) = progress.as_mut().filter(|known| known.seen.epoch == state.epoch) else {
             // A first reading, or another database behind the same name: streams replay anew.
+            self.keys.forget_all();
             self.epoch.send_replace(Some(state.epoch.clone()));
             *progress = Some(Progress { seen: state, sent: BTreeSet::new() });
             return Ok(());
@@ -151,6 +163,9 @@ impl Inner {
     }
 
     fn send(&self, change: &KeyChange, position: &Position) {
+        if change.kind == ChangeKind::Kid.as_str() {
+            self.keys.forget(&change.value);
+        }
         // Without readers there is nobody to tell; they replay when they come.
         let _ = self.events.send(render(change, position));
     }

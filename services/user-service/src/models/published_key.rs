@@ -145,14 +145,23 @@ pub async fn revoke(
     .await
 }
 
-/// The public JWK of a key that is served, waiting or active.
-pub async fn find_public(
+/// A key as the JWKS has it.
+#[derive(Debug, Queryable)]
+pub struct ServedKey {
+    /// Whose; none while it waits.
+    pub user_id: Option<Uuid>,
+    /// What the JWKS shows.
+    pub public_jwk: Value,
+}
+
+/// A key that is served, waiting or active.
+pub async fn find_served(
     connection: &mut AsyncPgConnection,
     kid: &str,
-) -> QueryResult<Option<Value>> {
+) -> QueryResult<Option<ServedKey>> {
     use published_keys::dsl;
     dsl::published_keys
-        .select(dsl::public_jwk)
+        .select((dsl::user_id, dsl::public_jwk))
         .filter(dsl::kid.eq(kid))
         .filter(dsl::state.ne(REVOKED))
         .first(connection)

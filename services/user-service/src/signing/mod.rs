@@ -7,6 +7,7 @@
 mod access_token;
 mod jwks;
 mod key_cache;
+mod key_lookup;
 mod key_pair;
 pub mod pem;
 mod pool;
@@ -15,6 +16,7 @@ mod service_keys;
 mod signer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
@@ -26,6 +28,7 @@ use vault_crypto::Keyring;
 
 pub use jwks::Jwks;
 use key_cache::KeyCache;
+pub use key_lookup::KeyLookup;
 pub use key_pair::{identity as key_identity, key_type};
 pub use pool::KeyPool;
 pub use public_key::to_pem;
@@ -36,7 +39,6 @@ use crate::config::{Settings, SigningMode};
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::auth_session::AuthSession;
-use crate::models::{published_key, user_keyset};
 
 /// Clock leeway that a verifier may be configured with at most; a revocation matters until the
 /// last token's expiry and this.
@@ -44,6 +46,10 @@ pub const LARGEST_LEEWAY: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
 
 /// How far replicas' clocks may lie apart: a token just signed by another is not of the future.
 const REPLICA_LEEWAY: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
+
+/// A parsed key never changes, and whether it may be used is told by the session's row, which every
+/// request reads: it may be kept for long.
+const PARSED_LIFE: Duration = Duration::from_hours(1);
 
 /// Signs access tokens and publishes keys.
 #[derive(Clone)]
@@ -54,8 +60,10 @@ pub struct Signing {
     audience: String,
     keyring: Keyring,
     service: Arc<ServiceKeys>,
-    signers: KeyCache<Arc<Signer>>,
-    verifying: KeyCache<Key>,
+    signers: KeyCache<String, Arc<Signer>>,
+    verifying: KeyCache<String, Key>,
+    /// By key id and by user.
+    pub lookup: KeyLookup,
     /// The keys that wait.
     pub pool: KeyPool,
     /// The whole set, as served.
@@ -92,8 +100,9 @@ impl Signing {
             audience: settings.token.audience.clone(),
             keyring,
             service,
-            signers: KeyCache::new("signing", &metrics.key_lookups),
-            verifying: KeyCache::new("verifying", &metrics.key_lookups),
+            signers: KeyCache::new("signing", &metrics.key_lookups, PARSED_LIFE, |_| 1),
+            verifying: KeyCache::new("verifying", &metrics.key_lookups, PARSED_LIFE, |_| 1),
+            lookup: KeyLookup::new(metrics),
             pool,
             jwks,
         })
@@ -151,11 +160,9 @@ impl Signing {
         if let Some(signer) = self.signers.get(kid) {
             return Ok(signer);
         }
-        let mut connection = database.get().await?;
-        let keyset = user_keyset::find(&mut connection, user).await?.unwrap_or_default();
-        drop(connection);
+        let key = self.lookup.find_in_keyset(database, user, kid).await?;
         // Revoked between the session's reading and now.
-        let key = keyset.find(kid).ok_or(Error::InvalidRefreshToken)?;
+        let key = key.ok_or(Error::InvalidRefreshToken)?;
         self.remember_signer(kid, &key.sealed)
     }
 
@@ -166,15 +173,16 @@ impl Signing {
         let signer = Signer::from_pkcs8(kid, &private)
             .map_err(|error| Error::Internal(error.to_string()))?;
         let signer = Arc::new(signer);
-        self.signers.insert(kid, Arc::clone(&signer));
+        self.signers.insert(kid.to_owned(), Arc::clone(&signer));
         Ok(signer)
     }
 
-    /// Forgets the private keys of ended sessions.
+    /// Forgets the keys of ended sessions.
     pub fn forget<'a>(&self, kids: impl IntoIterator<Item = &'a str>) {
         for kid in kids {
-            self.signers.forget(kid);
-            self.verifying.forget(kid);
+            self.signers.remove(kid);
+            self.verifying.remove(kid);
+            self.lookup.forget(kid);
         }
         self.jwks.expire();
     }
@@ -187,8 +195,7 @@ impl Signing {
         if !is_kid(kid) {
             return Ok(None);
         }
-        let mut connection = database.get().await?;
-        Ok(published_key::find_public(&mut connection, kid).await?)
+        self.lookup.find_public(database, kid).await
     }
 
     /// The public JWK of the current service key.
@@ -206,7 +213,7 @@ impl Signing {
         let jwk = self.find_public(database, kid).await?;
         let key = jwk.and_then(|jwk| Key::from_jwk(&jwk).ok());
         if let Some(key) = &key {
-            self.verifying.insert(kid, key.clone());
+            self.verifying.insert(kid.to_owned(), key.clone());
         }
         Ok(key)
     }

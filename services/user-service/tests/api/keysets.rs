@@ -1,13 +1,13 @@
 //! The repository of keysets, on a real database.
 
-use serde_json::Map;
-use test_support::TestDatabase;
+use serde_json::{Map, json};
+use test_support::{TestDatabase, TestServer, eventually};
 use user_service::MIGRATIONS;
 use user_service::models::user_keyset::{self, DeviceJwk, Keyset};
 use user_service::models::{published_key, user};
 use uuid::Uuid;
 
-use super::support::{TestApp, header, send};
+use super::support::{Session, TestApp, header, send};
 
 fn key(kid: &str, device: Uuid) -> DeviceJwk {
     DeviceJwk { kid: kid.to_owned(), device_id: device, sealed: vec![1], public: Map::new() }
@@ -94,6 +94,33 @@ async fn a_key_is_found_by_its_kid_while_it_lives_and_its_private_part_is_sealed
     assert_eq!(user_keyset::find(&mut connection, user).await.unwrap(), None);
 }
 
+fn kid(session: &Session) -> String {
+    header(&session.access_token)["kid"].as_str().unwrap().to_owned()
+}
+
+async fn lookups(app: &TestApp, replica: &TestServer, cache: &str, outcome: &str) -> u64 {
+    let labels = format!("{{cache=\"{cache}\",outcome=\"{outcome}\"}}");
+    app.metric_of(replica, &format!("user_service_key_lookups_total{labels}")).await
+}
+
+/// How many keys a replica serves under the session's key id.
+async fn served(app: &TestApp, replica: &TestServer, session: &Session) -> usize {
+    let url = replica.url(&format!("/.well-known/jwks.json?kid={}", kid(session)));
+    let set = send(app.client.get(url)).await.expect(200);
+    set.json["keys"].as_array().unwrap().len()
+}
+
+/// Another replica that reads the change feed by now.
+async fn reading_replica(app: &TestApp) -> TestServer {
+    let replica = app.replica().await;
+    eventually("the replica is ready", || async {
+        let answer = send(app.client.get(replica.url("/health/ready"))).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    replica
+}
+
 #[tokio::test]
 async fn parsed_keys_are_kept_and_another_replica_s_revocation_counts_at_once() {
     let app = TestApp::start().await;
@@ -104,13 +131,52 @@ async fn parsed_keys_are_kept_and_another_replica_s_revocation_counts_at_once() 
         send(request.bearer_auth(&session.access_token)).await.status.as_u16()
     };
     assert_eq!((ask().await, ask().await), (200, 200));
-    let metrics = send(app.client.get(replica.admin_url("/metrics"))).await.text;
     for outcome in ["hit", "miss"] {
-        let line = format!(
-            "user_service_key_lookups_total{{cache=\"verifying\",outcome=\"{outcome}\"}} 1"
-        );
-        assert!(metrics.contains(&line), "{outcome}");
+        assert_eq!(lookups(&app, &replica, "verifying", outcome).await, 1, "{outcome}");
     }
     let _ = app.log_out(&session.refresh_token).await.expect(200);
     assert_eq!(ask().await, 401);
+}
+
+#[tokio::test]
+async fn a_key_found_by_its_kid_is_kept_until_another_replica_revokes_it() {
+    let app = TestApp::start().await;
+    let (replica, session) = (reading_replica(&app).await, app.sign_in().await);
+    eventually("it comes from memory", || async {
+        assert_eq!(served(&app, &replica, &session).await, 1);
+        (lookups(&app, &replica, "kid_to_user", "hit").await > 0).then_some(())
+    })
+    .await;
+    assert!(lookups(&app, &replica, "kid_to_user", "miss").await > 0);
+    let other = app.log_in(&app.register_device().await, &session.username).await;
+    assert_eq!(served(&app, &replica, &other).await, 1, "an addition is there at once");
+    let _ = app.log_out(&session.refresh_token).await.expect(200);
+    eventually("the revocation is heard of", || async {
+        (served(&app, &replica, &session).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(served(&app, &replica, &other).await, 1);
+}
+
+#[tokio::test]
+async fn a_keyset_kept_by_user_knows_what_another_replica_adds_and_not_what_it_took_away() {
+    let app = TestApp::start().await;
+    let (replica, one) = (reading_replica(&app).await, app.sign_in().await);
+    let sign_in_again = async || app.log_in(&app.register_device().await, &one.username).await;
+    let two = sign_in_again().await;
+    let refresh = async |session: &Session| {
+        let body = json!({ "refresh_token": session.refresh_token });
+        send(app.client.post(replica.url("/api/auth/refresh")).json(&body)).await
+    };
+    let _ = refresh(&one).await.expect(200);
+    assert_eq!(lookups(&app, &replica, "keyset_by_user", "miss").await, 1);
+    let _ = refresh(&two).await.expect(200);
+    assert_eq!(lookups(&app, &replica, "keyset_by_user", "hit").await, 1);
+    let three = sign_in_again().await;
+    let answer = refresh(&three).await.expect(200);
+    assert_eq!(header(&answer.member("access_token"))["kid"], kid(&three));
+    let four = sign_in_again().await;
+    let _ = app.log_out(&four.refresh_token).await.expect(200);
+    let _ = refresh(&four).await.expect(401);
+    assert_eq!(served(&app, &replica, &three).await, 1);
 }

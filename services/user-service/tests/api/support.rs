@@ -195,7 +195,12 @@ impl TestApp {
 
     /// The value of a metric, labels and all as `/metrics` writes it; 0 where it is missing.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let url = self.server.admin_url("/metrics");
+        self.metric_of(&self.server, name).await
+    }
+
+    /// The same of a replica.
+    pub(crate) async fn metric_of(&self, server: &TestServer, name: &str) -> u64 {
+        let url = server.admin_url("/metrics");
         let text = send(self.client.get(url)).await.text;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0, |value| value.parse().unwrap())
