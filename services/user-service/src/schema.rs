@@ -132,4 +132,10 @@ diesel::table! {
 
 diesel::joinable!(auth_sessions -> devices (device_id));
 diesel::joinable!(auth_sessions -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(auth_sessions, devices, user_keysets, users);
+diesel::allow_tables_to_appear_in_same_query!(
+    auth_sessions,
+    devices,
+    published_keys,
+    user_keysets,
+    users,
+);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::delete_batch;
-use crate::schema::published_keys;
+use crate::schema::{auth_sessions, published_keys};
 
 const WAITING: &str = "waiting";
 pub(super) const ACTIVE: &str = "active";
@@ -152,6 +152,9 @@ pub struct ServedKey {
     pub user_id: Option<Uuid>,
     /// What the JWKS shows.
     pub public_jwk: Value,
+    /// When the last token that its session has signed so far expires; none where no session signs
+    /// with it.
+    pub last_token_expires_at: Option<DateTime<Utc>>,
 }
 
 /// A key that is served, waiting or active.
@@ -160,8 +163,14 @@ pub async fn find_served(
     kid: &str,
 ) -> QueryResult<Option<ServedKey>> {
     use published_keys::dsl;
+    // By the user too: there is no index of sessions by key id.
+    let its_session = auth_sessions::kid
+        .eq(dsl::kid.nullable())
+        .and(auth_sessions::user_id.nullable().eq(dsl::user_id))
+        .and(auth_sessions::ended_at.is_null());
     dsl::published_keys
-        .select((dsl::user_id, dsl::public_jwk))
+        .left_join(auth_sessions::table.on(its_session))
+        .select((dsl::user_id, dsl::public_jwk, auth_sessions::last_access_expires_at.nullable()))
         .filter(dsl::kid.eq(kid))
         .filter(dsl::state.ne(REVOKED))
         .first(connection)

@@ -43,12 +43,13 @@ where
         Self { name, kept: kept.build(), lookups: lookups.clone() }
     }
 
-    pub(super) fn get<Q>(&self, key: &Q) -> Option<V>
+    /// What is kept under `key` and is still good; anything else is a miss.
+    pub(super) fn get<Q>(&self, key: &Q, is_good: impl FnOnce(&V) -> bool) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let found = self.kept.get(key);
+        let found = self.kept.get(key).filter(is_good);
         let outcome = if found.is_some() { "hit" } else { "miss" };
         self.lookups.with_label_values(&[self.name, outcome]).inc();
         found
@@ -88,10 +89,11 @@ mod tests {
             cache.insert(number, 1000);
         }
         cache.kept.run_pending_tasks();
-        assert!(cache.get(&0).is_some());
+        assert!(cache.get(&0, |_| true).is_some());
         cache.insert(10, 2000);
         cache.kept.run_pending_tasks();
-        let gone: Vec<u32> = (0..=10).filter(|number| cache.get(number).is_none()).collect();
+        let gone: Vec<u32> =
+            (0..=10).filter(|number| cache.get(number, |_| true).is_none()).collect();
         assert_eq!(gone, [1, 2]);
         assert_eq!(lookups.with_label_values(&["test", "miss"]).get(), 2);
     }

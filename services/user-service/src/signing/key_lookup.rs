@@ -1,25 +1,28 @@
 //! Whose key a key id is, and which keys a user has: what requests ask again and again.
 //!
 //! Another replica's revocation takes entries away by the change feed, which this process reads;
-//! while that can't be read nothing kept is believed. An addition is no entry of the feed, so
-//! what is not here is looked for in the database each time.
+//! while that can't be read nothing kept is believed. The feed says nothing of a session whose last
+//! token has expired everywhere, so its key is not believed beyond that moment either. An addition
+//! is no entry of the feed, so what is not here is looked for in the database each time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
 use common::database::Pool;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::key_cache::KeyCache;
+use super::{LARGEST_LEEWAY, REPLICA_LEEWAY};
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::published_key::{self, ServedKey};
 use crate::models::user_keyset::{self, DeviceJwk, Keyset};
 
-/// The feed does not tell of a key whose last token has expired everywhere: it is served for no
-/// longer than this.
+/// Nothing stays for longer without having been read again.
 const LIFE: Duration = Duration::from_mins(1);
 
 /// Looks keys up by key id and by user, in memory first; clones share everything.
@@ -29,6 +32,7 @@ pub struct KeyLookup {
 }
 
 struct Inner {
+    clock: Clock,
     by_kid: KeyCache<String, Arc<ServedKey>>,
     by_user: KeyCache<Uuid, Arc<Keyset>>,
     /// How often something was taken away: what was read before that is not kept after it.
@@ -38,9 +42,10 @@ struct Inner {
 }
 
 impl KeyLookup {
-    pub(super) fn new(metrics: &ServiceMetrics) -> Self {
+    pub(super) fn new(clock: Clock, metrics: &ServiceMetrics) -> Self {
         let lookups = &metrics.key_lookups;
         let inner = Inner {
+            clock,
             by_kid: KeyCache::new("kid_to_user", lookups, LIFE, |_| 1),
             by_user: KeyCache::new("keyset_by_user", lookups, LIFE, |keyset: &Arc<Keyset>| {
                 keyset.keys.len()
@@ -67,7 +72,7 @@ impl KeyLookup {
         user: Uuid,
         kid: &str,
     ) -> Result<Option<DeviceJwk>, Error> {
-        let kept = self.is_trusted().then(|| self.inner.by_user.get(&user)).flatten();
+        let kept = self.is_trusted().then(|| self.inner.by_user.get(&user, |_| true)).flatten();
         if let Some(key) = kept.as_ref().and_then(|keyset| keyset.find(kid)) {
             // Revoked keys leave the keyset that is kept only where their user was known.
             let served = self.find_served(database, kid).await?;
@@ -89,9 +94,8 @@ impl KeyLookup {
         database: &Pool,
         kid: &str,
     ) -> Result<Option<Arc<ServedKey>>, Error> {
-        let kept = self.is_trusted().then(|| self.inner.by_kid.get(kid)).flatten();
-        if kept.is_some() {
-            return Ok(kept);
+        if let Some(key) = self.find_kept(kid) {
+            return Ok(Some(key));
         }
         let removals = self.removals();
         let mut connection = database.get().await?;
@@ -102,6 +106,14 @@ impl KeyLookup {
             self.keep(&self.inner.by_kid, &kid.to_owned(), Arc::clone(key), removals);
         }
         Ok(found)
+    }
+
+    fn find_kept(&self, kid: &str) -> Option<Arc<ServedKey>> {
+        if !self.is_trusted() {
+            return None;
+        }
+        let now = self.inner.clock.now();
+        self.inner.by_kid.get(kid, |key| now < announced_until(key))
     }
 
     /// `kid` was revoked, here or elsewhere.
@@ -148,33 +160,65 @@ impl KeyLookup {
     }
 }
 
+/// Until when the feed is sure to tell of the key's end, whichever replica's clock decides. The end
+/// of one that no session signs with is always told.
+fn announced_until(key: &ServedKey) -> DateTime<Utc> {
+    key.last_token_expires_at
+        .map_or(DateTime::<Utc>::MAX_UTC, |expiry| expiry + LARGEST_LEEWAY - REPLICA_LEEWAY)
+}
+
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use common::metrics::Metrics;
 
     use super::*;
 
+    fn lookup(clock: &Clock) -> KeyLookup {
+        let metrics = ServiceMetrics::register(&Metrics::new("user-service"));
+        KeyLookup::new(clock.clone(), &metrics)
+    }
+
+    fn key(last_token_expires_at: Option<DateTime<Utc>>) -> Arc<ServedKey> {
+        let (user_id, public_jwk) = (Some(Uuid::nil()), Value::Null);
+        Arc::new(ServedKey { user_id, public_jwk, last_token_expires_at })
+    }
+
     #[test]
     fn what_was_read_before_a_revocation_is_not_kept_after_it() {
-        let lookup = KeyLookup::new(&ServiceMetrics::register(&Metrics::new("user-service")));
-        let (kid, key) =
-            ("k".to_owned(), ServedKey { user_id: Some(Uuid::nil()), public_jwk: Value::Null });
-        let (key, by_kid) = (Arc::new(key), &lookup.inner.by_kid);
+        let lookup = lookup(&Clock::default());
+        lookup.trust_for(Duration::from_mins(1));
+        let (kid, by_kid) = ("k".to_owned(), &lookup.inner.by_kid);
         let removals = lookup.removals();
-        lookup.keep(by_kid, &kid, Arc::clone(&key), removals);
-        assert!(by_kid.get("k").is_some());
+        lookup.keep(by_kid, &kid, key(None), removals);
+        assert!(lookup.find_kept("k").is_some());
         lookup.forget("k");
-        lookup.keep(by_kid, &kid, key, removals);
-        assert!(by_kid.get("k").is_none());
+        lookup.keep(by_kid, &kid, key(None), removals);
+        assert!(lookup.find_kept("k").is_none());
     }
 
     #[test]
     fn nothing_kept_is_believed_while_the_feed_is_not_read() {
-        let lookup = KeyLookup::new(&ServiceMetrics::register(&Metrics::new("user-service")));
-        assert!(!lookup.is_trusted());
+        let lookup = lookup(&Clock::default());
+        lookup.keep(&lookup.inner.by_kid, &"k".to_owned(), key(None), lookup.removals());
+        assert!(lookup.find_kept("k").is_none());
         lookup.trust_for(Duration::from_mins(1));
-        assert!(lookup.is_trusted());
+        assert!(lookup.find_kept("k").is_some());
         lookup.trust_for(Duration::ZERO);
-        assert!(!lookup.is_trusted());
+        assert!(lookup.find_kept("k").is_none());
+    }
+
+    #[test]
+    fn a_key_is_not_believed_once_its_end_would_not_be_told() {
+        let clock = Clock::default();
+        let lookup = lookup(&clock);
+        lookup.trust_for(Duration::from_mins(1));
+        let told_for = TimeDelta::hours(1) + LARGEST_LEEWAY - REPLICA_LEEWAY;
+        let signed = key(Some(clock.now() + TimeDelta::hours(1)));
+        lookup.keep(&lookup.inner.by_kid, &"k".to_owned(), signed, lookup.removals());
+        clock.turn(told_for - TimeDelta::seconds(1));
+        assert!(lookup.find_kept("k").is_some());
+        clock.turn(TimeDelta::seconds(1));
+        assert!(lookup.find_kept("k").is_none());
     }
 }

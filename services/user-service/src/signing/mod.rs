@@ -102,7 +102,7 @@ impl Signing {
             service,
             signers: KeyCache::new("signing", &metrics.key_lookups, PARSED_LIFE, |_| 1),
             verifying: KeyCache::new("verifying", &metrics.key_lookups, PARSED_LIFE, |_| 1),
-            lookup: KeyLookup::new(metrics),
+            lookup: KeyLookup::new(clock.clone(), metrics),
             pool,
             jwks,
         })
@@ -157,7 +157,7 @@ impl Signing {
         user: Uuid,
         kid: &str,
     ) -> Result<Arc<Signer>, Error> {
-        if let Some(signer) = self.signers.get(kid) {
+        if let Some(signer) = self.signers.get(kid, |_| true) {
             return Ok(signer);
         }
         let key = self.lookup.find_in_keyset(database, user, kid).await?;
@@ -207,7 +207,7 @@ impl Signing {
     /// The key to check one of our own tokens with; whether its session lives is for the caller to
     /// ask.
     pub async fn verification_key(&self, database: &Pool, kid: &str) -> Result<Option<Key>, Error> {
-        if let Some(key) = self.verifying.get(kid) {
+        if let Some(key) = self.verifying.get(kid, |_| true) {
             return Ok(Some(key));
         }
         let jwk = self.find_public(database, kid).await?;

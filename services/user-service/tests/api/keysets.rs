@@ -1,5 +1,6 @@
 //! The repository of keysets, on a real database.
 
+use chrono::TimeDelta;
 use serde_json::{Map, json};
 use test_support::{TestDatabase, TestServer, eventually};
 use user_service::MIGRATIONS;
@@ -7,7 +8,7 @@ use user_service::models::user_keyset::{self, DeviceJwk, Keyset};
 use user_service::models::{published_key, user};
 use uuid::Uuid;
 
-use super::support::{Session, TestApp, header, send};
+use super::support::{Session, TestApp, count, header, send};
 
 fn key(kid: &str, device: Uuid) -> DeviceJwk {
     DeviceJwk { kid: kid.to_owned(), device_id: device, sealed: vec![1], public: Map::new() }
@@ -156,6 +157,25 @@ async fn a_key_found_by_its_kid_is_kept_until_another_replica_revokes_it() {
     })
     .await;
     assert_eq!(served(&app, &replica, &other).await, 1);
+}
+
+#[tokio::test]
+async fn a_key_whose_end_nobody_is_told_of_is_not_served_from_memory_a_moment_too_long() {
+    let app = TestApp::start().await;
+    let (replica, session) = (reading_replica(&app).await, app.sign_in().await);
+    // Two hours of the token, and the largest leeway of a verifier.
+    app.clock.turn(TimeDelta::hours(2) + TimeDelta::seconds(290));
+    eventually("it comes from memory", || async {
+        assert_eq!(served(&app, &replica, &session).await, 1);
+        (lookups(&app, &replica, "kid_to_user", "hit").await > 0).then_some(())
+    })
+    .await;
+    app.clock.turn(TimeDelta::seconds(10));
+    let _ = app.log_out(&session.refresh_token).await.expect(200);
+    let mut connection = app.database.connect().await;
+    let told = "SELECT count(*) AS count FROM key_changes";
+    assert_eq!(count(&mut connection, told).await, 0);
+    assert_eq!(served(&app, &replica, &session).await, 0);
 }
 
 #[tokio::test]
