@@ -13,7 +13,7 @@ use super::position::Position;
 use super::stream::render;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
-use crate::models::key_change::{self, ChangeKind, FeedState, KeyChange};
+use crate::models::key_change::{self, ChangeKind, FeedState, KeyChange, UnseenChange};
 use crate::signing::KeyLookup;
 
 /// How often the table is read when no notification comes.
@@ -146,7 +146,7 @@ impl Inner {
             let now = self.clock.now();
             let page =
                 key_change::list_unseen(&mut connection, &known.seen, cursor, now, PAGE).await?;
-            for (change, age) in &page {
+            for UnseenChange { change, age } in &page {
                 cursor = (change.transaction_id, change.id);
                 if known.sent.insert(cursor) {
                     self.send(change, &Position::after(change, &state));
