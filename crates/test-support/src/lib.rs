@@ -17,6 +17,7 @@ mod database;
 mod device;
 mod documentation;
 mod foreign_client;
+mod hostile;
 mod keycloak;
 mod process;
 mod programs;
@@ -33,6 +34,7 @@ pub use database::TestDatabase;
 pub use device::{Offer, TestDevice};
 pub use documentation::check_documentation;
 pub use foreign_client::{ForeignClient, ForeignClients};
+pub use hostile::Target;
 pub use keycloak::{
     Browser, FaultProxy, OwnKeycloak, ProvidersFile, ProxyFault, TestRealm, TestUser, keycloak_url,
 };

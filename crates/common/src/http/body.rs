@@ -4,7 +4,7 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::{Error, FromRequest, HttpRequest};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{BodyKind, Problem, read_body};
 
@@ -47,15 +47,16 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(not_json("the body is not UTF-8"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value =
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| explain(&error))?;
+    let value = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| explain(bytes, &error))?;
     deserializer.end().map_err(|_| not_json("there is more after the JSON value"))?;
     Ok(value)
 }
 
-fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+fn explain(bytes: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let inner = error.inner();
-    if !inner.is_data() {
+    // A number where one of several words is due is called a mistake of syntax too.
+    if !inner.is_data() && serde_json::from_slice::<IgnoredAny>(bytes).is_err() {
         return not_json("the body is not valid JSON");
     }
     let text = inner.to_string();
@@ -70,8 +71,13 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     } else if text.contains("UUID parsing failed") {
         (path, "must be a UUID".to_owned())
     } else {
+        let expected = text
+            .split("expected ")
+            .nth(1)
+            .filter(|_| inner.is_data())
+            .and_then(|rest| rest.split(" at line").next());
         let expected =
-            text.split("expected ").nth(1).and_then(|rest| rest.split(" at line").next());
+            expected.map(|what| if what.starts_with("struct") { "an object" } else { what });
         (path, expected.map_or_else(|| "is not valid".to_owned(), |what| format!("must be {what}")))
     };
     Problem::invalid_field(&field, format!("`{field}` {what}"))
@@ -145,6 +151,13 @@ mod tests {
     struct Login {
         username: String,
         device_proof: Option<Proof>,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Plain,
     }
 
     #[derive(Debug, Deserialize)]
@@ -174,6 +187,13 @@ mod tests {
                 "`device_proof.nonce` is missing",
                 Some("device_proof.nonce"),
             ),
+            (
+                r#"{"username":"a","device_proof":"b"}"#,
+                "`device_proof` must be an object",
+                Some("device_proof"),
+            ),
+            (r#"{"username":"a","kind":1}"#, "`kind` is not valid", Some("kind")),
+            (r#"{"username":"a","kind":"x"}"#, "`kind` must be `plain`", Some("kind")),
             (r"[]", "the body must be a JSON object", None),
             (r#"{"username":"a"} x"#, "there is more after the JSON value", None),
             (r#"{"username":"a"#, "the body is not valid JSON", None),

@@ -5,6 +5,7 @@
 mod accounts;
 mod callers;
 mod contract;
+mod hostile;
 mod logout;
 mod offline;
 mod online_grants;

@@ -4,6 +4,7 @@
 
 mod catching_up;
 mod contract;
+mod hostile;
 mod issuer;
 mod live;
 mod membership;

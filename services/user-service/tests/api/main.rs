@@ -9,6 +9,7 @@ mod device_proof;
 mod devices;
 mod feed_reader;
 mod foreign_clients;
+mod hostile;
 mod hostile_input;
 mod keys;
 mod keysets;
