@@ -1,32 +1,90 @@
 //! `latchkey cleanup`: what the services do by themselves, for cron.
 
-use anyhow::{Result, anyhow};
-use common::settings::SettingsError;
+use std::collections::BTreeMap;
 
-use crate::settings::database_url;
+use anyhow::{Result, bail};
+use common::housekeeping::Cleaned;
+use common::settings::{Period, Schema, Secret, SettingsError};
+use serde_json::{Value, json};
+
+use crate::settings::{environment, find_database_url};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Of one service only
+    /// Of one service only; of all whose database is configured where not given
     #[arg(long)]
     service: Option<String>,
+    /// Answer with one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
-const SERVICES: [&str; 1] = ["user-service"];
+const SCHEMAS: [&Schema; 3] =
+    [&user_service::config::SCHEMA, &chat_service::config::SCHEMA, &auth_manager::config::SCHEMA];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if let Some(name) = arguments.service.as_deref().filter(|name| !SERVICES.contains(name)) {
-        let known = SERVICES.join(", ");
-        let error = format!("no service `{name}` that is cleaned by command; there is {known}");
-        return Err(SettingsError(error).into());
-    }
-    let url = database_url(&user_service::config::SCHEMA)?;
+    let configured = find_configured(arguments.service.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let removed = runtime
-        .block_on(user_service::housekeeping::clean_up(&url))
-        .map_err(|error| anyhow!(error))?;
-    for (what, count) in removed {
-        println!("user-service: {what} {count}");
+    let (mut answer, mut failed) = (BTreeMap::new(), Vec::new());
+    for (schema, url) in configured {
+        let service = schema.service;
+        match runtime.block_on(clean_up(schema, &url))? {
+            Ok(cleaned) if arguments.json => drop(answer.insert(service, as_json(&cleaned))),
+            Ok(cleaned) => tell(service, &cleaned),
+            Err(error) => failed.push(format!("{service}: {error}")),
+        }
     }
-    Ok(())
+    if arguments.json {
+        println!("{}", json!(answer));
+    }
+    if failed.is_empty() { Ok(()) } else { bail!(failed.join("; ")) }
+}
+
+/// The services whose databases are known, all of them or the one that is named.
+fn find_configured(name: Option<&str>) -> Result<Vec<(&'static Schema, Secret)>, SettingsError> {
+    let named = |schema: &&Schema| name.is_none_or(|name| schema.service == name);
+    let mut configured: Vec<(&Schema, Secret)> = Vec::new();
+    let mut known = Vec::new();
+    for schema in SCHEMAS.into_iter().filter(named) {
+        known.push(schema.variable("database.url"));
+        if let Some(url) = find_database_url(schema)? {
+            if configured.iter().any(|(_, other)| other.expose() == url.expose()) {
+                let error = "one URL for several services: say with --service whose it is";
+                return Err(SettingsError(error.to_owned()));
+            }
+            configured.push((schema, url));
+        }
+    }
+    match (configured.is_empty(), known.is_empty()) {
+        (false, _) => Ok(configured),
+        (true, false) => Err(SettingsError(format!("no database; set {}", known.join(" or ")))),
+        (true, true) => Err(SettingsError(format!("no service `{}`", name.unwrap_or_default()))),
+    }
+}
+
+async fn clean_up(schema: &Schema, url: &Secret) -> Result<Result<Cleaned, String>, SettingsError> {
+    Ok(match schema.service {
+        "user-service" => user_service::housekeeping::clean_up(url).await,
+        "chat-service" => chat_service::housekeeping::clean_up(url).await,
+        _ => auth_manager::housekeeping::clean_up(url, ledger_life(schema)?).await,
+    })
+}
+
+fn ledger_life(schema: &Schema) -> Result<Period, SettingsError> {
+    const KEY: &str = "vault.ledger_life";
+    let period = schema.value(KEY, &environment()?)?.expose().parse();
+    period.map_err(|error| SettingsError(format!("{}: {error}", schema.variable(KEY))))
+}
+
+fn tell(service: &str, cleaned: &Cleaned) {
+    for (what, count) in &cleaned.removed {
+        println!("{service}: {what} {count}");
+    }
+    if cleaned.left_to_another {
+        println!("{service}: left to another process, which is at it");
+    }
+}
+
+fn as_json(cleaned: &Cleaned) -> Value {
+    json!({ "removed": cleaned.removed, "left_to_another": cleaned.left_to_another })
 }

@@ -38,10 +38,21 @@ pub(crate) fn environment() -> Result<Environment, SettingsError> {
     Environment::from_process().map_err(SettingsError)
 }
 
+const URL: &str = "database.url";
+
 /// The URL of a service's database.
 pub(crate) fn database_url(schema: &Schema) -> Result<Secret, SettingsError> {
-    const KEY: &str = "database.url";
-    let url = schema.value(KEY, &environment()?)?;
-    check_url(&url).map_err(|error| SettingsError(format!("{}: {error}", schema.variable(KEY))))?;
+    let url = schema.value(URL, &environment()?)?;
+    check(schema, url)
+}
+
+/// The same where it may be missing.
+pub(crate) fn find_database_url(schema: &Schema) -> Result<Option<Secret>, SettingsError> {
+    let url = schema.find_value(URL, &environment()?)?;
+    url.map(|url| check(schema, url)).transpose()
+}
+
+fn check(schema: &Schema, url: Secret) -> Result<Secret, SettingsError> {
+    check_url(&url).map_err(|error| SettingsError(format!("{}: {error}", schema.variable(URL))))?;
     Ok(url)
 }

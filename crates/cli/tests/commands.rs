@@ -105,6 +105,7 @@ fn operators_commands_name_the_setting_that_is_missing_and_exit_as_the_services_
         (&["migrate", "account-vault"], auth),
         (&["migrate", "auth-vault"], "OLDER_VAULT_URL"),
         (&["cleanup"], user),
+        (&["cleanup", "--service", "auth-manager"], auth),
         (&["vault", "keys"], user),
         (&["vault", "rewrap", "--service", "auth-manager"], auth),
         (&["vault", "verify", "--service", "auth-manager"], auth),
@@ -139,6 +140,7 @@ fn operators_commands_name_the_setting_that_is_malformed_and_quote_nothing_of_it
         (&older, &[("OLDER_VAULT_URL", good), ("OLDER_VAULT_KEY", "p4ssw0rd")], "OLDER_VAULT_KEY"),
         (&older, &[("OLDER_VAULT_URL", bad), ("OLDER_VAULT_KEY", "00")], "OLDER_VAULT_URL"),
         (&["cleanup", "--service", "nobody"], &[], "`nobody`"),
+        (&["cleanup"], &[("DATABASE_URL", good)], "--service"),
         (&["migrate", "run", "--service", "nobody"], &[], "`nobody`"),
     ] {
         let told = misconfigured(arguments, environment);

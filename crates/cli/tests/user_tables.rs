@@ -1,4 +1,4 @@
-//! `latchkey migrate session-keys` and `cleanup`, as an operator sees them.
+//! `latchkey migrate session-keys`, as an operator sees it.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -68,28 +68,4 @@ async fn keys_move_once_with_a_line_each_hundred_rows_and_what_fails_is_named() 
     let counts = "migrated 0, replaced 0, skipped 201, errors 1, total 202\n";
     assert_eq!(text(&again.stdout), counts);
     assert!(text(&again.stderr).contains("201 skipped: moved before\n"));
-}
-
-#[tokio::test]
-async fn cleanup_removes_what_is_past_and_says_what_it_was() {
-    let database = TestDatabase::create("user", || MIGRATIONS).await;
-    let device = "INSERT INTO devices (id, user_id, sealed_key, sealing_key_id, created_at,
-        last_used_at) SELECT gen_random_uuid(), ";
-    let statements = format!(
-        "INSERT INTO users (id, username, username_key, password_hash, created_at, updated_at)
-             VALUES ('{USER}', 'alice', 'alice', '', now(), now());
-         {device} NULL, '', '', now() - interval '2 days', NULL FROM generate_series(1, 1500);
-         {device} '{USER}', '', '', now(), now() - interval '2 years';
-         {device} '{USER}', '', '', now() - interval '2 years', now()"
-    );
-    database.connect().await.batch_execute(&statements).await.unwrap();
-    let done = latchkey(&database, &["cleanup", "--service", "user-service"]);
-    assert!(done.status.success(), "{}", text(&done.stderr));
-    let said = text(&done.stdout);
-    for line in ["unbound_devices 1500", "unused_devices 1", "nonces 0", "sessions 0"] {
-        assert!(said.contains(&format!("user-service: {line}\n")), "{said}");
-    }
-    let again = latchkey(&database, &["cleanup"]);
-    assert!(text(&again.stdout).lines().all(|line| line.ends_with(" 0")));
-    assert!(!latchkey(&database, &["cleanup", "--service", "nobody"]).status.success());
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use diesel::{ConnectionError, ConnectionResult};
+use diesel::sql_types::BigInt;
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::pooled_connection::bb8::{self, PooledConnection, RunError};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{
-    AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, SimpleAsyncConnection as _,
+    AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _,
+    SimpleAsyncConnection as _,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _};
 use futures_util::StreamExt as _;
@@ -111,6 +113,29 @@ pub async fn migrate(url: &str, migrations: EmbeddedMigrations) -> Result<Vec<St
             .map_err(|error| format!("a migration failed: {error}"))
     };
     tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string())?
+}
+
+diesel::define_sql_function! {
+    /// Takes an advisory lock until the transaction ends, if nobody has it.
+    fn pg_try_advisory_xact_lock(key: BigInt) -> Bool;
+}
+
+diesel::define_sql_function! {
+    /// Takes an advisory lock until the connection ends, if nobody has it.
+    fn pg_try_advisory_lock(key: BigInt) -> Bool;
+}
+
+/// Whether this transaction has the advisory lock `key` until it ends; it does not wait for it.
+pub async fn try_lock_for_transaction(
+    connection: &mut AsyncPgConnection,
+    key: i64,
+) -> QueryResult<bool> {
+    diesel::select(pg_try_advisory_xact_lock(key)).get_result(connection).await
+}
+
+/// Whether this connection has the advisory lock `key` until it ends; it does not wait for it.
+pub async fn try_lock(connection: &mut AsyncPgConnection, key: i64) -> QueryResult<bool> {
+    diesel::select(pg_try_advisory_lock(key)).get_result(connection).await
 }
 
 /// A readiness check: one statement on a connection of the pool.

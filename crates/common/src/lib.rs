@@ -8,6 +8,7 @@ pub mod claims;
 pub mod clock;
 pub mod database;
 pub mod device_key;
+pub mod housekeeping;
 pub mod http;
 pub mod metrics;
 pub mod paging;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::Clock;
+use common::housekeeping::{self, BATCH, Clean, Cleaned, clean_all};
+use common::settings::{Period, Secret};
 use diesel::QueryResult;
-use diesel::sql_types::Bool;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::AsyncPgConnection;
 use prometheus::IntGaugeVec;
 
 use crate::error::Error;
@@ -17,16 +19,14 @@ use crate::state::State;
 const EVERY: Duration = Duration::from_mins(1);
 /// How soon to look again while the database is away.
 const RETRY: Duration = Duration::from_secs(1);
-const BATCH: i64 = 1000;
 /// Sessions that have ended stay in their owner's list no longer than this.
 const ENDED_SESSION_LIFE: TimeDelta = TimeDelta::days(90);
-/// Any number that no other lock of ours has.
-const LOCK: &str = "SELECT pg_try_advisory_xact_lock(7305790121) AS got";
 
-#[derive(diesel::QueryableByName)]
-struct Lock {
-    #[diesel(sql_type = Bool)]
-    got: bool,
+/// What is past at a time.
+struct Past {
+    now: DateTime<Utc>,
+    /// `vault.ledger_life`.
+    ledger_life: Period,
 }
 
 /// Runs until the service drains.
@@ -49,7 +49,8 @@ pub(crate) async fn run(state: State) {
 async fn turn(state: &State) -> Result<(), Error> {
     count_connections(state);
     let mut connection = state.pool.get().await?;
-    while connection.transaction(async |connection| clean(state, connection).await).await? {}
+    let past = Past { now: state.clock.now(), ledger_life: state.settings.vault.ledger_life };
+    clean_all(&mut connection, &past).await?.count(&state.metrics.cleaned);
     count_grants(&mut connection, &state.metrics.grants).await?;
     Ok(())
 }
@@ -76,25 +77,27 @@ pub async fn count_grants(
     Ok(())
 }
 
-/// One batch of each; says whether any was full.
-async fn clean(state: &State, connection: &mut AsyncPgConnection) -> QueryResult<bool> {
-    let lock: Lock = diesel::sql_query(LOCK).get_result(connection).await?;
-    if !lock.got {
-        return Ok(false);
+/// Cleans as a running service does. For commands: an error says what was wrong with the database.
+pub async fn clean_up(url: &Secret, ledger_life: Period) -> Result<Cleaned, String> {
+    housekeeping::clean_up(url, &Past { now: Clock::default().now(), ledger_life }).await
+}
+
+impl Clean for Past {
+    /// Any number that no other lock of ours has.
+    const LOCK: i64 = 7_305_790_121;
+
+    async fn remove(
+        &self,
+        connection: &mut AsyncPgConnection,
+    ) -> QueryResult<Vec<(&'static str, usize)>> {
+        let now = self.now;
+        let (used, ended) = (now - self.ledger_life.as_delta(), now - ENDED_SESSION_LIFE);
+        Ok(vec![
+            ("states", authorization_state::delete_expired(connection, now, BATCH).await?),
+            ("drawn_tokens", drawn_token::delete_expired(connection, now, BATCH).await?),
+            ("ledger_entries", token_use::delete_before(connection, used, BATCH).await?),
+            ("logout_tokens", logout_token::delete_expired(connection, now, BATCH).await?),
+            ("ended_sessions", user_session::delete_ended(connection, ended, BATCH).await?),
+        ])
     }
-    let now = state.clock.now();
-    let old = now - ENDED_SESSION_LIFE;
-    let ledger_life = state.settings.vault.ledger_life.as_delta();
-    let removed = [
-        ("states", authorization_state::delete_expired(connection, now, BATCH).await?),
-        ("drawn_tokens", drawn_token::delete_expired(connection, now, BATCH).await?),
-        ("ledger_entries", token_use::delete_before(connection, now - ledger_life, BATCH).await?),
-        ("logout_tokens", logout_token::delete_expired(connection, now, BATCH).await?),
-        ("ended_sessions", user_session::delete_ended(connection, old, BATCH).await?),
-    ];
-    for (what, count) in removed.iter().filter(|(_, count)| *count > 0) {
-        tracing::info!(what, count, "cleaned");
-    }
-    let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
-    Ok(removed.iter().any(|(_, count)| *count >= full))
 }

@@ -26,6 +26,8 @@ pub struct ServiceMetrics {
     pub callers: IntCounterVec,
     /// Sign-ins and consents by `kind` and `outcome`.
     pub callbacks: IntCounterVec,
+    /// Rows removed by cleaning, by `what` they were.
+    pub cleaned: IntCounterVec,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
 }
@@ -78,6 +80,11 @@ impl ServiceMetrics {
                 "callbacks_total",
                 "Returns from providers by kind (sign_in, link, consent) and outcome",
                 &["kind", "outcome"],
+            ),
+            cleaned: metrics.counter(
+                "cleaned_rows_total",
+                "Rows removed by cleaning, by what they were",
+                &["what"],
             ),
             database_connections: metrics.gauges(
                 "database_connections",

@@ -4,23 +4,22 @@
 use std::time::Duration;
 
 use actix_web::web;
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use common::housekeeping::{self, BATCH, Clean, Cleaned};
+use common::settings::Secret;
 use diesel::QueryResult;
-use diesel::sql_types::Bool;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::AsyncPgConnection;
 
 use crate::error::Error;
 use crate::models::room_invitation;
 use crate::state::State;
 
 const EVERY: Duration = Duration::from_secs(10);
-const BATCH: i64 = 1000;
-/// Any number that no other lock of ours has.
-const LOCK: &str = "SELECT pg_try_advisory_xact_lock(7305790131) AS got";
 
-#[derive(diesel::QueryableByName)]
-struct Lock {
-    #[diesel(sql_type = Bool)]
-    got: bool,
+/// What is past at a time.
+struct Past {
+    now: DateTime<Utc>,
 }
 
 /// Runs until the service drains.
@@ -44,30 +43,27 @@ fn count_connections(state: &State) {
     gauge.with_label_values(&["open"]).set(pool.connections.into());
 }
 
-/// Batch after batch, each in a transaction of its own, until there is nothing left or somebody
-/// else is at it.
 async fn clean_all(state: &State) -> Result<(), Error> {
     let mut connection = state.pool.get().await?;
-    loop {
-        let count =
-            connection.transaction(async |connection| clean(state, connection).await).await?;
-        let cleaned = state.metrics.cleaned.with_label_values(&["invitations"]);
-        cleaned.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
-        if count < usize::try_from(BATCH).unwrap_or(usize::MAX) {
-            return Ok(());
-        }
-    }
+    let past = Past { now: state.clock.now() };
+    housekeeping::clean_all(&mut connection, &past).await?.count(&state.metrics.cleaned);
+    Ok(())
 }
 
-/// One batch; nothing where somebody else is at it.
-async fn clean(state: &State, connection: &mut AsyncPgConnection) -> QueryResult<usize> {
-    let lock: Lock = diesel::sql_query(LOCK).get_result(connection).await?;
-    if !lock.got {
-        return Ok(0);
+/// Cleans as a running service does. For commands: an error says what was wrong with the database.
+pub async fn clean_up(url: &Secret) -> Result<Cleaned, String> {
+    housekeeping::clean_up(url, &Past { now: Clock::default().now() }).await
+}
+
+impl Clean for Past {
+    /// Any number that no other lock of ours has.
+    const LOCK: i64 = 7_305_790_131;
+
+    async fn remove(
+        &self,
+        connection: &mut AsyncPgConnection,
+    ) -> QueryResult<Vec<(&'static str, usize)>> {
+        let invitations = room_invitation::delete_expired(connection, self.now, BATCH).await?;
+        Ok(vec![("invitations", invitations)])
     }
-    let count = room_invitation::delete_expired(connection, state.clock.now(), BATCH).await?;
-    if count > 0 {
-        tracing::info!(what = "invitations", count, "cleaned");
-    }
-    Ok(count)
 }

@@ -10,7 +10,7 @@ pub mod app;
 pub mod config;
 mod error;
 mod handlers;
-mod housekeeping;
+pub mod housekeeping;
 mod live;
 mod metrics;
 pub mod models;

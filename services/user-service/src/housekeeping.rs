@@ -1,15 +1,14 @@
 //! What grows by use is cleaned in bounded batches, by one replica at a time.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
+use common::housekeeping::{BATCH, Clean, Cleaned, clean_all};
 use common::settings::Secret;
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
-use diesel::sql_types::Bool;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
@@ -22,7 +21,6 @@ use crate::state::State;
 const EVERY: Duration = Duration::from_mins(1);
 /// How soon to look again while the database is away.
 const RETRY: Duration = Duration::from_secs(1);
-const BATCH: i64 = 1000;
 /// Each of these is a transaction of its own.
 const RETIRED_AT_ONCE: i64 = 100;
 /// How often the pool of connections is looked at.
@@ -36,17 +34,11 @@ const KEY_STATES: [&str; 3] = ["waiting", "active", "revoked"];
 const UNBOUND_LIFE: TimeDelta = TimeDelta::days(1);
 /// Nor does one stay on which nobody has signed in, or still is, for this long.
 const UNUSED_LIFE: TimeDelta = TimeDelta::days(365);
-/// Any number that no other lock of ours has.
-const LOCK: &str = "SELECT pg_try_advisory_xact_lock(7305790111) AS got";
 
-#[derive(diesel::QueryableByName)]
-struct Lock {
-    #[diesel(sql_type = Bool)]
-    got: bool,
+/// What is past at a time.
+struct Past {
+    now: DateTime<Utc>,
 }
-
-/// How many rows are gone, by what they were.
-pub type Removed = BTreeMap<&'static str, usize>;
 
 /// Runs until the service drains.
 pub(crate) async fn run(state: State) {
@@ -71,10 +63,8 @@ async fn turn(state: &State, parameters: &mut Vec<String>) -> Result<(), Error> 
     end_expired(state).await?;
     while retire_due(state, RETIRED_AT_ONCE).await? > 0 {}
     let mut connection = state.pool.get().await?;
-    for (what, count) in clean_all(&mut connection, state.clock.now()).await? {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        state.metrics.cleaned.with_label_values(&[what]).inc_by(count);
-    }
+    let past = Past { now: state.clock.now() };
+    clean_all(&mut connection, &past).await?.count(&state.metrics.cleaned);
     count_keys(state, &mut connection).await?;
     Ok(())
 }
@@ -133,9 +123,8 @@ fn count_connections(state: &State) {
     gauge.with_label_values(&["open"]).set(pool.connections.into());
 }
 
-/// Cleans as a running service does, and says how many rows of what are gone. For commands: an
-/// error names the database.
-pub async fn clean_up(url: &Secret) -> Result<Removed, String> {
+/// Cleans as a running service does. For commands: an error says what was wrong with the database.
+pub async fn clean_up(url: &Secret) -> Result<Cleaned, String> {
     let now = Clock::default().now();
     let failed = |error: QueryError| format!("database: {error}");
     let mut connection = AsyncPgConnection::establish(url.expose())
@@ -150,10 +139,10 @@ pub async fn clean_up(url: &Secret) -> Result<Removed, String> {
         }
         retired += due.len();
     }
-    let mut removed = clean_all(&mut connection, now).await.map_err(failed)?;
-    removed.insert("expired_sessions_ended", expired);
-    removed.insert("moved_keys_retired", retired);
-    Ok(removed)
+    let mut cleaned = clean_all(&mut connection, &Past { now }).await.map_err(failed)?;
+    cleaned.removed.insert("expired_sessions_ended", expired);
+    cleaned.removed.insert("moved_keys_retired", retired);
+    Ok(cleaned)
 }
 
 async fn end_expired_rows(
@@ -176,43 +165,24 @@ async fn end_expired_rows(
     }
 }
 
-/// Batch after batch, each in a transaction of its own, until there is nothing left or somebody
-/// else is at it.
-async fn clean_all(connection: &mut AsyncPgConnection, now: DateTime<Utc>) -> QueryResult<Removed> {
-    let mut removed = Removed::new();
-    loop {
-        let batch = connection.transaction(async |connection| clean(connection, now).await).await?;
-        let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
-        let again = batch.iter().any(|(_, count)| *count >= full);
-        for (what, count) in batch {
-            *removed.entry(what).or_default() += count;
-        }
-        if !again {
-            return Ok(removed);
-        }
-    }
-}
+impl Clean for Past {
+    /// Any number that no other lock of ours has.
+    const LOCK: i64 = 7_305_790_111;
 
-/// One batch of each; nothing where somebody else is at it.
-async fn clean(
-    connection: &mut AsyncPgConnection,
-    now: DateTime<Utc>,
-) -> QueryResult<Vec<(&'static str, usize)>> {
-    let lock: Lock = diesel::sql_query(LOCK).get_result(connection).await?;
-    if !lock.got {
-        return Ok(Vec::new());
+    async fn remove(
+        &self,
+        connection: &mut AsyncPgConnection,
+    ) -> QueryResult<Vec<(&'static str, usize)>> {
+        let Self { now } = *self;
+        let (unused, unbound) = (now - UNUSED_LIFE, now - UNBOUND_LIFE);
+        Ok(vec![
+            ("unused_devices", device::delete_unused(connection, unused, BATCH).await?),
+            ("unbound_devices", device::delete_unbound(connection, unbound, BATCH).await?),
+            ("nonces", device_nonce::delete_expired(connection, now, BATCH).await?),
+            ("feed_entries", key_change::delete_expired(connection, now, BATCH).await?),
+            ("sessions", auth_session::delete_ended(connection, now - ENDED_LIFE, BATCH).await?),
+            ("rate_limits", rate_limit::delete_expired(connection, now, BATCH).await?),
+            ("revoked_keys", published_key::delete_expired(connection, now, BATCH).await?),
+        ])
     }
-    let removed = vec![
-        ("unused_devices", device::delete_unused(connection, now - UNUSED_LIFE, BATCH).await?),
-        ("unbound_devices", device::delete_unbound(connection, now - UNBOUND_LIFE, BATCH).await?),
-        ("nonces", device_nonce::delete_expired(connection, now, BATCH).await?),
-        ("feed_entries", key_change::delete_expired(connection, now, BATCH).await?),
-        ("sessions", auth_session::delete_ended(connection, now - ENDED_LIFE, BATCH).await?),
-        ("rate_limits", rate_limit::delete_expired(connection, now, BATCH).await?),
-        ("revoked_keys", published_key::delete_expired(connection, now, BATCH).await?),
-    ];
-    for (what, count) in removed.iter().filter(|(_, count)| *count > 0) {
-        tracing::info!(what, count, "cleaned");
-    }
-    Ok(removed)
 }

@@ -28,19 +28,31 @@ impl Schema {
         merged.try_deserialize().map_err(|error| SettingsError(self.explain(&error)))
     }
 
-    /// One secret alone, for a command that needs no more than that.
+    /// One value alone, for a command that needs no more than that.
     pub fn value(&self, key: &str, environment: &Environment) -> Result<Secret, SettingsError> {
-        let file = self.read_file(environment)?;
-        let setting = self.settings().find(|setting| setting.key == key);
         let missing = || SettingsError(format!("`{key}` is required; set {}", self.variable(key)));
-        let setting = setting.ok_or_else(missing)?;
+        self.find_value(key, environment)?.ok_or_else(missing)
+    }
+
+    /// The same where there may be none.
+    pub fn find_value(
+        &self,
+        key: &str,
+        environment: &Environment,
+    ) -> Result<Option<Secret>, SettingsError> {
+        let file = self.read_file(environment)?;
+        let Some(setting) = self.settings().find(|setting| setting.key == key) else {
+            return Ok(None);
+        };
         let inline = self.given(key, setting.alias, environment, &file);
         let given = inline
             .map_or_else(|| self.secret_file(key, environment, &file), |value| Ok(Some(value)))?;
         let development = self.given("environment", None, environment, &file);
-        let fallback =
-            setting.development.filter(|_| development.as_deref() == Some("development"));
-        given.or_else(|| fallback.map(str::to_owned)).map(Secret::from).ok_or_else(missing)
+        let fallback = setting
+            .development
+            .filter(|_| development.as_deref() == Some("development"))
+            .or(setting.default);
+        Ok(given.or_else(|| fallback.map(str::to_owned)).map(Secret::from))
     }
 
     fn refuse_unknown_variables(&self, environment: &Environment) -> Result<(), SettingsError> {

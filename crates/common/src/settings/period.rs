@@ -1,3 +1,4 @@
+use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -17,6 +18,13 @@ impl Period {
         TimeDelta::from_std(self.0).unwrap_or(TimeDelta::MAX)
     }
 
+    fn limited(duration: Duration) -> Result<Self, String> {
+        if duration > LONGEST {
+            return Err("a span of time may be a hundred years at most".to_owned());
+        }
+        Ok(Self(duration))
+    }
+
     /// Whole seconds.
     #[must_use]
     pub fn as_secs(self) -> i64 {
@@ -32,20 +40,23 @@ impl<'de> Deserialize<'de> for Period {
             Seconds(u64),
             Text(String),
         }
-        let duration = match Given::deserialize(deserializer)? {
-            Given::Seconds(seconds) => Duration::from_secs(seconds),
-            Given::Text(text) => match text.trim().parse() {
-                Ok(seconds) => Duration::from_secs(seconds),
-                Err(_) => humantime::parse_duration(&text).map_err(|_| {
-                    serde::de::Error::custom(format!(
-                        "`{text}` is not a span of time such as 10s, 15m or 30d"
-                    ))
-                })?,
-            },
+        let period = match Given::deserialize(deserializer)? {
+            Given::Seconds(seconds) => Self::limited(Duration::from_secs(seconds)),
+            Given::Text(text) => text.parse(),
         };
-        if duration > LONGEST {
-            return Err(serde::de::Error::custom("a span of time may be a hundred years at most"));
-        }
-        Ok(Self(duration))
+        period.map_err(serde::de::Error::custom)
+    }
+}
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let duration = match text.trim().parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => humantime::parse_duration(text)
+                .map_err(|_| format!("`{text}` is not a span of time such as 10s, 15m or 30d"))?,
+        };
+        Self::limited(duration)
     }
 }

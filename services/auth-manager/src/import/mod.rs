@@ -11,10 +11,9 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use common::database::is_unavailable;
+use common::database::{is_unavailable, try_lock};
 use common::metrics::Metrics;
-use diesel::sql_types::Bool;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use vault_crypto::{Keyring, TokenHasher};
 
 pub use account_vault::run as account_vault;
@@ -30,13 +29,7 @@ use crate::providers::Providers;
 const BATCH: i64 = 100;
 
 /// Any number that no other lock of ours has; held as long as the connection.
-const LOCK: &str = "SELECT pg_try_advisory_lock(7305790123) AS got";
-
-#[derive(diesel::QueryableByName)]
-struct Lock {
-    #[diesel(sql_type = Bool)]
-    got: bool,
-}
+const LOCK: i64 = 7_305_790_123;
 
 /// What an import needs of the service.
 pub struct Importer {
@@ -98,11 +91,7 @@ impl Importer {
         let mut connection = AsyncPgConnection::establish(&self.database)
             .await
             .map_err(|error| format!("`database.url`: {error}"))?;
-        let lock: Lock = diesel::sql_query(LOCK)
-            .get_result(&mut connection)
-            .await
-            .map_err(|error| failed(&error))?;
-        if !lock.got {
+        if !try_lock(&mut connection, LOCK).await.map_err(|error| failed(&error))? {
             return Err("another import is running on this database".to_owned());
         }
         Ok(connection)

@@ -244,6 +244,21 @@ async fn a_service_that_ends_has_written_its_ledger() {
     assert_eq!(uses.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn what_is_past_is_cleaned_away_and_counted() {
+    let world = World::with(Rotation::Off, 1).await;
+    world
+        .run("INSERT INTO logout_tokens VALUES ('issuer', 'a', now()), ('issuer', 'b', now())")
+        .await;
+    let service = Service::with(world, LOGIN, &[]).await;
+    let counted = r#"auth_manager_cleaned_rows_total{what="logout_tokens"} 2"#;
+    eventually("both are counted", async || {
+        let metrics = service.client.get(service.server.admin_url("/metrics"));
+        Answer::read(metrics.send().await.unwrap()).await.text.contains(counted).then_some(())
+    })
+    .await;
+}
+
 fn session_of(access_token: &str) -> String {
     let facts = TokenFacts::decode(access_token).unwrap();
     facts.session_state_id.unwrap()

@@ -1,12 +1,11 @@
 //! Joining, leaving, inviting, removing.
 
 use chrono::TimeDelta;
-use diesel_async::SimpleAsyncConnection as _;
 use test_support::eventually;
 use uuid::Uuid;
 
 use super::issuer::{ISSUER, User};
-use super::support::{TestApp, send};
+use super::support::TestApp;
 
 #[tokio::test]
 async fn anybody_joins_a_public_room_once_or_twice() {
@@ -71,31 +70,6 @@ async fn an_invitation_is_good_for_a_week_and_then_cleaned_away() {
     app.clock.turn(TimeDelta::minutes(1));
     let _ = app.join(&late, room).await.expect_error(404, "room_not_found");
     // A replica cleans as it starts.
-    let _replica = app.replica().await;
-    eventually("cleaned", || async {
-        let left = count_invitations(&mut app.database.connect().await).await;
-        (left == 0).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_replica_leaves_the_cleaning_to_the_one_that_is_at_it() {
-    let app = TestApp::start().await;
-    let (creator, guest) = (User::new(), User::new());
-    let room = app.create_room(&creator, "private").await;
-    let _ = app.invite(&creator, room, guest.id).await.expect(200);
-    let mut other = app.database.connect().await;
-    other.batch_execute("SELECT pg_advisory_lock(7305790131)").await.unwrap();
-    app.clock.turn(TimeDelta::days(8));
-    let replica = app.replica().await;
-    eventually("it has had its turn", || async {
-        let text = send(app.client.get(replica.admin_url("/metrics"))).await.text;
-        text.contains(r#"chat_service_cleaned_rows_total{what="invitations"} 0"#).then_some(())
-    })
-    .await;
-    assert_eq!(count_invitations(&mut other).await, 1);
-    other.batch_execute("SELECT pg_advisory_unlock(7305790131)").await.unwrap();
     let _replica = app.replica().await;
     eventually("cleaned", || async {
         let left = count_invitations(&mut app.database.connect().await).await;

@@ -12,10 +12,10 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use common::database::is_unavailable;
+use common::database::{is_unavailable, try_lock};
 use common::tally::Tally;
-use diesel::sql_types::{BigInt, Bool};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use serde_json::Value;
 use uuid::Uuid;
 use vault_crypto::Keyring;
@@ -25,13 +25,7 @@ use self::take_in::Prepared;
 use crate::config::Settings;
 
 /// Any number that no other lock of ours has; held as long as the connection.
-const LOCK: &str = "SELECT pg_try_advisory_lock(7305790113) AS got";
-
-#[derive(diesel::QueryableByName)]
-struct Lock {
-    #[diesel(sql_type = Bool)]
-    got: bool,
-}
+const LOCK: i64 = 7_305_790_113;
 
 #[derive(diesel::QueryableByName)]
 struct Count {
@@ -83,8 +77,7 @@ pub async fn session_keys(
     progress: &mut (dyn FnMut(&Tally) + Send),
 ) -> Result<Tally, String> {
     let mut connection = importer.connect().await?;
-    let lock: Lock = diesel::sql_query(LOCK).get_result(&mut connection).await.map_err(failed)?;
-    if !lock.got {
+    if !try_lock(&mut connection, LOCK).await.map_err(failed)? {
         return Err("another import is running on this database".to_owned());
     }
     if !older_key::table_is_there(&mut connection).await.map_err(failed)? {
