@@ -1,11 +1,15 @@
 //! PostgreSQL: the pool, migrations, and LISTEN.
 
+use std::future::ready;
 use std::time::Duration;
 
+use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::BigInt;
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::pooled_connection::bb8::{self, PooledConnection, RunError};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
+};
 use diesel_async::{
     AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _,
     SimpleAsyncConnection as _,
@@ -54,6 +58,9 @@ impl DatabaseSettings {
         let runtime = Handle::current();
         let statement_timeout_ms = self.statement_timeout.0.as_millis();
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
+        manager.recycling_method = RecyclingMethod::CustomFunction(Box::new(|connection| {
+            Box::pin(ready(still_open(connection)))
+        }));
         manager.custom_setup = Box::new(move |url| {
             let connecting = runtime.spawn(connect(url.to_owned(), statement_timeout_ms));
             Box::pin(async move {
@@ -67,6 +74,16 @@ impl DatabaseSettings {
             .connection_timeout(self.connect_timeout.0)
             .build_unchecked(manager)
     }
+}
+
+/// Refuses a connection that is known to be lost, without asking the server: a statement more would
+/// be a round trip more for every request, and could still be overtaken by the loss.
+fn still_open(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    if connection.is_broken() {
+        let lost = Box::new("the connection was lost while it waited in the pool".to_owned());
+        return Err(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, lost));
+    }
+    Ok(())
 }
 
 async fn connect(url: String, statement_timeout_ms: u128) -> ConnectionResult<AsyncPgConnection> {
@@ -212,8 +229,7 @@ async fn relay(connection: &mut AsyncPgConnection, on_wake: &mut impl FnMut(Wake
 /// Whether `error` says that the database is away or too slow, rather than that a statement is
 /// wrong.
 #[must_use]
-pub fn is_unavailable(error: &diesel::result::Error) -> bool {
-    use diesel::result::{DatabaseErrorKind, Error};
+pub fn is_unavailable(error: &Error) -> bool {
     match error {
         // Nothing but a lost connection, or what can't be made a message, fails to be sent.
         Error::DatabaseError(
