@@ -56,23 +56,22 @@ pub async fn find_of_user(
         .optional()
 }
 
-/// All that a draw needs, in one query: the grant behind `id`, and the access token last drawn
-/// from it for `scope`.
-pub async fn find_for_draw(
+/// All that draws need, in one query: each of `ids` that there is, with its grant and the access
+/// tokens last drawn from that for `scopes`, one in a row; a row without where there is none.
+pub async fn list_for_draws(
     connection: &mut AsyncPgConnection,
-    id: Uuid,
-    scope: &str,
-) -> QueryResult<Option<(GrantHead, Option<DrawnToken>)>> {
-    let of_scope =
-        drawn_tokens::grant_id.eq(auth_vault::id).and(drawn_tokens::scope.eq(scope.to_owned()));
+    ids: impl IntoIterator<Item = Uuid>,
+    scopes: impl IntoIterator<Item = &str>,
+) -> QueryResult<Vec<(Uuid, GrantHead, Option<DrawnToken>)>> {
+    let scopes: Vec<_> = scopes.into_iter().map(str::to_owned).collect();
+    let asked = drawn_tokens::grant_id.eq(auth_vault::id).and(drawn_tokens::scope.eq_any(scopes));
     persistent_tokens::table
         .inner_join(auth_vault::table)
-        .left_join(drawn_tokens::table.on(of_scope))
-        .filter(persistent_tokens::id.eq(id))
-        .select((GrantHead::as_select(), Option::<DrawnToken>::as_select()))
-        .first(connection)
+        .left_join(drawn_tokens::table.on(asked))
+        .filter(persistent_tokens::id.eq_any(ids))
+        .select((persistent_tokens::id, GrantHead::as_select(), Option::<DrawnToken>::as_select()))
+        .load(connection)
         .await
-        .optional()
 }
 
 /// Ids of `user` with their grants, newest first, those made before `before`.

@@ -15,6 +15,7 @@ use vault_crypto::{Keyring, TokenHasher};
 use super::flights::Flights;
 use super::fresh::{AccessToken, Need};
 use super::ledger::{Ledger, Use};
+use super::lookups::Lookups;
 use super::permission::{Draw, may_draw, refuse_ended};
 use super::scope::Scope;
 use super::seal::access_token_identity;
@@ -23,7 +24,6 @@ use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::drawn_token::DrawnToken;
 use crate::models::grant::{self, GrantHead};
-use crate::models::persistent_token;
 use crate::providers::Providers;
 
 /// How soon a caller who waited in vain should come back.
@@ -34,6 +34,7 @@ pub(super) const COME_BACK: Duration = Duration::from_secs(1);
 pub struct Draws {
     pub(super) tools: Arc<DrawTools>,
     flights: Flights<Landing>,
+    lookups: Lookups,
 }
 
 /// What draws work with.
@@ -79,10 +80,11 @@ enum Cache {
 }
 
 impl Draws {
-    /// Draws with `tools`.
+    /// Draws with `tools`. Called within the runtime that looks things up for all of them.
     #[must_use]
     pub fn new(tools: DrawTools) -> Self {
-        Self { tools: Arc::new(tools), flights: Flights::default() }
+        let lookups = Lookups::start(tools.pool.clone());
+        Self { tools: Arc::new(tools), flights: Flights::default(), lookups }
     }
 
     /// An access token of the grant behind an id. [`Error::TokenNotFound`] where the caller has no
@@ -116,10 +118,7 @@ impl Draws {
     ) -> Result<AccessToken, Error> {
         let named = draw.scope.asked().is_some();
         let mut scope = if named { draw.scope.clone() } else { draw.by.own_scope() };
-        let mut connection = self.tools.pool.get().await?;
-        let id = draw.persistent_token_id;
-        let found = persistent_token::find_for_draw(&mut connection, id, scope.as_str()).await?;
-        drop(connection);
+        let found = self.lookups.find(draw.persistent_token_id, scope.as_str()).await?;
         let (head, mut stored) = found.ok_or(Error::TokenNotFound)?;
         if !may_draw(&draw.by, &head, &scope) {
             return Err(Error::TokenNotFound);

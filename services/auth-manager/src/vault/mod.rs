@@ -13,6 +13,7 @@ mod issue;
 mod lease;
 mod ledger;
 mod lock;
+mod lookups;
 mod outbox;
 mod permission;
 mod refresh;

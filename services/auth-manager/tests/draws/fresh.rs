@@ -1,9 +1,12 @@
+use std::future::ready;
 use std::time::Duration;
 
 use auth_manager::models::account::{self, Account};
-use auth_manager::vault::Scope;
+use auth_manager::vault::{Draw, Scope};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use test_support::eventually;
+use uuid::Uuid;
 
 use crate::process::draw_as;
 use crate::realm::Rotation;
@@ -73,6 +76,34 @@ async fn a_narrower_scope_has_its_own_token_and_leaves_the_grant_whole() {
     world.let_time_pass();
     assert!(world.draw(&process).await.is_ok());
     assert!(world.realm.honours(&world.token().await).await);
+}
+
+#[tokio::test]
+async fn draws_that_come_together_are_looked_up_together_and_each_gets_its_own() {
+    let world = World::with(Rotation::Off, 5).await;
+    let process = world.process_with(&[("AUTH_MANAGER__DATABASE__MAX_CONNECTIONS", "1")]).await;
+    let mut narrow = world.request();
+    narrow.scope = Scope::parse("openid profile").unwrap();
+    let own = [world.draw(&process).await.unwrap(), process.draw(narrow.clone()).await.unwrap()];
+    process.ledger.flush().await;
+    let looked_up = || process.pool.state().statistics.get_started;
+    let only = process.pool.get().await.unwrap();
+    let before = looked_up();
+    let draws: Vec<_> = (0..20)
+        .map(|caller| {
+            let scope = [world.request().scope, narrow.scope.clone()][caller % 2].clone();
+            process.begin(Draw { scope, ..draw_as(world.user_id, world.ids[caller % 5]) })
+        })
+        .collect();
+    let nobody_s = process.begin(draw_as(world.user_id, Uuid::new_v4()));
+    eventually("look-ups begin", || ready((looked_up() > before).then_some(()))).await;
+    drop(only);
+    for (caller, drawn) in join_all(draws).await.into_iter().enumerate() {
+        assert_eq!(drawn.unwrap().unwrap().token.expose(), own[caller % 2].token.expose());
+    }
+    assert_eq!(nobody_s.await.unwrap().unwrap_err().code, "token_not_found");
+    assert!(looked_up() - before <= 4, "{} look-ups", looked_up() - before);
+    assert_eq!(world.proxy.calls(TOKEN), 2);
 }
 
 #[tokio::test]

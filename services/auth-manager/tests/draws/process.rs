@@ -8,6 +8,7 @@ use auth_manager::metrics::ServiceMetrics;
 use auth_manager::providers::Providers;
 use auth_manager::vault::{AccessToken, Draw, DrawTools, DrawnBy, Draws, Ledger, Scope};
 use common::clock::Clock;
+use common::database::Pool;
 use common::http::Problem;
 use common::metrics::Metrics;
 use common::settings::Environment;
@@ -21,6 +22,7 @@ pub(crate) type Drawn = Result<AccessToken, Problem>;
 pub(crate) struct Process {
     pub(crate) draws: Draws,
     pub(crate) ledger: Ledger,
+    pub(crate) pool: Pool,
     metrics: Metrics,
     runtime: Option<Runtime>,
 }
@@ -55,13 +57,13 @@ impl Process {
                 metrics: counted,
                 settings: settings.draw,
                 call_timeout: providers.timeout.0,
-                pool,
+                pool: pool.clone(),
                 clock,
             };
-            (Draws::new(tools), ledger)
+            (Draws::new(tools), ledger, pool)
         });
-        let (draws, ledger) = built.await.unwrap();
-        Self { draws, ledger, metrics, runtime: Some(runtime) }
+        let (draws, ledger, pool) = built.await.unwrap();
+        Self { draws, ledger, pool, metrics, runtime: Some(runtime) }
     }
 
     /// Draws within the process, in the background.

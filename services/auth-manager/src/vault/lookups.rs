@@ -1,0 +1,88 @@
+//! What draws find in the database: one query for all that come while the one before is under way.
+//!
+//! A query begins after every draw that it answers, so none is told what was true before it came;
+//! and the busier the service, the more draws share one round trip.
+
+use std::collections::{BTreeSet, HashMap};
+
+use common::database::Pool;
+use common::http::Problem;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::models::drawn_token::DrawnToken;
+use crate::models::grant::GrantHead;
+use crate::models::persistent_token;
+
+/// Draws in one query at most.
+const BATCH: usize = 128;
+
+/// The grant behind an id and the access token last drawn from it; none: there is no such id.
+type Found = Option<(GrantHead, Option<DrawnToken>)>;
+
+/// Looks up for all draws of a process; clones share everything.
+#[derive(Clone)]
+pub(super) struct Lookups(mpsc::Sender<Asked>);
+
+struct Asked {
+    id: Uuid,
+    scope: String,
+    answer: oneshot::Sender<Result<Found, Problem>>,
+}
+
+impl Lookups {
+    /// Starts to answer; ends with its last clone.
+    pub(super) fn start(pool: Pool) -> Self {
+        let (sender, mut receiver) = mpsc::channel(BATCH);
+        tokio::spawn(async move {
+            let mut batch = Vec::with_capacity(BATCH);
+            while receiver.recv_many(&mut batch, BATCH).await > 0 {
+                answer(&pool, &mut batch).await;
+            }
+        });
+        Self(sender)
+    }
+
+    /// What there is for `id` and `scope`. A problem with the database is everybody's in the query,
+    /// and already logged.
+    pub(super) async fn find(&self, id: Uuid, scope: &str) -> Result<Found, Error> {
+        let ended = || Error::Internal("draws are no longer looked up".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked { id, scope: scope.to_owned(), answer };
+        self.0.send(asked).await.map_err(|_| ended())?;
+        Ok(answered.await.map_err(|_| ended())??)
+    }
+}
+
+/// Answers and empties `batch`.
+async fn answer(pool: &Pool, batch: &mut Vec<Asked>) {
+    // Nobody waits any more for those whose connection ended.
+    batch.retain(|asked| !asked.answer.is_closed());
+    let found = find_all(pool, batch).await.map_err(|error| error.problem());
+    for Asked { id, scope, answer } in batch.drain(..) {
+        let own = found.as_ref().map(|found| {
+            let (head, drawn) = found.get(&id)?;
+            Some((head.clone(), drawn.get(&scope).cloned()))
+        });
+        // Whoever asked may have gone.
+        let _ = answer.send(own.map_err(Clone::clone));
+    }
+}
+
+/// Heads by id, with what was drawn by scope.
+async fn find_all(
+    pool: &Pool,
+    batch: &[Asked],
+) -> Result<HashMap<Uuid, (GrantHead, HashMap<String, DrawnToken>)>, Error> {
+    let ids: BTreeSet<_> = batch.iter().map(|asked| asked.id).collect();
+    let scopes: BTreeSet<_> = batch.iter().map(|asked| asked.scope.as_str()).collect();
+    let mut connection = pool.get().await?;
+    let rows = persistent_token::list_for_draws(&mut connection, ids, scopes).await?;
+    let mut found = HashMap::<_, (GrantHead, HashMap<_, _>)>::new();
+    for (id, head, drawn) in rows {
+        let (_, by_scope) = found.entry(id).or_insert_with(|| (head, HashMap::new()));
+        by_scope.extend(drawn.map(|drawn| (drawn.scope.clone(), drawn)));
+    }
+    Ok(found)
+}
