@@ -6,6 +6,8 @@ use diesel_migrations::EmbeddedMigrations;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::eventually;
+
 /// A migrated database that nothing else uses, dropped at the end.
 pub struct TestDatabase {
     name: String,
@@ -39,6 +41,16 @@ impl TestDatabase {
     /// A connection of its own.
     pub async fn connect(&self) -> AsyncPgConnection {
         AsyncPgConnection::establish(&self.url).await.expect("the test database answers")
+    }
+
+    /// Waits until a statement waits for a lock that another holds.
+    pub async fn until_somebody_waits(&self) {
+        let look = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM pg_stat_activity \
+            WHERE wait_event_type = 'Lock' AND datname = current_database()); END $$";
+        eventually("a statement waits for a lock", async || {
+            self.connect().await.batch_execute(look).await.ok()
+        })
+        .await;
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use crate::eventually;
 
-type Log = Arc<Mutex<Vec<Value>>>;
+type Log = Arc<Mutex<Vec<String>>>;
 
 /// A service as a process of its own on free ports, killed at the end.
 pub struct ServiceProcess {
@@ -67,10 +67,17 @@ impl ServiceProcess {
     /// The first line of the log with this message, once it is there.
     pub async fn logged(&self, message: &str) -> Value {
         eventually(message, || async {
-            let log = self.log.lock().unwrap();
-            log.iter().find(|line| line["message"] == message).cloned()
+            let log = self.log();
+            let mut lines = log.iter().map(|line| serde_json::from_str(line).unwrap_or_default());
+            lines.find(|line: &Value| line["message"] == message)
         })
         .await
+    }
+
+    /// What it has logged so far, line by line.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
     }
 
     /// As `kill -9` does.
@@ -93,6 +100,6 @@ impl ServiceProcess {
 async fn read(output: ChildStdout, log: Log) {
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next_line().await.expect("readable output") {
-        log.lock().unwrap().push(serde_json::from_str(&line).expect("a line of JSON"));
+        log.lock().unwrap().push(line);
     }
 }

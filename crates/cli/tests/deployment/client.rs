@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 pub(crate) const ISSUER: &str = "http://id.example";
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Somebody signed in.
 pub(crate) struct Session {
@@ -37,20 +37,34 @@ pub(crate) async fn post(url: &str, body: &Value) -> Answer {
     Answer::read(client.post(url).json(body).send().await.unwrap()).await
 }
 
+pub(crate) async fn post_as(url: &str, token: &str, body: &Value) -> Answer {
+    let client = Client::builder().build().unwrap();
+    Answer::read(client.post(url).bearer_auth(token).json(body).send().await.unwrap()).await
+}
+
 /// Registers somebody at the user-service of this URL and logs them in.
 pub(crate) async fn sign_in(users: &str, username: &str) -> Session {
+    let device = register(users, username).await;
+    log_in(users, username, &device).await
+}
+
+/// Registers somebody and a device.
+pub(crate) async fn register(users: &str, username: &str) -> TestDevice {
     let offer = TestDevice::offer();
     let body = json!({ "public_key": offer.public_key });
-    let url = |path: &str| format!("{users}/api/auth/{path}");
-    let answer = post(&url("register-device"), &body).await.expect(201);
+    let answer = post(&format!("{users}/api/auth/register-device"), &body).await.expect(201);
     let device = TestDevice::agree(&offer, &answer.json);
     let body = json!({ "username": username, "password": PASSWORD });
-    let _ = post(&url("register"), &body).await.expect(201);
+    let _ = post(&format!("{users}/api/auth/register"), &body).await.expect(201);
+    device
+}
+
+pub(crate) async fn log_in(users: &str, username: &str, device: &TestDevice) -> Session {
     let login = device.login(username, PASSWORD, Clock::default().now().timestamp_millis());
-    let answer = post(&url("login"), &login).await.expect(200);
+    let answer = post(&format!("{users}/api/auth/login"), &login).await.expect(200);
     Session {
         user_id: answer.json["user"]["user_id"].as_str().unwrap().to_owned(),
-        device_id: device.id,
+        device_id: device.id.clone(),
         access_token: answer.member("access_token"),
         refresh_token: answer.member("refresh_token"),
     }

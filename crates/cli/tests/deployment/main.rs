@@ -1,8 +1,11 @@
-//! user-service and three chat-services, as a deployment has them.
+//! Services as a deployment has them.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 
 mod client;
+mod logs;
 mod older_tokens;
 mod processes;
 mod replicas;
+mod stories;
+mod vault_story;

@@ -1,6 +1,8 @@
 //! Revocation over three chat-service processes of one user-service process, one of them killed,
 //! all of them cut off.
 
+use std::net::TcpListener;
+
 use common::clock::Clock;
 use futures_util::future::join_all;
 use test_support::{ServiceProcess, TcpProxy, TestDatabase, eventually, program};
@@ -22,8 +24,10 @@ struct Processes {
     _keeps: TestDatabase,
 }
 
-async fn serve_users(database: &TestDatabase) -> ServiceProcess {
+pub(crate) async fn serve_users(database: &TestDatabase, port: u16) -> ServiceProcess {
+    let port = port.to_string();
     let variables = [
+        ("__HTTP__PORT", port.as_str()),
         ("__ENVIRONMENT", "development"),
         ("__PUBLIC_URL", ISSUER),
         ("__PASSWORDS__MEMORY_KIB", "64"),
@@ -33,7 +37,7 @@ async fn serve_users(database: &TestDatabase) -> ServiceProcess {
     ServiceProcess::start(program("user-service").await, &variables).await
 }
 
-async fn serve_chat(database: &TestDatabase, user_service: &str) -> ServiceProcess {
+pub(crate) async fn serve_chat(database: &TestDatabase, user_service: &str) -> ServiceProcess {
     let variables = [
         ("__ENVIRONMENT", "development"),
         ("__VERIFIER__USER_SERVICE_URL", user_service),
@@ -45,11 +49,16 @@ async fn serve_chat(database: &TestDatabase, user_service: &str) -> ServiceProce
     ServiceProcess::start(program("chat-service").await, &variables).await
 }
 
+/// A port that nobody has.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 impl Processes {
     async fn start() -> Self {
         let user_database = TestDatabase::create("user", || user_service::MIGRATIONS).await;
         let chat_database = TestDatabase::create("chat", || chat_service::MIGRATIONS).await;
-        let users = serve_users(&user_database).await;
+        let users = serve_users(&user_database, 0).await;
         let proxy = TcpProxy::start(&users.url("")).await;
         let url = proxy.url(&users.url(""));
         let chats = join_all((0..3).map(|_| serve_chat(&chat_database, &url))).await;

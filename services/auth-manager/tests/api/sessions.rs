@@ -1,3 +1,6 @@
+use std::time::{Duration, Instant};
+
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 use test_support::{Browser, eventually};
 
@@ -58,4 +61,37 @@ async fn all_sessions_end_at_once_and_only_the_callers() {
     app.ask(Method::GET, "/validate-token", token).await.expect(200);
     let refused = app.ask(Method::GET, "/sessions", text(&mine, "access_token")).await;
     refused.expect_error(401, "token_not_active");
+}
+
+#[tokio::test]
+async fn while_the_pool_is_exhausted_others_are_503_in_time_and_all_is_well_after_that() {
+    let settings = [
+        ("AUTH_MANAGER__DATABASE__MAX_CONNECTIONS", "1"),
+        ("AUTH_MANAGER__DATABASE__CONNECT_TIMEOUT", "1s"),
+    ];
+    let app = TestApp::start_with(&settings, "").await;
+    let (ended, other) = (app.sign_in(&Browser::new()).await, app.sign_in(&Browser::new()).await);
+    let token = text(&other, "access_token");
+    let mut holder = app.database.connect().await;
+    holder.batch_execute("BEGIN; SELECT FROM user_sessions FOR UPDATE").await.unwrap();
+    let path = format!("/sessions/{}", text(&ended, "session_id"));
+    let meanwhile = async {
+        app.database.until_somebody_waits().await;
+        let started = Instant::now();
+        let answers = tokio::join!(
+            app.ask(Method::GET, "/sessions", token),
+            app.ask(Method::GET, "/accounts", token),
+        );
+        // The one with the connection waits for up to ten.
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        for answer in [answers.0, answers.1] {
+            let answer = answer.expect_error(503, "database_unavailable");
+            assert_eq!(answer.header("retry-after"), "1");
+        }
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    let (done, ()) = tokio::join!(app.ask(Method::DELETE, &path, token), meanwhile);
+    let _ = done.expect(200);
+    let listed = data(&app.ask(Method::GET, "/sessions", token).await.expect(200));
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
 }

@@ -1,13 +1,15 @@
 //! What holds for every endpoint.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use common::settings::Environment;
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 use test_support::{check_documentation, declared_routes, eventually, not_one_bearer};
 use uuid::Uuid;
 
-use super::issuer::User;
+use super::issuer::{User, public_key_file};
 use super::support::{ORIGIN, TestApp, send};
 
 #[tokio::test]
@@ -129,4 +131,34 @@ async fn every_endpoint_of_the_api_takes_exactly_one_bearer_token_and_nothing_li
         app.messages(&user, room, "").await.expect(200).json["messages"],
         serde_json::json!([])
     );
+}
+
+#[tokio::test]
+async fn while_the_pool_is_exhausted_others_are_503_in_time_and_all_is_well_again() {
+    let app = TestApp::with(&[
+        ("VERIFIER__PUBLIC_KEY_FILES", &public_key_file()),
+        ("DATABASE__MAX_CONNECTIONS", "1"),
+        ("DATABASE__CONNECT_TIMEOUT", "1s"),
+    ])
+    .await;
+    let (room, user, other) = app.room_of_two().await;
+    let mut holder = app.database.connect().await;
+    holder.batch_execute("BEGIN; SELECT FROM rooms FOR UPDATE").await.unwrap();
+    let meanwhile = async {
+        app.database.until_somebody_waits().await;
+        let started = Instant::now();
+        let answers =
+            tokio::join!(app.messages(&other, room, ""), app.get_as(&other, "/api/rooms"));
+        // The one with the connection waits for up to ten.
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        for answer in [answers.0, answers.1] {
+            let answer = answer.expect_error(503, "database_unavailable");
+            assert_eq!(answer.header("retry-after"), "1");
+        }
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    let (sent, ()) = tokio::join!(app.send(&user, room, "patience"), meanwhile);
+    let _ = sent.expect(200);
+    let messages = app.messages(&other, room, "").await.expect(200);
+    assert_eq!(messages.json["messages"][0]["message"], "patience");
 }

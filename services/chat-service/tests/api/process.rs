@@ -3,7 +3,7 @@
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Client;
 use serde_json::{Value, json};
-use test_support::{ServiceProcess, TestDatabase, eventually};
+use test_support::{ServiceProcess, TestDatabase};
 use uuid::Uuid;
 
 use super::issuer::{User, public_key_file};
@@ -36,7 +36,7 @@ async fn sigterm_lets_a_request_in_flight_end() {
     let body = json!({ "room_id": room["room_id"], "message": "the last" });
     let sending = post(&process, &user, "/api/messages/send", body);
     let ending = async {
-        eventually("the request waits", || is_anybody_waiting(&database)).await;
+        database.until_somebody_waits().await;
         process.terminate();
         process.logged("draining").await;
         holder.batch_execute("COMMIT").await.unwrap();
@@ -45,12 +45,6 @@ async fn sigterm_lets_a_request_in_flight_end() {
     assert_eq!(sent["status"], "message sent");
     let status = process.ended().await;
     assert!(status.success(), "{status}");
-}
-
-async fn is_anybody_waiting(database: &TestDatabase) -> Option<()> {
-    let look = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM pg_stat_activity \
-        WHERE wait_event_type = 'Lock' AND datname = current_database()); END $$";
-    database.connect().await.batch_execute(look).await.ok()
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! What holds for every endpoint.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::{Method, header::CONTENT_TYPE};
 use test_support::{Answer, check_documentation, declared_routes};
 
@@ -139,6 +141,39 @@ async fn browsers_may_call_from_configured_origins_alone() {
     let keys = send(from(Method::GET, "/.well-known/jwks.json", "https://anyone.example")).await;
     assert_eq!(keys.header("access-control-allow-origin"), "*");
     assert_eq!(keys.header("access-control-allow-credentials"), "");
+}
+
+#[tokio::test]
+async fn while_the_pool_is_exhausted_others_are_503_in_time_and_all_is_well_afterwards() {
+    let app = TestApp::with(&[
+        ("USER_SERVICE__DATABASE__MAX_CONNECTIONS", "1"),
+        ("USER_SERVICE__DATABASE__CONNECT_TIMEOUT", "1s"),
+    ])
+    .await;
+    let (session, other) = (app.sign_in().await, app.sign_in().await);
+    let mut holder = app.database.connect().await;
+    holder.batch_execute("BEGIN; SELECT FROM user_keysets FOR UPDATE").await.unwrap();
+    let meanwhile = async {
+        app.database.until_somebody_waits().await;
+        let started = Instant::now();
+        let answers = tokio::join!(
+            app.get_as(&other, "/api/auth/sessions"),
+            app.refresh(&other.refresh_token),
+            app.get("/.well-known/jwks.json?kid=AAAAAAAAAAAAAAAAAAAAAA"),
+        );
+        // The one with the connection waits for up to ten.
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        for answer in [answers.0, answers.1, answers.2] {
+            let answer = answer.expect_error(503, "database_unavailable");
+            assert_eq!(answer.header("retry-after"), "1");
+        }
+        let _ = app.get("/health").await.expect(200);
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(app.log_out(&session.refresh_token), meanwhile);
+    let _ = ended.expect(200);
+    assert!(app.is_live(&other).await && !app.is_live(&session).await);
+    let _ = app.refresh(&other.refresh_token).await.expect(200);
 }
 
 #[tokio::test]
