@@ -41,6 +41,17 @@ pub(crate) struct Session {
 
 impl House {
     pub(crate) async fn start(chats: usize) -> Result<Self> {
+        Self::start_with(chats, Vec::new()).await
+    }
+
+    /// Without chat-services, and with `keys` in the pool: nothing is measured while keys are
+    /// made for it, and no login finds it empty.
+    pub(crate) async fn with_keys(keys: u32) -> Result<Self> {
+        let size = ["SIGNING__POOL_SIZE", "SIGNING__POOL_MAX"].map(|key| (key, keys.to_string()));
+        Self::start_with(0, size.to_vec()).await
+    }
+
+    async fn start_with(chats: usize, settings: Vec<(&str, String)>) -> Result<Self> {
         let database = TestDatabase::create("user", || user_service::MIGRATIONS).await;
         let chat_database = TestDatabase::create("chat", || chat_service::MIGRATIONS).await;
         let ports = Service::ports()?;
@@ -48,6 +59,7 @@ impl House {
         let mut environment =
             vec![("DATABASE__URL", database.url().to_owned()), ("PUBLIC_URL", url.clone())];
         environment.extend(UNLIMITED.map(|(key, value)| (key, value.to_owned())));
+        environment.extend(settings);
         let users = Service::start("user-service", ports, &environment).await?;
         let environment = [
             ("DATABASE__URL", chat_database.url().to_owned()),
@@ -61,6 +73,11 @@ impl House {
         }
         let http = client()?;
         Ok(Self { users, chats: started, http, database, _chat_database: chat_database })
+    }
+
+    /// Waits until `keys` wait in the pool.
+    pub(crate) async fn rest(&self, keys: u32) -> Result<()> {
+        self.users.wait_for("user_service_key_pool_waiting", keys.into()).await
     }
 
     /// Somebody new, on a new device.

@@ -8,14 +8,15 @@ use crate::figure::{Figure, Goal, Unit};
 use crate::house::House;
 use crate::load::{Latencies, ms};
 
-const ROUNDS: usize = 60;
+const ROUNDS: u32 = 60;
 
 pub(crate) async fn measure() -> Result<Vec<Figure>> {
-    let house = House::start(0).await?;
+    let house = House::with_keys(ROUNDS).await?;
     let mut sessions = Vec::new();
     for _ in 0..ROUNDS {
         sessions.push(house.join().await?);
     }
+    house.rest(ROUNDS).await?;
     // The service's defaults.
     let parameters = Params::new(19_456, 2, 1, Some(32)).map_err(anyhow::Error::msg)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters);

@@ -12,6 +12,9 @@ use reqwest::Client;
 use tokio::time::{Instant, sleep};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// A pool of keys takes its time, as does hearing of a million revocations.
+const SETTLE_TIMEOUT: Duration = Duration::from_mins(3);
+const SETTLE_LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// A running service; it ends with this.
@@ -88,6 +91,18 @@ impl Service {
                 && labels.iter().all(|label| line.contains(label))
         });
         Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    }
+
+    /// Waits until a metric has reached `value`.
+    pub(crate) async fn wait_for(&self, name: &str, value: f64) -> Result<()> {
+        let started = Instant::now();
+        while self.counter(name, &[]).await? < value {
+            if started.elapsed() > SETTLE_TIMEOUT {
+                bail!("{name} has not come to {value} in time");
+            }
+            sleep(SETTLE_LOOK_EVERY).await;
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! service mode the ring of service keys signs for all. Verifiers can't tell.
 
 mod access_token;
+mod background;
 mod jwks;
 mod key_cache;
 mod key_lookup;

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use uuid::Uuid;
 use vault_crypto::Keyring;
 
+use super::background::in_background;
 use super::key_pair;
 use crate::config::{SigningMode, SigningSettings};
 use crate::error::Error;
@@ -116,13 +117,22 @@ impl KeyPool {
 }
 
 impl Inner {
+    /// For a login that waits.
     async fn make(&self) -> Result<(TakenKey, String), String> {
         let _permit = self.makers.acquire().await.map_err(|error| error.to_string())?;
+        spawn_blocking(self.generator()).await.map_err(|error| error.to_string())?
+    }
+
+    /// For the pool: those who wait for something now go first.
+    async fn make_at_leisure(&self) -> Result<(TakenKey, String), String> {
+        let _permit = self.makers.acquire().await.map_err(|error| error.to_string())?;
+        in_background("key-maker", self.generator()).await?
+    }
+
+    fn generator(&self) -> impl FnOnce() -> Result<(TakenKey, String), String> + Send + 'static {
         let (algorithm, bits, keyring) = (self.algorithm, self.rsa_bits, self.keyring.clone());
         let now = self.clock.now();
-        spawn_blocking(move || key_pair::generate(algorithm, bits, &keyring, now))
-            .await
-            .map_err(|error| error.to_string())?
+        move || key_pair::generate(algorithm, bits, &keyring, now)
     }
 
     /// What the pool should hold: enough for the logins of one waiting time to find old keys.
@@ -136,7 +146,7 @@ impl Inner {
         if state.waiting >= self.target(state) {
             return Ok(false);
         }
-        let (key, sealing_key_id) = self.make().await?;
+        let (key, sealing_key_id) = self.make_at_leisure().await?;
         let mut connection = self.database.get().await.map_err(|error| error.to_string())?;
         published_key::insert_waiting(&mut connection, &key, &sealing_key_id)
             .await
