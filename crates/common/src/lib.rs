@@ -12,6 +12,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod metrics;
 pub mod paging;
+pub mod prepared;
 pub mod readiness;
 pub mod service;
 pub mod settings;

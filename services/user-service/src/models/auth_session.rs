@@ -1,6 +1,7 @@
 //! `auth_sessions`: one row per refresh token family.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel::sql_types::Interval;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -85,7 +86,7 @@ pub async fn insert(
     connection: &mut AsyncPgConnection,
     session: &AuthSession,
 ) -> QueryResult<usize> {
-    diesel::insert_into(auth_sessions::table).values(session).execute(connection).await
+    prepared(diesel::insert_into(auth_sessions::table).values(session)).execute(connection).await
 }
 
 /// A session, live or ended.
@@ -200,10 +201,9 @@ pub async fn end(
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
     use auth_sessions::dsl;
-    diesel::update(dsl::auth_sessions.filter(dsl::id.eq_any(ids)).filter(dsl::ended_at.is_null()))
-        .set((dsl::ended_at.eq(now), dsl::end_reason.eq(reason)))
-        .execute(connection)
-        .await
+    let live = dsl::auth_sessions.filter(dsl::id.eq_any(ids)).filter(dsl::ended_at.is_null());
+    let ending = diesel::update(live).set((dsl::ended_at.eq(now), dsl::end_reason.eq(reason)));
+    prepared(ending).execute(connection).await
 }
 
 /// Live sessions of `user` with their devices' names, newest first, those opened before `before`.

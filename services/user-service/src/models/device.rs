@@ -1,6 +1,7 @@
 //! `devices`: registered devices and their sealed keys.
 
 use chrono::{DateTime, Utc};
+use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -81,10 +82,8 @@ pub async fn touch(
         device_info: Option<&'a str>,
         last_used_at: DateTime<Utc>,
     }
-    diesel::update(devices::table.find(id))
-        .set(Touch { device_info: info, last_used_at: now })
-        .execute(connection)
-        .await
+    let touch = Touch { device_info: info, last_used_at: now };
+    prepared(diesel::update(devices::table.find(id)).set(touch)).execute(connection).await
 }
 
 /// Writes what its owner may change.

@@ -1,6 +1,7 @@
 //! `device_nonces`: nonces burned by logins.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -22,17 +23,15 @@ pub async fn burn(
     nonce: &str,
     expires_at: DateTime<Utc>,
 ) -> QueryResult<bool> {
-    let burned = diesel::sql_query(
+    let statement = diesel::sql_query(
         "INSERT INTO device_nonces (device_id, nonce, expires_at)
          SELECT $1, $2, $3 WHERE set_config('synchronous_commit', 'off', true) = 'off'
          ON CONFLICT DO NOTHING",
     )
     .bind::<diesel::sql_types::Uuid, _>(device)
     .bind::<diesel::sql_types::Text, _>(nonce)
-    .bind::<diesel::sql_types::Timestamptz, _>(expires_at)
-    .execute(connection)
-    .await?;
-    Ok(burned == 1)
+    .bind::<diesel::sql_types::Timestamptz, _>(expires_at);
+    Ok(prepared(statement).execute(connection).await? == 1)
 }
 
 /// Makes a nonce fresh again whose login was turned away unjudged.

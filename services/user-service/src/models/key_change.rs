@@ -1,6 +1,7 @@
 //! `key_changes`: the change feed.
 
 use chrono::{DateTime, Utc};
+use common::prepared::prepared;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz};
@@ -33,8 +34,7 @@ impl ChangeKind {
 }
 
 /// A revocation to be announced.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = key_changes)]
+#[derive(Debug)]
 pub struct NewKeyChange {
     kind: &'static str,
     value: String,
@@ -72,7 +72,17 @@ pub async fn insert(
     connection: &mut AsyncPgConnection,
     changes: &[NewKeyChange],
 ) -> QueryResult<usize> {
-    diesel::insert_into(key_changes::table).values(changes).execute(connection).await
+    let (kinds, values): (Vec<&str>, Vec<&str>) =
+        changes.iter().map(|change| (change.kind, change.value.as_str())).unzip();
+    let untils: Vec<DateTime<Utc>> = changes.iter().map(|change| change.until).collect();
+    let announcing = diesel::sql_query(
+        "INSERT INTO key_changes (kind, value, until)
+         SELECT * FROM unnest($1, $2, $3)",
+    )
+    .bind::<Array<Text>, _>(kinds)
+    .bind::<Array<Text>, _>(values)
+    .bind::<Array<Timestamptz>, _>(untils);
+    prepared(announcing).execute(connection).await
 }
 
 /// Whether the access token `jti` was revoked by itself.
@@ -111,16 +121,15 @@ impl FeedState {
 /// Reads where the feed stands. Read it before the changes: what commits in between then counts
 /// as unsettled, never as sent.
 pub async fn state(connection: &mut AsyncPgConnection) -> QueryResult<FeedState> {
-    diesel::sql_query(
+    let reading = diesel::sql_query(
         "SELECT substr(md5(concat_ws('/', system_identifier, timeline_id, d.oid)), 1, 8) AS epoch,
                 pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,
                 pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next,
                 ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint) AS running
          FROM pg_control_system(), pg_control_checkpoint(), pg_database d
          WHERE d.datname = current_database()",
-    )
-    .get_result(connection)
-    .await
+    );
+    prepared(reading).get_result(connection).await
 }
 
 /// Changes after `(transaction, id)` in order, those that still matter at `now`, `limit` at most.
@@ -175,15 +184,14 @@ pub async fn list_unseen(
         .filter(|transaction| **transaction >= cursor.0)
         .map(|transaction| (*transaction, if *transaction == cursor.0 { cursor.1 } else { 0 }))
         .unzip();
-    diesel::sql_query(LIST_UNSEEN)
+    let listing = diesel::sql_query(LIST_UNSEEN)
         .bind::<BigInt, _>(next)
         .bind::<BigInt, _>(next_id)
         .bind::<Array<BigInt>, _>(running)
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Timestamptz, _>(now)
-        .bind::<BigInt, _>(limit)
-        .load(connection)
-        .await
+        .bind::<BigInt, _>(limit);
+    prepared(listing).load(connection).await
 }
 
 /// Every condition is a range of the index that the order is of: no other plan looks cheaper, however

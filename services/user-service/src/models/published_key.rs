@@ -1,6 +1,7 @@
 //! `published_keys`: what the JWKS serves, and the pool of keys that wait.
 
 use chrono::{DateTime, Utc};
+use common::prepared::prepared;
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bytea, Jsonb, Text, Timestamptz};
@@ -108,7 +109,7 @@ pub async fn take_waiting(
     key_type: &str,
     now: DateTime<Utc>,
 ) -> QueryResult<Option<TakenKey>> {
-    diesel::sql_query(
+    let taking = diesel::sql_query(
         "WITH taken AS (
              SELECT kid, sealed_key FROM published_keys
              WHERE state = 'waiting' AND key_type = $2
@@ -121,10 +122,8 @@ pub async fn take_waiting(
     )
     .bind::<diesel::sql_types::Uuid, _>(user)
     .bind::<Text, _>(key_type)
-    .bind::<Timestamptz, _>(now)
-    .get_result(connection)
-    .await
-    .optional()
+    .bind::<Timestamptz, _>(now);
+    prepared(taking).get_result(connection).await.optional()
 }
 
 /// Takes keys out of the JWKS; `until` is when their last tokens are past.
@@ -134,15 +133,14 @@ pub async fn revoke(
 ) -> QueryResult<usize> {
     let (kids, untils): (Vec<&str>, Vec<DateTime<Utc>>) =
         kids.iter().map(|(kid, until)| (kid.as_str(), *until)).unzip();
-    diesel::sql_query(
+    let revoking = diesel::sql_query(
         "UPDATE published_keys AS p SET state = $3, until = r.until
          FROM unnest($1, $2) AS r (kid, until) WHERE p.kid = r.kid",
     )
     .bind::<diesel::sql_types::Array<Text>, _>(kids)
     .bind::<diesel::sql_types::Array<Timestamptz>, _>(untils)
-    .bind::<Text, _>(REVOKED)
-    .execute(connection)
-    .await
+    .bind::<Text, _>(REVOKED);
+    prepared(revoking).execute(connection).await
 }
 
 /// A key as the JWKS has it.

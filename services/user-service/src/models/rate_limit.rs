@@ -1,6 +1,7 @@
 //! `rate_limits`: what the limits remember, for all replicas.
 
 use chrono::{DateTime, Utc};
+use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -19,14 +20,13 @@ pub async fn lock(
     now: DateTime<Utc>,
 ) -> QueryResult<Window> {
     use rate_limits::dsl;
-    let (events, strikes, blocked_until) = diesel::insert_into(dsl::rate_limits)
+    let locking = diesel::insert_into(dsl::rate_limits)
         .values((dsl::key.eq(key.as_slice()), dsl::expires_at.eq(now)))
         .on_conflict(dsl::key)
         .do_update()
         .set(dsl::key.eq(excluded(dsl::key)))
-        .returning((dsl::events, dsl::strikes, dsl::blocked_until))
-        .get_result(connection)
-        .await?;
+        .returning((dsl::events, dsl::strikes, dsl::blocked_until));
+    let (events, strikes, blocked_until) = prepared(locking).get_result(connection).await?;
     Ok(Window { events, strikes, blocked_until })
 }
 
@@ -38,15 +38,13 @@ pub async fn save(
     expires_at: DateTime<Utc>,
 ) -> QueryResult<usize> {
     use rate_limits::dsl;
-    diesel::update(dsl::rate_limits.find(key.as_slice()))
-        .set((
-            dsl::events.eq(&window.events),
-            dsl::strikes.eq(window.strikes),
-            dsl::blocked_until.eq(window.blocked_until),
-            dsl::expires_at.eq(expires_at),
-        ))
-        .execute(connection)
-        .await
+    let saving = diesel::update(dsl::rate_limits.find(key.as_slice())).set((
+        dsl::events.eq(&window.events),
+        dsl::strikes.eq(window.strikes),
+        dsl::blocked_until.eq(window.blocked_until),
+        dsl::expires_at.eq(expires_at),
+    ));
+    prepared(saving).execute(connection).await
 }
 
 /// Removes up to `batch` windows that no longer matter.

@@ -1,6 +1,7 @@
 //! What refreshes write to their rows of `auth_sessions`.
 
 use chrono::{DateTime, Utc};
+use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -43,7 +44,7 @@ pub async fn rotate(
         .filter(dsl::counter.eq(rotation.counter - 1))
         .filter(dsl::device_proof.eq(read.device_proof))
         .filter(dsl::ended_at.is_null());
-    Ok(diesel::update(head).set(rotation).execute(connection).await? == 1)
+    Ok(prepared(diesel::update(head).set(rotation)).execute(connection).await? == 1)
 }
 
 /// From now on each refresh of the session must show a device proof.
@@ -68,15 +69,9 @@ pub async fn extend_access(
         .filter(dsl::counter.eq(read.counter))
         .filter(dsl::device_proof.eq(read.device_proof))
         .filter(dsl::ended_at.is_null());
-    let updated = diesel::update(head)
-        .set((
-            dsl::last_access_expires_at
-                .eq(greatest(dsl::last_access_expires_at, access_expires_at)),
-            dsl::last_seen_at.eq(now),
-        ))
-        .execute(connection)
-        .await?;
-    Ok(updated == 1)
+    let expiry = greatest(dsl::last_access_expires_at, access_expires_at);
+    let extension = (dsl::last_access_expires_at.eq(expiry), dsl::last_seen_at.eq(now));
+    Ok(prepared(diesel::update(head).set(extension)).execute(connection).await? == 1)
 }
 
 diesel::define_sql_function! {

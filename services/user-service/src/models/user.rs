@@ -1,6 +1,7 @@
 //! `users`: local accounts.
 
 use chrono::{DateTime, Utc};
+use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -151,8 +152,6 @@ pub async fn touch_login(
     id: Uuid,
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
-    diesel::update(users::table.find(id))
-        .set(users::last_login_at.eq(now))
-        .execute(connection)
-        .await
+    let touch = diesel::update(users::table.find(id)).set(users::last_login_at.eq(now));
+    prepared(touch).execute(connection).await
 }

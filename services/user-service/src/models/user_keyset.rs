@@ -1,6 +1,7 @@
 //! `user_keysets`: the signing keys of a user's devices.
 
 use chrono::{DateTime, Utc};
+use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
@@ -133,7 +134,7 @@ pub async fn save(
         return delete(connection, user).await;
     }
     let rendered = render(keyset)?;
-    diesel::insert_into(dsl::user_keysets)
+    let saving = diesel::insert_into(dsl::user_keysets)
         .values((
             dsl::user_id.eq(user),
             dsl::keyset.eq(&rendered),
@@ -142,10 +143,8 @@ pub async fn save(
         ))
         .on_conflict(dsl::user_id)
         .do_update()
-        .set((dsl::keyset.eq(&rendered), dsl::updated_at.eq(now)))
-        .execute(connection)
-        .await
-        .map(|_| ())
+        .set((dsl::keyset.eq(&rendered), dsl::updated_at.eq(now)));
+    prepared(saving).execute(connection).await.map(|_| ())
 }
 
 /// Gives a keyset the times of keys that were moved into it: it is as old as the first of them,
