@@ -37,6 +37,10 @@ pub struct ServiceMetrics {
     /// Keys that the whole JWKS should hold; one more than `signing.jwks_max_keys` stands for any
     /// number above it.
     pub jwks_keys: IntGauge,
+    /// Uses of damaged keys.
+    pub damaged_keys: IntCounterVec,
+    /// Keys that the JWKS leaves out.
+    pub jwks_damaged: IntGauge,
     /// Whether the whole JWKS holds every live key (1) or had to be cut (0).
     pub jwks_complete: IntGauge,
     /// Streams of the change feed now open.
@@ -110,6 +114,13 @@ impl ServiceMetrics {
                 &["source"],
             ),
             jwks_keys: metrics.gauge("jwks_keys", "Keys in the whole JWKS, before any cut"),
+            damaged_keys: metrics.counter(
+                "damaged_keys_total",
+                "Uses of keys that somebody damaged in the database, by part: private, public",
+                &["part"],
+            ),
+            jwks_damaged: metrics
+                .gauge("jwks_damaged_keys", "Keys left out of the JWKS because they are damaged"),
             jwks_complete: metrics
                 .gauge("jwks_complete", "1 while the whole JWKS holds every live key"),
             feed_streams: metrics.gauge("feed_streams", "Open streams of the change feed"),

@@ -176,14 +176,14 @@ pub async fn find_served(
         .optional()
 }
 
-/// Public JWKs of the keys that are served, newest first, `limit` at most.
+/// Key ids and public JWKs of the keys that are served, newest first, `limit` at most.
 pub async fn list_public(
     connection: &mut AsyncPgConnection,
     limit: i64,
-) -> QueryResult<Vec<Value>> {
+) -> QueryResult<Vec<(String, Value)>> {
     use published_keys::dsl;
     dsl::published_keys
-        .select(dsl::public_jwk)
+        .select((dsl::kid, dsl::public_jwk))
         .filter(dsl::state.ne(REVOKED))
         .order(dsl::published_at.desc())
         .limit(limit)

@@ -12,10 +12,13 @@ use super::published_key;
 use crate::schema::user_keysets;
 
 /// A JWK set whose members name their device.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Keyset {
     /// One key for each device that has a session.
     pub keys: Vec<DeviceJwk>,
+    /// Members that somebody damaged, kept as they are until their device has a new key.
+    #[serde(skip)]
+    pub damaged: Vec<Value>,
 }
 
 /// A member of a keyset.
@@ -53,8 +56,17 @@ impl Keyset {
 
     /// Removes a device's key and answers its kid.
     pub fn remove_device(&mut self, device: Uuid) -> Option<String> {
+        let device_id = device.to_string();
+        self.damaged.retain(|member| member["device_id"] != device_id.as_str());
         let index = self.keys.iter().position(|key| key.device_id == device)?;
         Some(self.keys.remove(index).kid)
+    }
+
+    /// Removes the keys with these ids.
+    pub fn remove(&mut self, kids: &[&str]) {
+        let is_meant = |kid: &str| kids.contains(&kid);
+        self.keys.retain(|key| !is_meant(&key.kid));
+        self.damaged.retain(|member| !member["kid"].as_str().is_some_and(is_meant));
     }
 
     /// The key with this id.
@@ -64,21 +76,37 @@ impl Keyset {
     }
 }
 
-fn parse(keyset: Value) -> QueryResult<Keyset> {
-    serde_json::from_value(keyset)
-        .map_err(|error| diesel::result::Error::DeserializationError(Box::new(error)))
+/// Whatever is wrong with one member costs no other; a row that is no keyset at all is an empty
+/// one.
+fn parse(user: Uuid, keyset: &Value) -> Keyset {
+    let mut parsed = Keyset::default();
+    let members = keyset["keys"].as_array();
+    for member in members.into_iter().flatten() {
+        match DeviceJwk::deserialize(member) {
+            Ok(key) => parsed.keys.push(key),
+            Err(_) => parsed.damaged.push(member.clone()),
+        }
+    }
+    if members.is_none() || !parsed.damaged.is_empty() {
+        tracing::error!(user_id = %user, members = parsed.damaged.len(), "keyset_damaged");
+    }
+    parsed
 }
 
 fn render(keyset: &Keyset) -> QueryResult<Value> {
-    serde_json::to_value(keyset)
-        .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))
+    let mut rendered = serde_json::to_value(keyset)
+        .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+    if let Some(members) = rendered["keys"].as_array_mut() {
+        members.extend(keyset.damaged.iter().cloned());
+    }
+    Ok(rendered)
 }
 
 /// A user's keyset.
 pub async fn find(connection: &mut AsyncPgConnection, user: Uuid) -> QueryResult<Option<Keyset>> {
     use user_keysets::dsl;
     let keyset = dsl::user_keysets.find(user).select(dsl::keyset).first(connection).await;
-    keyset.optional()?.map(parse).transpose()
+    Ok(keyset.optional()?.map(|keyset| parse(user, &keyset)))
 }
 
 /// A user's keyset, made where there is none and locked until the transaction ends. First in the
@@ -98,7 +126,7 @@ pub async fn lock(
             .await
             .optional()?;
         if let Some(keyset) = locked {
-            return parse(keyset);
+            return Ok(parse(user, &keyset));
         }
         save_if_absent(connection, user, now).await?;
     }
@@ -130,7 +158,7 @@ pub async fn save(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     use user_keysets::dsl;
-    if keyset.keys.is_empty() {
+    if keyset.keys.is_empty() && keyset.damaged.is_empty() {
         return delete(connection, user).await;
     }
     let rendered = render(keyset)?;
@@ -186,7 +214,7 @@ pub async fn list(
         .limit(limit)
         .load(connection)
         .await?;
-    rows.into_iter().map(|(user, keyset)| Ok((user, parse(keyset)?))).collect()
+    Ok(rows.into_iter().map(|(user, keyset)| (user, parse(user, &keyset))).collect())
 }
 
 /// The key in use under this id and its user, found without scanning keysets.
@@ -227,6 +255,9 @@ mod tests {
     fn a_keyset_comes_back_from_its_json() {
         let mut keyset = Keyset::default();
         keyset.set_device_key(key("a", 1));
-        assert_eq!(parse(render(&keyset).unwrap()).unwrap(), keyset);
+        assert_eq!(parse(Uuid::nil(), &render(&keyset).unwrap()), keyset);
+        keyset.damaged.push(Value::from("garbage"));
+        assert_eq!(parse(Uuid::nil(), &render(&keyset).unwrap()), keyset);
+        assert_eq!(parse(Uuid::nil(), &Value::from("garbage")), Keyset::default());
     }
 }

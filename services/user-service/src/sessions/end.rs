@@ -98,7 +98,7 @@ async fn end_rows(
     let ids: Vec<Uuid> = ended.iter().map(|session| session.id).collect();
     auth_session::end(connection, &ids, reason.as_str(), now).await?;
     let kids = revoked_kids(ended);
-    keyset.keys.retain(|key| !kids.iter().any(|(kid, _)| *kid == key.kid));
+    keyset.remove(&kids.iter().map(|(kid, _)| kid.as_str()).collect::<Vec<_>>());
     published_key::revoke(connection, &kids).await?;
     key_change::insert(connection, &changes(ended, now)).await?;
     Ok(())

@@ -94,9 +94,13 @@ impl Inner {
     async fn read(&self) -> Result<JwksDocument, Error> {
         let mut connection = self.database.get().await?;
         // One more than is shown tells whether all are.
-        let mut keys =
+        let rows =
             published_key::list_public(&mut connection, self.max_keys.saturating_add(1)).await?;
         drop(connection);
+        let (sound, damaged): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|(kid, jwk)| looks_sound(kid, jwk));
+        self.tell_damaged(&damaged);
+        let mut keys: Vec<Value> = sound.into_iter().map(|(_, jwk)| jwk).collect();
         let limit = usize::try_from(self.max_keys).unwrap_or(usize::MAX);
         let room = Room::of(keys.len(), limit);
         self.tell(room, keys.len(), limit);
@@ -105,6 +109,17 @@ impl Inner {
         let body = Bytes::from(json!({ "keys": all }).to_string());
         let etag = format!("\"{}\"", &hex::encode(Sha256::digest(&body))[..32]);
         Ok(JwksDocument { body, etag })
+    }
+
+    /// Sets the metric; logs a change once.
+    fn tell_damaged(&self, damaged: &[(String, Value)]) {
+        let count = i64::try_from(damaged.len()).unwrap_or(i64::MAX);
+        let before = self.metrics.jwks_damaged.get();
+        self.metrics.jwks_damaged.set(count);
+        if count > before {
+            let kid = &damaged[0].0;
+            tracing::error!(count, kid, "published_keys_damaged");
+        }
     }
 
     /// Sets the metrics; logs what is new, and what is wrong in time.
@@ -130,6 +145,24 @@ impl Inner {
             ),
         }
     }
+}
+
+/// Whether clients that choke on one bad member can read the set with this one in it. What a row
+/// looked like when it was written is not asked, only what somebody may have made of it: parsing
+/// every key each second would be too much.
+fn looks_sound(kid: &str, jwk: &Value) -> bool {
+    let is_number = |name: &str| {
+        jwk[name].as_str().is_some_and(|text| {
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        })
+    };
+    let members: &[&str] = match jwk["kty"].as_str() {
+        Some("RSA") => &["n", "e"],
+        Some("EC") => &["x", "y"],
+        _ => return false,
+    };
+    jwk["kid"] == kid && members.iter().all(|name| is_number(name))
 }
 
 /// How near the whole set is to its ceiling.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::Pool;
+use prometheus::IntCounterVec;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -33,6 +34,7 @@ pub struct KeyLookup {
 
 struct Inner {
     clock: Clock,
+    damaged: IntCounterVec,
     by_kid: KeyCache<String, Arc<ServedKey>>,
     by_user: KeyCache<Uuid, Arc<Keyset>>,
     /// How often something was taken away: what was read before that is not kept after it.
@@ -46,6 +48,7 @@ impl KeyLookup {
         let lookups = &metrics.key_lookups;
         let inner = Inner {
             clock,
+            damaged: metrics.damaged_keys.clone(),
             by_kid: KeyCache::new("kid_to_user", lookups, LIFE, |_| 1),
             by_user: KeyCache::new("keyset_by_user", lookups, LIFE, |keyset: &Arc<Keyset>| {
                 keyset.keys.len()
@@ -85,6 +88,9 @@ impl KeyLookup {
         let keyset = user_keyset::find(&mut connection, user).await?.unwrap_or_default();
         drop(connection);
         let key = keyset.find(kid).cloned();
+        if key.is_none() && !keyset.damaged.is_empty() {
+            self.inner.damaged.with_label_values(&["private"]).inc();
+        }
         self.keep(&self.inner.by_user, &user, Arc::new(keyset), removals);
         Ok(key)
     }

@@ -22,6 +22,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::Pool;
+use prometheus::IntCounterVec;
 use serde_json::Value;
 use token_verifier::{Key, Policy, is_kid};
 use uuid::Uuid;
@@ -61,6 +62,7 @@ pub struct Signing {
     audience: String,
     keyring: Keyring,
     service: Arc<ServiceKeys>,
+    damaged: IntCounterVec,
     signers: KeyCache<String, Arc<Signer>>,
     verifying: KeyCache<String, Key>,
     /// By key id and by user.
@@ -100,6 +102,7 @@ impl Signing {
             issuer: settings.issuer().to_owned(),
             audience: settings.token.audience.clone(),
             keyring,
+            damaged: metrics.damaged_keys.clone(),
             service,
             signers: KeyCache::new("signing", &metrics.key_lookups, PARSED_LIFE, |_| 1),
             verifying: KeyCache::new("verifying", &metrics.key_lookups, PARSED_LIFE, |_| 1),
@@ -162,9 +165,23 @@ impl Signing {
             return Ok(signer);
         }
         let key = self.lookup.find_in_keyset(database, user, kid).await?;
-        // Revoked between the session's reading and now.
+        // Revoked between the session's reading and now, or damaged.
         let key = key.ok_or(Error::InvalidRefreshToken)?;
-        self.remember_signer(kid, &key.sealed)
+        // A ring that lacks a key is the operator's mistake, for which nobody is logged out.
+        let lacks = |id| !self.keyring.key_ids().any(|known| known == id);
+        let mistake = vault_crypto::key_id_of(&key.sealed).is_some_and(lacks);
+        self.remember_signer(kid, &key.sealed).map_err(|error| match error {
+            Error::Internal(reason) if !mistake => {
+                self.report_damage(kid, "private", &reason);
+                Error::InvalidRefreshToken
+            }
+            error => error,
+        })
+    }
+
+    fn report_damage(&self, kid: &str, part: &'static str, reason: &dyn std::fmt::Display) {
+        self.damaged.with_label_values(&[part]).inc();
+        tracing::error!(kid, part, %reason, "key_damaged");
     }
 
     /// Opens a sealed private key and keeps it parsed, so that a login's first token and the
@@ -196,7 +213,18 @@ impl Signing {
         if !is_kid(kid) {
             return Ok(None);
         }
-        self.lookup.find_public(database, kid).await
+        let Some(jwk) = self.lookup.find_public(database, kid).await? else { return Ok(None) };
+        match Key::from_jwk(&jwk) {
+            Ok(_) if jwk["kid"] == kid => Ok(Some(jwk)),
+            Ok(_) => {
+                self.report_damage(kid, "public", &"another key's id");
+                Ok(None)
+            }
+            Err(error) => {
+                self.report_damage(kid, "public", &error);
+                Ok(None)
+            }
+        }
     }
 
     /// The public JWK of the current service key.

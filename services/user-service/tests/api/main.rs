@@ -5,6 +5,7 @@
 mod change_feed;
 mod contract;
 mod crashes;
+mod damaged_keys;
 mod device_proof;
 mod devices;
 mod feed_reader;
