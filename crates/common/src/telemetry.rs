@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Section `log`.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,7 +21,12 @@ impl TryFrom<String> for LogLevel {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // Older deployments wrote INFO, and `tracing` is content with either case.
+        // Older deployments wrote INFO, and `tracing` is content with either case. A word that is
+        // no level it would take for a target, and log nothing else.
+        let is_level = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
+        if let Some(part) = text.split(',').map(str::trim).find(|part| !is_level(part)) {
+            return Err(format!("`{part}` is no log level: off, error, warn, info, debug, trace"));
+        }
         match EnvFilter::try_new(&text) {
             Ok(_) => Ok(Self(text)),
             Err(error) => Err(format!("not a log level or filter: {error}")),

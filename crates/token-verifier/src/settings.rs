@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use common::settings::{List, Period, Secret, Setting};
+use common::settings::{List, Period, Secret, Setting, web_url};
 use serde::Deserialize;
 
 use crate::legacy::Legacy;
@@ -47,6 +47,7 @@ pub const SETTINGS: &[Setting] = &[
 #[serde(deny_unknown_fields)]
 pub struct VerifierSettings {
     /// Where the issuer's keys and change feed are.
+    #[serde(deserialize_with = "web_url")]
     pub user_service_url: String,
     /// `iss`, where it is not the URL.
     pub issuer: Option<String>,

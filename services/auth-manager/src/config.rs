@@ -6,7 +6,7 @@ use common::http::CorsSettings;
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
 use common::settings::{
     ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HTTP, List, Period, Schema, Secret,
-    Setting,
+    Setting, web_url,
 };
 use common::telemetry::LogSettings;
 use sealed_columns::{KeyringSettings, PKCS11};
@@ -118,6 +118,7 @@ pub struct Settings {
     /// Where the service runs.
     pub environment: DeploymentEnvironment,
     /// Where browsers reach it.
+    #[serde(deserialize_with = "web_url")]
     pub public_url: String,
     /// Logs.
     pub log: LogSettings,

@@ -6,7 +6,7 @@ mod schema;
 use common::database::DatabaseSettings;
 use common::http::CorsSettings;
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
-use common::settings::{DeploymentEnvironment, List, Period, Secret};
+use common::settings::{DeploymentEnvironment, List, Period, Secret, web_url};
 use common::telemetry::LogSettings;
 use sealed_columns::KeyringSettings;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ pub struct Settings {
     /// Where the service runs.
     pub environment: DeploymentEnvironment,
     /// Where clients reach it.
+    #[serde(deserialize_with = "web_url")]
     pub public_url: String,
     /// Logs.
     pub log: LogSettings,

@@ -20,6 +20,10 @@ impl Schema {
         let deployment = self
             .given("environment", None, environment, &file)
             .unwrap_or_else(|| "production".to_owned());
+        if !matches!(deployment.as_str(), "production" | "development") {
+            let name = self.variable("environment");
+            return Err(SettingsError(format!("{name}: it must be `production` or `development`")));
+        }
         let mut builder = Config::builder().add_source(file.clone());
         for setting in self.settings() {
             builder = self.apply(builder, setting, environment, &file, &deployment)?;
@@ -158,6 +162,10 @@ impl Schema {
             },
         };
         match value {
+            Some(value) if value.contains(char::is_control) => Err(SettingsError(format!(
+                "`{key}` has a control character in it; mend {}",
+                self.variable(key)
+            ))),
             Some(value) => builder
                 .set_override(key, value)
                 .map_err(|error| SettingsError(format!("`{key}`: {error}"))),

@@ -13,6 +13,7 @@ mod positive;
 mod schema;
 mod secret;
 mod shared;
+mod web_url;
 
 pub use environment::Environment;
 pub use list::List;
@@ -22,3 +23,4 @@ pub use positive::positive;
 pub use schema::{Schema, Setting};
 pub use secret::Secret;
 pub use shared::{ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HTTP};
+pub use web_url::web_url;

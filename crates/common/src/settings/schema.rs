@@ -27,6 +27,24 @@ impl Setting {
         }
     }
 
+    /// Its dotted name.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// Whether its value is never shown.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    /// Whether it must be given outside development.
+    #[must_use]
+    pub const fn is_required(&self) -> bool {
+        self.default.is_none() && self.development.is_some() && !self.optional
+    }
+
     /// The value where none is given.
     #[must_use]
     pub const fn default(mut self, value: &'static str) -> Self {

@@ -1,0 +1,139 @@
+//! Every setting of every service, set to what it can't be, or missing.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use common::settings::Schema;
+use futures_util::{StreamExt as _, stream};
+use test_support::{ServiceProcess, program};
+use tokio::time::timeout;
+
+const SCHEMAS: [&Schema; 3] =
+    [&user_service::config::SCHEMA, &chat_service::config::SCHEMA, &auth_manager::config::SCHEMA];
+
+/// No number, time, address, URL, file, key, or word of any setting.
+const NONSENSE: &str = "no;such value";
+/// Nor is this any text: settings that would take [`NONSENSE`] get it.
+const CONTROL: &str = "a\u{7}b";
+/// The settings that may be any text at all.
+const TEXTS: [&str; 8] = [
+    "token.issuer",
+    "token.audience",
+    "token.client_id",
+    "token.scope",
+    "verifier.issuer",
+    "verifier.audience",
+    "verifier.client_id",
+    "verifier.legacy_issuer",
+];
+/// Secrets that may be any text.
+const ANY_SECRET: [&str; 1] = ["verifier.client_secret"];
+
+fn wrong(key: &str) -> &'static str {
+    if TEXTS.contains(&key) || ANY_SECRET.contains(&key) { CONTROL } else { NONSENSE }
+}
+
+fn providers() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/providers.toml");
+    file.canonicalize().unwrap().display().to_string()
+}
+
+async fn run(program: &Path, arguments: &[&str], variables: &[(String, String)]) -> Output {
+    let mut command = ServiceProcess::command(program, &[]);
+    command.args(arguments).envs(variables.iter().map(|(key, value)| (key, value)));
+    // One that is content goes on for ever: it is told to end, and its status says so.
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    if timeout(Duration::from_secs(20), child.wait()).await.is_err() {
+        child.start_kill().unwrap();
+    }
+    child.wait_with_output().await.unwrap()
+}
+
+/// What is not as it should be: one line on standard error that names the key and quotes no secret,
+/// status 64, no port opened.
+fn fault(output: &Output, schema: &Schema, key: &str, value: &str) -> Option<String> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let named = said.contains(&format!("`{key}`")) || said.contains(&schema.variable(key));
+    let secret = schema.settings().any(|one| one.key() == key && one.is_secret());
+    let right = output.status.code() == Some(64)
+        && said.trim_end().lines().count() == 1
+        && named
+        && !String::from_utf8_lossy(&output.stdout).contains("listening")
+        && !(secret && !value.is_empty() && said.contains(value));
+    (!right).then(|| format!("{} {key}={value:?}: {} {said}", schema.service, output.status))
+}
+
+#[tokio::test]
+async fn every_setting_of_every_service_that_is_wrong_is_named_in_one_line() {
+    let (mut cases, providers) = (Vec::new(), providers());
+    for schema in SCHEMAS {
+        let path: PathBuf = program(schema.service).await.into();
+        for setting in schema.settings() {
+            let (key, value) = (setting.key(), wrong(setting.key()));
+            let mut variables = vec![
+                (schema.variable("environment"), "development".to_owned()),
+                (schema.variable("http.port"), "0".to_owned()),
+                (schema.variable("admin.port"), "0".to_owned()),
+                // Whatever the database holds has no say here.
+                (schema.variable("database.url"), "postgres://nobody@127.0.0.1:1/none".to_owned()),
+            ];
+            if schema.settings().any(|one| one.key() == "providers.file") {
+                variables.push((schema.variable("providers.file"), providers.clone()));
+            }
+            // The later one counts.
+            variables.push((schema.variable(key), value.to_owned()));
+            let path = path.clone();
+            cases
+                .push(async move { fault(&run(&path, &[], &variables).await, schema, key, value) });
+        }
+    }
+    assert!(cases.len() > 100, "{}", cases.len());
+    let faults = stream::iter(cases).buffer_unordered(4).filter_map(std::future::ready);
+    let faults: Vec<String> = faults.collect().await;
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[tokio::test]
+async fn every_setting_that_is_required_and_missing_is_named_in_one_line() {
+    for schema in SCHEMAS {
+        let path = program(schema.service).await;
+        let required = || schema.settings().filter(|one| one.is_required());
+        assert!(required().count() > 0, "{}", schema.service);
+        for missing in required() {
+            let others = required().filter(|one| one.key() != missing.key());
+            let given: Vec<_> =
+                others.map(|one| (schema.variable(one.key()), "given".to_owned())).collect();
+            assert_eq!(fault(&run(path, &[], &given).await, schema, missing.key(), ""), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_operators_commands_refuse_the_same_settings_in_the_same_way() {
+    let (users, vault) = (&user_service::config::SCHEMA, &auth_manager::config::SCHEMA);
+    let chats = &chat_service::config::SCHEMA;
+    let path = Path::new(env!("CARGO_BIN_EXE_latchkey"));
+    for (arguments, schema, key) in [
+        (&["cleanup"][..], users, "database.url"),
+        (&["migrate", "run", "--service", "user-service"], users, "database.url"),
+        (&["migrate", "run", "--service", "chat-service"], chats, "database.url"),
+        (&["migrate", "run", "--service", "auth-manager"], vault, "database.url"),
+        (&["migrate", "session-keys"], users, "vault.keys"),
+        (&["migrate", "account-vault"], vault, "vault.keys"),
+        (&["vault", "keys", "--service", "user-service"], users, "vault.keys"),
+        (&["vault", "rewrap", "--service", "auth-manager"], vault, "vault.keys"),
+        (&["vault", "verify", "--service", "auth-manager"], vault, "database.url"),
+        (&["vault", "list"], vault, "database.url"),
+    ] {
+        let development = (schema.variable("environment"), "development".to_owned());
+        let wrong = [development, (schema.variable(key), NONSENSE.to_owned())];
+        assert_eq!(fault(&run(path, arguments, &wrong).await, schema, key, NONSENSE), None);
+        let others = schema.settings().filter(|one| one.is_required() && one.key() != key);
+        let others: Vec<_> =
+            others.map(|one| (schema.variable(one.key()), "given".to_owned())).collect();
+        assert_eq!(fault(&run(path, arguments, &others).await, schema, key, ""), None);
+    }
+}
