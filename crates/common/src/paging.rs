@@ -19,9 +19,10 @@ pub const MAX_LIMIT: i64 = 200;
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// `next_before` of the last answer; absent for the first page.
+    #[param(example = "MTc5NTY4MDAwMDAwMDAwMA")]
     pub before: Option<String>,
     /// Rows wanted, 1 to 200; 50 by default.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(minimum = 1, maximum = 200, example = 50)]
     pub limit: Option<i64>,
 }
 

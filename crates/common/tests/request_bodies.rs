@@ -1,5 +1,4 @@
 //! Bodies that don't end, on a real connection.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
 use std::time::Duration;

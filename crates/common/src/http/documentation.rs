@@ -5,15 +5,17 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
 };
 use actix_web::{HttpResponse, Route, guard, web};
+use serde_json::json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Info, OpenApi, Paths, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Content, ContentBuilder, Info, OpenApi, Paths, Ref, RefOr, ResponseBuilder};
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_swagger_ui::Config;
 
 use super::{ErrorBody, Problem, operations};
 
-/// Redoc's bundle as its authors publish it; its licence lies beside it.
+/// Redoc's bundle as its authors publish it, but for the logo that it would fetch from them, in
+/// whose place it has an empty picture; its licence lies beside it.
 const REDOC: &[u8] = include_bytes!("../../assets/redoc-2.5.4.standalone.js.gz");
 
 const REDOC_PAGE: &str = r#"<!doctype html>
@@ -32,7 +34,7 @@ const REDOC_PAGE: &str = r#"<!doctype html>
 </html>
 "#;
 
-/// Redoc's bundle fetches its authors' logo unless it is told that it may not.
+/// What the page needs, and nothing of another host.
 const REDOC_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
                             img-src 'self' data:; worker-src 'self' blob:; base-uri 'none'; \
                             form-action 'none'; frame-ancestors 'none'";
@@ -79,6 +81,7 @@ pub(crate) fn with_common_errors(mut document: OpenApi) -> OpenApi {
             for (status, code, what) in errors {
                 add_error(operation, status, &format!("`{code}`: {what}"));
             }
+            add_samples(operation);
         }
     }
     document
@@ -95,6 +98,30 @@ fn add_error(operation: &mut Operation, status: &str, description: &str) {
     let response = ResponseBuilder::new().description(description);
     let response = response.content("application/json", content).build();
     responses.insert(status.to_owned(), response.into());
+}
+
+/// Shows with each error the first code that its description names, as this operation answers it.
+fn add_samples(operation: &mut Operation) {
+    let id = operation.operation_id.clone().unwrap_or_default();
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        let code = response.description.strip_prefix('`').and_then(|text| text.split('`').next());
+        let error = code.map(|code| (code.replace('_', " "), code));
+        let body = response.content.get_mut("application/json");
+        if let (Some(RefOr::T(body)), Some((error, code))) = (body, error)
+            && is_error(body)
+        {
+            body.example = Some(json!({
+                "error": error, "code": code, "details": null, "operation": id,
+                "request_id": "8b0f5d0e-4d7f-4f0a-9a53-0d3c1c5f9e27",
+            }));
+        }
+    }
+}
+
+fn is_error(content: &Content) -> bool {
+    let error = Ref::from_schema_name(ErrorBody::name());
+    matches!(&content.schema, Some(RefOr::Ref(schema)) if schema.ref_location == error.ref_location)
 }
 
 /// Adds the pages to an app.

@@ -11,6 +11,7 @@ pub struct Health {
     #[schema(example = "healthy")]
     pub status: &'static str,
     /// The running version.
+    #[schema(example = "0.1.0")]
     pub version: &'static str,
 }
 

@@ -13,17 +13,18 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
     /// A sentence for people.
-    #[schema(example = "that username is taken; choose another")]
+    #[schema(example = "there is nothing here; see /docs for what is")]
     pub error: String,
     /// A stable name for programs.
-    #[schema(example = "username_taken")]
+    #[schema(example = "not_found")]
     pub code: String,
     /// What else is known, such as the `field` that is wrong.
     pub details: Option<Value>,
     /// The operation that failed, its id in the OpenAPI document.
-    #[schema(example = "register_user")]
+    #[schema(example = "unknown")]
     pub operation: String,
     /// Quote this when asking for help.
+    #[schema(example = "8b0f5d0e-4d7f-4f0a-9a53-0d3c1c5f9e27")]
     pub request_id: String,
 }
 

@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, redirect};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Permit};
 use super::verdict::{Reply, judge, unusable};
 use super::{Call, Fault};
 use crate::config::ProvidersSettings;
@@ -67,8 +67,20 @@ impl Http {
         self.pause
     }
 
-    /// Whether anything answers at `url`, past the breaker.
+    /// Whether anything answers at `url`. An answer does not close the breaker: that this is served
+    /// proves nothing of the call that is to follow.
     pub(super) async fn probe(&self, url: &str) -> Result<(), Fault> {
+        let permit = self.admit(Call::Discovery)?;
+        let started = Instant::now();
+        let probed = self.reach(url).await;
+        self.observe(Call::Discovery, started, probed.as_ref().err());
+        if probed.is_err() {
+            permit.fail();
+        }
+        probed
+    }
+
+    async fn reach(&self, url: &str) -> Result<(), Fault> {
         let sent = self.client.get(url).timeout(self.timeout).send().await;
         let status = sent.map_err(|error| self.away(Call::Discovery, error))?.status();
         if status.is_server_error() {
@@ -116,10 +128,7 @@ impl Http {
         if left <= least {
             return Err(Fault::Away { sent: false, retry_after: self.pause });
         }
-        let permit = self.breaker.admit().map_err(|retry_after| {
-            self.count(call, "breaker_open");
-            Fault::Away { sent: false, retry_after }
-        })?;
+        let permit = self.admit(call)?;
         let started = Instant::now();
         let judged = self.exchange(call, request.timeout(left)).await;
         self.observe(call, started, judged.as_ref().err());
@@ -128,6 +137,13 @@ impl Http {
             _ => permit.succeed(),
         }
         judged
+    }
+
+    fn admit(&self, call: Call) -> Result<Permit<'_>, Fault> {
+        self.breaker.admit().map_err(|retry_after| {
+            self.count(call, "breaker_open");
+            Fault::Away { sent: false, retry_after }
+        })
     }
 
     async fn exchange(

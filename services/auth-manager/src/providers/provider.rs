@@ -152,7 +152,8 @@ impl Provider {
         admin.end_session(session_state_id, &self.http, &endpoints, deadline).await
     }
 
-    /// Tells whether it answers, by a harmless call that asks no breaker and closes none.
+    /// Tells whether it answers, by a harmless call, unless it counts as away; an answer closes no
+    /// breaker.
     pub async fn probe(&self) -> Result<(), Fault> {
         match (self.discovery.url(), &self.settings.endpoints.token) {
             (Some(url), _) => self.http.probe(url.as_str()).await,

@@ -8,13 +8,13 @@ use crate::process::Drawn;
 use crate::realm::{CLIENT, LOGIN, ROTATIONS, Rotation};
 use crate::world::{TOKEN, World};
 
-fn code(drawn: &Drawn) -> (u16, &'static str) {
+pub(crate) fn code(drawn: &Drawn) -> (u16, &'static str) {
     let problem = drawn.as_ref().unwrap_err();
     (problem.status.as_u16(), problem.code)
 }
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
-const AWAY: (u16, &str) = (503, "provider_unavailable");
+pub(crate) const AWAY: (u16, &str) = (503, "provider_unavailable");
 const DEAD: (u16, &str) = (401, "token_not_active");
 
 /// After a call that Keycloak has used the token for, and whose answer never came.
@@ -130,27 +130,6 @@ async fn a_keycloak_that_stood_still_may_use_the_token_when_it_goes_on() {
         world.proxy.until_answered(TOKEN, 1).await;
         expect_what_the_realm_allows(&world).await;
     }
-}
-
-#[tokio::test]
-async fn a_provider_that_counts_as_away_is_not_sent_the_token() {
-    let world = World::with(Rotation::Strict, 1).await;
-    let breaker = [
-        ("AUTH_MANAGER__PROVIDERS__BREAKER_FAILURES", "1"),
-        ("AUTH_MANAGER__PROVIDERS__BREAKER_PAUSE", "1h"),
-    ];
-    let process = world.process_with(&breaker).await;
-    world.proxy.fail(TOKEN, ProxyFault::CutBefore);
-    world.draw(&process).await.unwrap_err();
-    world.proxy.mend(TOKEN);
-    world.let_time_pass();
-    let drawn = world.draw(&process).await;
-    assert_eq!(code(&drawn), AWAY);
-    assert!(drawn.unwrap_err().retry_after.unwrap() > std::time::Duration::from_mins(59));
-    let row = world.row().await;
-    assert_eq!((row.state(), row.presentations), (GrantState::OutcomeUnknown, 1));
-    assert_eq!(world.proxy.calls(TOKEN), 1);
-    assert!(world.draw(&world.process().await).await.is_ok());
 }
 
 #[tokio::test]

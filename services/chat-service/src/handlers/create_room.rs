@@ -25,6 +25,7 @@ pub(crate) struct NewRoom {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedRoom {
     room_id: Uuid,
+    #[schema(example = "Garden")]
     name: String,
     visibility: Visibility,
     #[serde(serialize_with = "common::clock::serialize")]

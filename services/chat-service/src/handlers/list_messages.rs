@@ -33,6 +33,7 @@ pub(crate) struct History {
     user_id: Uuid,
     messages: Vec<MessageView>,
     /// Give this as `before` for the next page; null at the end, and with `after`.
+    #[schema(example = "41")]
     next_before: Option<String>,
 }
 

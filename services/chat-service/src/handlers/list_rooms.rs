@@ -15,6 +15,7 @@ use crate::state::State;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RoomView {
     room_id: Uuid,
+    #[schema(example = "Garden")]
     name: String,
     visibility: Visibility,
     #[serde(serialize_with = "common::clock::serialize")]
@@ -23,6 +24,7 @@ pub(crate) struct RoomView {
     #[serde(serialize_with = "common::clock::serialize")]
     joined_at: DateTime<Utc>,
     /// Number of its newest message; 0 where there is none.
+    #[schema(example = 42)]
     last_seq: i64,
 }
 

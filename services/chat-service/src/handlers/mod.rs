@@ -37,11 +37,13 @@ pub(crate) struct MemberRequest {
 pub(crate) struct MessageView {
     message_id: Uuid,
     /// From 1 up by one in each room.
+    #[schema(example = 42)]
     seq: i64,
     /// Who said it.
     user_id: Uuid,
     /// On which device.
     device_id: Uuid,
+    #[schema(example = "Hello")]
     message: String,
     #[serde(serialize_with = "common::clock::serialize")]
     sent_at: DateTime<Utc>,

@@ -19,6 +19,7 @@ pub(crate) struct NewMessage {
     #[schema(example = "Hello")]
     message: String,
     /// The sender's own name for it, 1 to 128 characters; sent again it answers the first message.
+    #[schema(example = "draft-17")]
     client_message_id: Option<String>,
 }
 
@@ -31,6 +32,7 @@ pub(crate) struct SentMessage {
     message_id: Uuid,
     room_id: Uuid,
     /// Its number in the room.
+    #[schema(example = 42)]
     seq: i64,
     #[serde(serialize_with = "common::clock::serialize")]
     sent_at: DateTime<Utc>,

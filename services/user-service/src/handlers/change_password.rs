@@ -12,8 +12,10 @@ use crate::state::State;
 /// The old password and the new.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct ChangePassword {
+    #[schema(example = "correct horse battery")]
     current_password: String,
     /// 8 to 256 characters, not one that many people use.
+    #[schema(example = "a longer horse battery")]
     new_password: String,
 }
 

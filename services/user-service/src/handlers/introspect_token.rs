@@ -18,25 +18,34 @@ pub(crate) struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     token_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "chat")]
     scope: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "latchkey-app")]
     client_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "alice")]
     username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1_795_687_200)]
     exp: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1_795_680_000)]
     iat: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1_795_680_000)]
     nbf: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<Uuid>,
     /// Of a refresh token the issuer itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "latchkey")]
     aud: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://id.example.com")]
     iss: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "f0b9b1c2-6a57-4f0e-8f86-4d1d5a5b7c11")]
     jti: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<Uuid>,
@@ -45,6 +54,7 @@ pub(crate) struct Introspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1_795_680_000)]
     auth_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<Vec<String>>,

@@ -15,7 +15,9 @@ use crate::state::State;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DeviceView {
     device_id: Uuid,
+    #[schema(example = "my phone")]
     device_name: Option<String>,
+    #[schema(example = "Pixel 9, Android 16")]
     device_info: Option<String>,
     #[serde(serialize_with = "common::clock::serialize")]
     created_at: DateTime<Utc>,

@@ -16,7 +16,9 @@ use crate::state::State;
 pub(crate) struct SessionView {
     session_id: Uuid,
     device_id: Uuid,
+    #[schema(example = "my phone")]
     device_name: Option<String>,
+    #[schema(example = "ExampleApp/2.1 (Android 16)")]
     user_agent: Option<String>,
     /// Where it was last seen, as a /24 or /48.
     #[schema(example = "192.0.2.0/24")]
@@ -28,6 +30,7 @@ pub(crate) struct SessionView {
     /// Whether it is the one asking.
     current: bool,
     /// The device key that signs its tokens; none where a service key does.
+    #[schema(example = "75ba7398f46e4593b0416c60bbab835f")]
     kid: Option<String>,
 }
 

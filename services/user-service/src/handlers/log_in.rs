@@ -26,22 +26,29 @@ use crate::state::State;
 pub(crate) struct LogIn {
     #[schema(example = "alice")]
     username: String,
+    #[schema(example = "correct horse battery")]
     password: String,
     /// From `register-device`.
+    #[schema(example = "8c2f0a5e-6a0d-4a52-9d0e-0f6c1d2b3a49")]
     device_id: String,
     /// Unix milliseconds, as a string, within 5 minutes of the server's clock.
     #[schema(example = "1767225600000")]
     timestamp: String,
     /// 16 to 64 of `[A-Za-z0-9_-]`, once per device.
+    #[schema(example = "1f8b6d7c2e904a53")]
     nonce: String,
     /// Hex HMAC-SHA-256(device key, `<device_id>:<timestamp>:<nonce>`).
+    #[schema(example = "c07d1e5b94a2f6838d40b1c9e7352fa6d81b0c4e9f7a23561be8d0943c5af712")]
     session_id: String,
     /// Hex HMAC-SHA-256(device key, `login:<username>:<timestamp>:<nonce>`).
+    #[schema(example = "9f2c41d0a7b35e68c1f04d92b7a86e3350c9d1f2a4b6875e93c0d1e2f3a4b5c6")]
     device_signature: String,
     /// What the device says of itself now.
+    #[schema(example = "Pixel 9, Android 16")]
     device_info: Option<String>,
     /// Taken and ignored: the server knows.
     #[expect(dead_code, reason = "its form is checked, its value is not used")]
+    #[schema(example = "192.0.2.7")]
     ip_address: Option<String>,
 }
 
@@ -63,6 +70,7 @@ pub(crate) struct LoggedIn {
 pub(crate) struct EndedSession {
     session_id: Uuid,
     device_id: Uuid,
+    #[schema(example = "ExampleApp/2.1 (Android 16)")]
     user_agent: Option<String>,
     #[serde(serialize_with = "common::clock::serialize")]
     last_seen_at: DateTime<Utc>,

@@ -11,8 +11,10 @@ use crate::state::State;
 /// How many sessions ended.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LoggedOutEverywhere {
+    #[schema(example = "logged out everywhere")]
     message: &'static str,
     /// This one included.
+    #[schema(example = 3)]
     sessions_ended: usize,
 }
 

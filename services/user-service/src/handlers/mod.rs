@@ -39,6 +39,7 @@ const MAX_USER_AGENT: usize = 256;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Done {
     /// For people.
+    #[schema(example = "logged out")]
     message: &'static str,
 }
 
@@ -46,6 +47,7 @@ pub(crate) struct Done {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Tokens {
     /// Compact JWS, RS256 or ES256, `typ` `at+jwt`.
+    #[schema(example = "eyJhbGciOiJSUzI1NiIsInR5cCI6…")]
     access_token: String,
     /// Opaque; good once.
     #[schema(example = "lkr_AQ…")]

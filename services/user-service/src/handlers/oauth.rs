@@ -24,6 +24,7 @@ pub(crate) struct OauthErrorBody {
     #[schema(example = "invalid_client")]
     error: String,
     /// A sentence for people.
+    #[schema(example = "the client is unknown or its secret is wrong")]
     error_description: String,
 }
 
@@ -107,6 +108,7 @@ impl FromRequest for OauthClient {
 #[schema(as = TokenForm)]
 pub(crate) struct TokenForm {
     /// An access or a refresh token.
+    #[schema(example = "lkr_Ab3…")]
     pub(crate) token: String,
     /// Taken and ignored: tokens tell by themselves which kind they are of.
     #[schema(example = "access_token")]

@@ -25,8 +25,10 @@ pub(crate) struct RefreshProof {
     #[schema(example = "1767225600000")]
     timestamp: String,
     /// 16 to 64 of `[A-Za-z0-9_-]`; an identical retry works.
+    #[schema(example = "1f8b6d7c2e904a53")]
     nonce: String,
     /// Hex HMAC-SHA-256(device key, `refresh:<hex SHA-256 of the refresh token>:<timestamp>:<nonce>`).
+    #[schema(example = "9f2c41d0a7b35e68c1f04d92b7a86e3350c9d1f2a4b6875e93c0d1e2f3a4b5c6")]
     signature: String,
 }
 

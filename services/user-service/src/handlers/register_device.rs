@@ -27,6 +27,7 @@ pub(crate) struct RegisterDevice {
     #[schema(example = "Alice's phone")]
     device_name: Option<String>,
     /// What the device says of itself.
+    #[schema(example = "Pixel 9, Android 16")]
     device_info: Option<String>,
 }
 
@@ -35,6 +36,7 @@ pub(crate) struct RegisterDevice {
 pub(crate) struct RegisteredDevice {
     device_id: Uuid,
     /// X25519 public key, raw 32 bytes, base64.
+    #[schema(example = "CzBVep/E6Q4zWH2ix+wRNluApcrvFDleg6jN8hc8YYY=")]
     server_public_key: String,
 }
 

@@ -23,12 +23,16 @@ pub(crate) struct RegisterUser {
     #[schema(example = "correct horse battery")]
     password: String,
     /// Name shown to others.
+    #[schema(example = "Alice")]
     display_name: Option<String>,
     /// Kept as given.
+    #[schema(example = "+44 20 7946 0000")]
     phone_number: Option<String>,
     /// Kept as given.
+    #[schema(example = "alice@example.com")]
     email: Option<String>,
     /// Picture shown to others, http or https.
+    #[schema(example = "https://pictures.example/alice.png")]
     avatar_url: Option<String>,
     /// Not asked for yet; taken and ignored.
     #[expect(dead_code, reason = "its form is checked, its value is not used")]

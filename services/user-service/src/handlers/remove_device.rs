@@ -13,6 +13,7 @@ use crate::state::State;
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct RemoveDevice {
     /// Needed to remove another device, unless the sign-in is recent.
+    #[schema(example = "correct horse battery")]
     current_password: Option<String>,
 }
 

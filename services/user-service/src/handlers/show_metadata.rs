@@ -9,19 +9,25 @@ use crate::state::State;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Metadata {
     /// Exactly the tokens' `iss`.
+    #[schema(example = "https://id.example.com")]
     issuer: String,
+    #[schema(example = "https://id.example.com/.well-known/jwks.json")]
     jwks_uri: String,
     /// Refresh tokens are taken here, as JSON.
+    #[schema(example = "https://id.example.com/api/auth/refresh")]
     token_endpoint: String,
     /// None: there is no authorization endpoint.
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: [&'static str; 1],
+    #[schema(example = "https://id.example.com/api/auth/introspect")]
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: [&'static str; 1],
+    #[schema(example = "https://id.example.com/api/auth/revoke")]
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
     scopes_supported: Vec<String>,
+    #[schema(example = "https://id.example.com/docs")]
     service_documentation: String,
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct UpdateDevice {
     /// Remember this device: its sessions live longer.
     trusted: Option<bool>,
     /// Needed to trust a device, unless the sign-in is recent.
+    #[schema(example = "correct horse battery")]
     current_password: Option<String>,
 }
 

@@ -49,10 +49,13 @@ pub struct UserView {
     #[schema(example = "alice")]
     pub username: String,
     /// As given at registration.
+    #[schema(example = "+44 20 7946 0000")]
     pub phone_number: Option<String>,
     /// Name shown to others.
+    #[schema(example = "Alice")]
     pub display_name: Option<String>,
     /// Picture shown to others.
+    #[schema(example = "https://pictures.example/alice.png")]
     pub avatar_url: Option<String>,
     /// Whether this user had never signed in before.
     pub is_new_user: bool,
