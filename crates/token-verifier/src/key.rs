@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use josekit::jwk::Jwk;
-use josekit::jws::{ES256, JwsVerifier, RS256};
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::pkey::{Id, PKey, Public};
+use openssl::rsa::Rsa;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -76,7 +76,7 @@ impl KeyError {
 pub struct Key {
     kid: Arc<str>,
     algorithm: Algorithm,
-    verifier: Arc<dyn JwsVerifier + Send + Sync>,
+    public: Arc<ParsedPublicKey>,
 }
 
 impl Key {
@@ -95,31 +95,17 @@ impl Key {
         if text("alg").is_some_and(|alg| alg != algorithm.as_str()) {
             return Err(KeyError::Unsupported);
         }
-        // Only the members that make the key: what else a set carries is not josekit's business.
-        let members = ["kty", "crv", "n", "e", "x", "y"];
-        let bare =
-            members.iter().filter_map(|name| Some(((*name).to_owned(), jwk.get(name)?.clone())));
-        let bare = Jwk::from_map(bare.collect::<serde_json::Map<_, _>>());
-        let bare = bare.map_err(|_| KeyError::Malformed)?;
-        Self::build(kid, algorithm, &bare, jwk)
+        let public = match algorithm {
+            Algorithm::Rs256 => rsa(jwk)?,
+            Algorithm::Es256 => p256(jwk)?,
+        };
+        Ok(Self { kid: kid.into(), algorithm, public: Arc::new(public) })
     }
 
     /// From a PEM public key; its `kid` is its thumbprint (RFC 7638).
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         let key = PKey::public_key_from_pem(pem).map_err(|_| KeyError::Malformed)?;
         Self::from_jwk(&jwk_of(&key).ok_or(KeyError::Unsupported)?)
-    }
-
-    fn build(kid: &str, algorithm: Algorithm, bare: &Jwk, jwk: &Value) -> Result<Self, KeyError> {
-        let malformed = |_| KeyError::Malformed;
-        let verifier: Arc<dyn JwsVerifier + Send + Sync> = match algorithm {
-            Algorithm::Rs256 => {
-                check_strength(jwk)?;
-                Arc::new(RS256.verifier_from_jwk(bare).map_err(malformed)?)
-            }
-            Algorithm::Es256 => Arc::new(ES256.verifier_from_jwk(bare).map_err(malformed)?),
-        };
-        Ok(Self { kid: kid.into(), algorithm, verifier })
     }
 
     /// The key id.
@@ -135,7 +121,7 @@ impl Key {
     }
 
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.verifier.verify(message, signature).is_ok()
+        self.public.verify_sig(message, signature).is_ok()
     }
 }
 
@@ -149,19 +135,36 @@ impl std::fmt::Debug for Key {
     }
 }
 
-fn check_strength(jwk: &Value) -> Result<(), KeyError> {
-    let number = |member: &str| -> Option<BigNum> {
-        BigNum::from_slice(&URL_SAFE_NO_PAD.decode(jwk[member].as_str()?).ok()?).ok()
-    };
-    let modulus = number("n").ok_or(KeyError::Malformed)?;
-    let exponent = number("e").ok_or(KeyError::Malformed)?;
+/// RFC 7518, section 6.3.1.
+fn rsa(jwk: &Value) -> Result<ParsedPublicKey, KeyError> {
+    let number =
+        |member| BigNum::from_slice(&decode(jwk, member)?).map_err(|_| KeyError::Malformed);
+    let (modulus, exponent) = (number("n")?, number("e")?);
     let least = BigNum::from_u32(LEAST_EXPONENT).map_err(|_| KeyError::Malformed)?;
     let odd = modulus.is_bit_set(0) && exponent.is_bit_set(0);
-    if RSA_BITS.contains(&modulus.num_bits()) && exponent >= least && odd {
-        Ok(())
-    } else {
-        Err(KeyError::Strength)
+    if !RSA_BITS.contains(&modulus.num_bits()) || exponent < least || !odd {
+        return Err(KeyError::Strength);
     }
+    let der = Rsa::from_public_components(modulus, exponent)
+        .and_then(|key| key.public_key_to_der_pkcs1())
+        .map_err(|_| KeyError::Malformed)?;
+    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).map_err(|_| KeyError::Malformed)
+}
+
+/// RFC 7518, section 6.2.1, as the uncompressed point of SEC 1, section 2.3.3.
+fn p256(jwk: &Value) -> Result<ParsedPublicKey, KeyError> {
+    const COORDINATE: usize = 32;
+    let (x, y) = (decode(jwk, "x")?, decode(jwk, "y")?);
+    if x.len() != COORDINATE || y.len() != COORDINATE {
+        return Err(KeyError::Malformed);
+    }
+    let point = [&[4], x.as_slice(), &y].concat();
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| KeyError::Malformed)
+}
+
+fn decode(jwk: &Value, member: &str) -> Result<Vec<u8>, KeyError> {
+    let text = jwk[member].as_str().ok_or(KeyError::Malformed)?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::Malformed)
 }
 
 fn jwk_of(key: &PKey<Public>) -> Option<Value> {
