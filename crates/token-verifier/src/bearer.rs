@@ -19,13 +19,20 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, NoToken> {
     }
     let value = value.to_str().map_err(|_| NoToken::Malformed)?;
     let (scheme, token) = value.split_once(' ').ok_or(NoToken::Malformed)?;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    let well_formed = !token.is_empty() && token.bytes().all(allowed);
-    if scheme.eq_ignore_ascii_case("bearer") && well_formed {
+    if scheme.eq_ignore_ascii_case("bearer") && is_b64token(token) {
         Ok(token)
     } else {
         Err(NoToken::Malformed)
     }
+}
+
+/// Looks at every byte, however early a wrong one comes: then several are looked at at once.
+fn is_b64token(text: &str) -> bool {
+    let allowed = text.bytes().fold(true, |so_far, byte| {
+        so_far
+            & matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+    });
+    allowed && !text.is_empty()
 }
 
 #[cfg(test)]
