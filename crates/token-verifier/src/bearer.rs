@@ -17,7 +17,7 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, NoToken> {
     if values.next().is_some() {
         return Err(NoToken::Malformed);
     }
-    let value = value.to_str().map_err(|_| NoToken::Malformed)?;
+    let value = str::from_utf8(value.as_bytes()).map_err(|_| NoToken::Malformed)?;
     let (scheme, token) = value.split_once(' ').ok_or(NoToken::Malformed)?;
     if scheme.eq_ignore_ascii_case("bearer") && is_b64token(token) {
         Ok(token)
