@@ -35,7 +35,8 @@ async fn fresh(vault: &Vault) -> Result<Figure> {
         unit: Unit::Milliseconds,
         goal: Some(Goal::AtMost(2.0)),
         detail: format!("{} draws, p50 {half:.2} ms, longest {all:.1} ms", latencies.count()),
-        limit: "not profiled yet",
+        limit: "the processor, shared with PostgreSQL and the load: nearly half of the \
+                workers' and of PostgreSQL's samples are sends over loopback",
     })
 }
 

@@ -65,7 +65,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         unit: Unit::Ratio,
         goal: Some(Goal::AtLeast(0.9)),
         detail: format!("{with:.0}/s against {without:.0}/s"),
-        limit: "not profiled yet",
+        limit: "SHA-256 of the token, a third of what the guard adds",
     }])
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         unit: Unit::Ratio,
         goal: Some(Goal::AtMost(1.15)),
         detail: format!("{login:.1} ms against {hash:.1} ms"),
-        limit: "27 statements one after another, each some hops between threads; one write to \
-                disk; beside it, at low priority, the making of a key in place of the one taken",
+        limit: "not the disk: as slow without fsync. Statements one after another, and beside it the \
+                making of a key in place of the one taken; their shares are not measured",
     }])
 }

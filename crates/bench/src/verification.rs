@@ -58,7 +58,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             unit: Unit::Ratio,
             goal: Some(Goal::AtMost(1.10)),
             detail: format!("{:.1} µs against {:.1} µs", us(ours), us(raw)),
-            limit: "not profiled yet",
+            limit: "the signature, four fifths; then JSON read strictly and the cache",
         },
         Figure {
             what: "verify a token seen before",
@@ -66,7 +66,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
             unit: Unit::Microseconds,
             goal: Some(Goal::AtMost(2.0)),
             detail: format!("{} tokens in turn", tokens.len()),
-            limit: "not profiled yet",
+            limit: "SHA-256 of the token, half of it",
         },
     ])
 }

@@ -118,8 +118,8 @@ async fn of_two_processes_at_once_one_cleans_and_the_other_says_that_it_does() {
         ("auth-manager", &databases.auth, "logout_tokens", "logout_tokens 5"),
     ] {
         let mut held = database.connect().await;
-        let hold = format!("BEGIN; LOCK TABLE {table} IN SHARE MODE");
-        held.batch_execute(&hold).await.unwrap();
+        let statement = format!("BEGIN; LOCK TABLE {table} IN SHARE MODE");
+        held.batch_execute(&statement).await.unwrap();
         let mut first = databases.command(&["--service", service]);
         let first = tokio::task::spawn_blocking(move || first.output().unwrap());
         eventually("the first one waits for the table", || async {

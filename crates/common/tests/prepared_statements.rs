@@ -1,5 +1,4 @@
 //! How often a connection prepares a statement.
-#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use common::prepared::prepared;
 use diesel::sql_types::BigInt;

@@ -25,7 +25,8 @@ const LAST: &str = "the-last-of-all";
 async fn ask_in_every_head(process: &ServiceProcess, path: &str, token: &str) {
     let address = process.url("").trim_start_matches("http://").parse().unwrap();
     for forgery in FORGERIES {
-        let escaped: String = forgery.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let escaped =
+            forgery.bytes().fold(String::new(), |so_far, byte| format!("{so_far}%{byte:02x}"));
         for (target, line) in [
             (path, format!("User-Agent: {forgery}")),
             (path, format!("X-Request-Id: {forgery}")),
@@ -135,7 +136,9 @@ async fn no_caller_forges_a_line_of_the_log_and_no_secret_is_in_one() {
 
     for process in [&users, &chat, &vault.process] {
         let log = log_of(process).await;
-        log.iter().for_each(|line| check(line));
+        for line in &log {
+            check(line);
+        }
         let log = log.join("\n");
         for secret in &secrets {
             assert!(!log.contains(secret.as_str()), "{}", process.url(""));
