@@ -62,7 +62,7 @@ async fn a_refresh_that_can_t_be_answered_spends_nothing() {
     connection.batch_execute(damage).await.unwrap();
     let body = serde_json::json!({ "refresh_token": session.refresh_token });
     let request = app.client.post(replica.url("/api/auth/refresh")).json(&body);
-    let _ = send(request).await.expect_error(500, "internal");
+    let _ = send(request).await.expect_error(401, "invalid_refresh_token");
     let counter = "SELECT counter AS count FROM auth_sessions";
     assert_eq!(count(&mut connection, counter).await, 0);
     let _ = app.refresh(&session.refresh_token).await.expect(200);
