@@ -14,10 +14,11 @@ const BATCH: i64 = 100;
 /// A login takes no key that is locked, and the pool may be small.
 const WAITING_BATCH: i64 = 2;
 
-/// A key in use stands in its user's keyset, beside others.
+/// A key in use stands in its user's keyset, beside others; where the row is no keyset, none does.
 const JOIN_KEYSET: &str = "JOIN user_keysets AS u ON u.user_id = t.user_id
     LEFT JOIN LATERAL (
-        SELECT member->>'sealed' AS sealed FROM jsonb_array_elements(u.keyset->'keys') AS member
+        SELECT member->>'sealed' AS sealed
+        FROM jsonb_path_query(u.keyset, 'lax $.keys[*]') AS member
         WHERE member->>'kid' = t.kid
     ) AS m ON true";
 /// Text that is no hex must not fail the whole statement; it opens as little as an empty value.

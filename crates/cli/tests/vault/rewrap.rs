@@ -221,3 +221,15 @@ async fn a_keyset_keeps_its_other_members_and_a_lost_key_in_it_is_named() {
     let (done, told) = world.vault(&new(), &["verify", "--service", "user-service"]);
     assert!(done && told.contains("7 rows opened"), "{told}");
 }
+
+#[tokio::test]
+async fn a_row_that_is_no_keyset_any_more_is_named_and_hides_nothing_else() {
+    let world = World::new().await;
+    world.fill().await;
+    for wrong in [r#""x""#, "[1]", r#"{"keys": "x"}"#, r#"{"keys": [7]}"#] {
+        world.user(&format!("UPDATE user_keysets SET keyset = '{wrong}'")).await;
+        let (done, told) = world.vault(&both(), &["verify", "--service", "user-service"]);
+        assert!(!done && told.contains("user_keysets.keyset kid-a"), "{wrong}: {told}");
+        assert!(told.contains("5 rows opened, 2 damaged"), "{wrong}: {told}");
+    }
+}
