@@ -3,10 +3,11 @@
 use std::future::ready;
 use std::time::Duration;
 
+use bb8::QueueStrategy;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::BigInt;
 use diesel::{ConnectionError, ConnectionResult, QueryResult};
-use diesel_async::pooled_connection::bb8::{self, PooledConnection, RunError};
+use diesel_async::pooled_connection::bb8::{PooledConnection, RunError};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
 };
@@ -25,7 +26,7 @@ use tokio::time::{sleep, timeout};
 use crate::settings::{Period, Secret};
 
 /// A pool of connections; clones share it.
-pub type Pool = bb8::Pool<AsyncPgConnection>;
+pub type Pool = bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>;
 /// A connection lent by the pool.
 pub type Connection<'a> = PooledConnection<'a, AsyncPgConnection>;
 /// Why the pool lent none.
@@ -72,6 +73,8 @@ impl DatabaseSettings {
         bb8::Pool::builder()
             .max_size(self.max_connections)
             .connection_timeout(self.connect_timeout.0)
+            // The one given back last has its statements prepared, here and at the server.
+            .queue_strategy(QueueStrategy::Lifo)
             .build_unchecked(manager)
     }
 }
