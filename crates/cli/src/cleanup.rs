@@ -7,7 +7,7 @@ use common::housekeeping::Cleaned;
 use common::settings::{Period, Schema, Secret, SettingsError};
 use serde_json::{Value, json};
 
-use crate::settings::{environment, find_database_url};
+use crate::settings::{environment, find_configured};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -23,7 +23,15 @@ const SCHEMAS: [&Schema; 3] =
     [&user_service::config::SCHEMA, &chat_service::config::SCHEMA, &auth_manager::config::SCHEMA];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let configured = find_configured(arguments.service.as_deref())?;
+    let name = arguments.service.as_deref();
+    let named: Vec<_> = SCHEMAS
+        .into_iter()
+        .filter(|schema| name.is_none_or(|name| schema.service == name))
+        .collect();
+    if named.is_empty() {
+        return Err(SettingsError(format!("no service `{}`", name.unwrap_or_default())).into());
+    }
+    let configured = find_configured(named)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut answer, mut failed) = (BTreeMap::new(), Vec::new());
     for (schema, url) in configured {
@@ -38,28 +46,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         println!("{}", json!(answer));
     }
     if failed.is_empty() { Ok(()) } else { bail!(failed.join("; ")) }
-}
-
-/// The services whose databases are known, all of them or the one that is named.
-fn find_configured(name: Option<&str>) -> Result<Vec<(&'static Schema, Secret)>, SettingsError> {
-    let named = |schema: &&Schema| name.is_none_or(|name| schema.service == name);
-    let mut configured: Vec<(&Schema, Secret)> = Vec::new();
-    let mut known = Vec::new();
-    for schema in SCHEMAS.into_iter().filter(named) {
-        known.push(schema.variable("database.url"));
-        if let Some(url) = find_database_url(schema)? {
-            if configured.iter().any(|(_, other)| other.expose() == url.expose()) {
-                let error = "one URL for several services: say with --service whose it is";
-                return Err(SettingsError(error.to_owned()));
-            }
-            configured.push((schema, url));
-        }
-    }
-    match (configured.is_empty(), known.is_empty()) {
-        (false, _) => Ok(configured),
-        (true, false) => Err(SettingsError(format!("no database; set {}", known.join(" or ")))),
-        (true, true) => Err(SettingsError(format!("no service `{}`", name.unwrap_or_default()))),
-    }
 }
 
 async fn clean_up(schema: &Schema, url: &Secret) -> Result<Result<Cleaned, String>, SettingsError> {

@@ -47,9 +47,30 @@ pub(crate) fn database_url(schema: &Schema) -> Result<Secret, SettingsError> {
 }
 
 /// The same where it may be missing.
-pub(crate) fn find_database_url(schema: &Schema) -> Result<Option<Secret>, SettingsError> {
+fn find_database_url(schema: &Schema) -> Result<Option<Secret>, SettingsError> {
     let url = schema.find_value(URL, &environment()?)?;
     url.map(|url| check(schema, url)).transpose()
+}
+
+/// Those of `schemas` whose databases are known, with their URLs; at least one.
+pub(crate) fn find_configured(
+    schemas: impl IntoIterator<Item = &'static Schema>,
+) -> Result<Vec<(&'static Schema, Secret)>, SettingsError> {
+    let mut configured: Vec<(&Schema, Secret)> = Vec::new();
+    let mut known = Vec::new();
+    for schema in schemas {
+        known.push(schema.variable(URL));
+        let Some(url) = find_database_url(schema)? else { continue };
+        if configured.iter().any(|(_, other)| other.expose() == url.expose()) {
+            let error = "one URL for several services: say with --service whose it is";
+            return Err(SettingsError(error.to_owned()));
+        }
+        configured.push((schema, url));
+    }
+    if configured.is_empty() {
+        return Err(SettingsError(format!("no database; set {}", known.join(" or "))));
+    }
+    Ok(configured)
 }
 
 fn check(schema: &Schema, url: Secret) -> Result<Secret, SettingsError> {

@@ -17,7 +17,7 @@ use opened::Service;
 pub(crate) enum Command {
     /// Seal with the first key of the ring whatever other keys sealed, while the services run
     Rewrap {
-        /// Of one service only
+        /// Of one service only; of each whose database is configured where not given
         #[arg(long, value_enum)]
         service: Option<Service>,
         /// Do everything, and undo it again
@@ -26,13 +26,13 @@ pub(crate) enum Command {
     },
     /// Open every sealed value and name those that do not open
     Verify {
-        /// Of one service only
+        /// Of one service only; of each whose database is configured where not given
         #[arg(long, value_enum)]
         service: Option<Service>,
     },
     /// Count sealed values by table and key; say which keys of the ring nothing needs any more
     Keys {
-        /// Of one service only
+        /// Of one service only; of each whose database is configured where not given
         #[arg(long, value_enum)]
         service: Option<Service>,
     },

@@ -5,7 +5,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use sealed_columns::SealedColumn;
 use vault_crypto::Keyring;
 
-use crate::settings::{database_url, environment};
+use crate::settings::{database_url, environment, find_configured};
 
 /// A service with sealed columns.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,13 +63,24 @@ impl Service {
     }
 }
 
-/// One service's sealed columns, or both services'.
+/// One service's sealed columns, or those of each whose database is configured.
 pub(super) async fn open(service: Option<Service>) -> Result<Vec<Opened>> {
+    let services = match service {
+        Some(service) => vec![service],
+        None => configured()?,
+    };
     let mut opened = Vec::new();
-    for each in [Service::UserService, Service::AuthManager] {
-        if service.is_none_or(|service| service == each) {
-            opened.push(each.open().await?);
-        }
+    for service in services {
+        opened.push(service.open().await?);
     }
     Ok(opened)
+}
+
+fn configured() -> Result<Vec<Service>, SettingsError> {
+    let all = [Service::UserService, Service::AuthManager];
+    let found = find_configured(all.map(Service::schema))?;
+    let is_found = |service: &Service| {
+        found.iter().any(|(schema, _)| schema.service == service.schema().service)
+    };
+    Ok(all.into_iter().filter(is_found).collect())
 }

@@ -5,7 +5,7 @@ use common::http::{ErrorBody, Problem, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Success;
+use super::{Success, parse_id};
 use crate::callers::Drawer;
 use crate::state::State;
 use crate::vault::{AccessToken, Draw, DrawnBy, Scope};
@@ -67,14 +67,12 @@ pub(crate) async fn draw_access_token(
 impl DrawQuery {
     fn parse(&self, by: DrawnBy) -> Result<Draw, Problem> {
         let field = Problem::invalid_field;
-        let id = self.persistent_token_id.as_deref().and_then(|id| id.parse().ok());
         let scope = Scope::parse(self.scope.as_deref().unwrap_or_default());
         let min_ttl: Option<u32> = match &self.min_ttl {
             Some(seconds) => seconds.parse().ok(),
             None => Some(0),
         };
-        let id =
-            id.ok_or_else(|| field("persistent_token_id", "`persistent_token_id` must be a UUID"))?;
+        let id = parse_id("persistent_token_id", self.persistent_token_id.as_deref())?;
         let scope = scope
             .ok_or_else(|| field("scope", "`scope` must be scope names separated by spaces"))?;
         let min_ttl = min_ttl

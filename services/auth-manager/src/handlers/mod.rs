@@ -20,8 +20,10 @@ pub(crate) mod unlink_account;
 pub(crate) mod validate_token;
 
 use actix_web::web;
+use common::http::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// The body of every success.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,4 +40,11 @@ impl<T> Success<T> {
     pub(crate) fn json(data: T) -> web::Json<Self> {
         web::Json(Self { success: true, data })
     }
+}
+
+/// The id in the query's `field`.
+fn parse_id(field: &str, text: Option<&str>) -> Result<Uuid, Problem> {
+    let wrong = |what: &str| Problem::invalid_field(field, format!("`{field}` {what}"));
+    let text = text.ok_or_else(|| wrong("is missing"))?;
+    text.parse().map_err(|_| wrong("must be a UUID"))
 }

@@ -1,9 +1,9 @@
 use actix_web::{delete, web};
-use common::http::{ErrorBody, Problem, Query};
+use common::http::{ErrorBody, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Success;
+use super::{Success, parse_id};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::state::State;
@@ -59,8 +59,7 @@ pub(crate) async fn revoke_persistent_id(
     person: Person,
     Query(which): Query<Which>,
 ) -> Result<web::Json<Success<RevokedId>>, Error> {
-    let id = which.id.as_deref().and_then(|id| id.parse().ok());
-    let id = id.ok_or_else(|| Problem::invalid_field("id", "`id` must be a UUID"))?;
+    let id = parse_id("id", which.id.as_deref())?;
     let revocation = vault::revoke_persistent_id(&state, person.user_id, id).await?;
     Ok(Success::json(RevokedId {
         token_revoked: revocation.token_revoked,

@@ -42,12 +42,14 @@ pub struct NewTokenUse {
     pub used_at: DateTime<Utc>,
 }
 
-/// A user who has gone in the meantime must not take everybody's entries along.
+/// A user who has gone in the meantime must not take everybody's entries along. Ids are given in
+/// the order of the draws, which is what the ledger is read in.
 const INSERT: &str = "\
     INSERT INTO token_uses (persistent_token_id, user_id, client_id, scope, outcome, used_at)
-    SELECT entry.* FROM unnest($1, $2, $3, $4, $5, $6)
-        AS entry (token_id, user_id, client_id, scope, outcome, used_at)
-    JOIN users ON users.id = entry.user_id";
+    SELECT token_id, entry.user_id, client_id, scope, outcome, used_at
+    FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY
+        AS entry (token_id, user_id, client_id, scope, outcome, used_at, place)
+    JOIN users ON users.id = entry.user_id ORDER BY entry.place";
 
 /// Another replica that holds a row is writing nearly the same time.
 const TOUCH_TOKENS: &str = "\

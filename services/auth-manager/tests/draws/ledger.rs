@@ -1,3 +1,4 @@
+use auth_manager::models::token_use::NewTokenUse;
 use auth_manager::models::{persistent_token, token_use};
 use chrono::TimeDelta;
 use test_support::eventually;
@@ -22,6 +23,25 @@ async fn each_use_is_entered_with_what_came_of_it() {
     let listed = persistent_token::list_of_user(&mut connection, world.user_id, None, 10).await;
     assert!(listed.unwrap()[0].0.last_used_at.is_some());
     assert!(world.row().await.last_access_at > world.row().await.created_at);
+}
+
+#[tokio::test]
+async fn a_batch_is_listed_in_the_order_of_its_draws() {
+    let world = World::with(Rotation::Off, 1).await;
+    let use_at = |second| NewTokenUse {
+        persistent_token_id: world.ids[0],
+        user_id: world.user_id,
+        client_id: "job".to_owned(),
+        scope: String::new(),
+        outcome: "cached",
+        used_at: world.clock.now() + TimeDelta::seconds(second),
+    };
+    let batch: Vec<_> = (0..20).map(use_at).collect();
+    let mut connection = world.database.connect().await;
+    token_use::insert(&mut connection, &batch).await.unwrap();
+    let uses = token_use::list(&mut connection, world.ids[0], world.user_id, None, 50).await;
+    let times: Vec<_> = uses.unwrap().into_iter().map(|entry| entry.used_at).collect();
+    assert!(times.len() == 20 && times.is_sorted_by(|later, earlier| later > earlier), "{times:?}");
 }
 
 #[tokio::test]
