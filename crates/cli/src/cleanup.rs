@@ -58,8 +58,13 @@ async fn clean_up(schema: &Schema, url: &Secret) -> Result<Result<Cleaned, Strin
 
 fn ledger_life(schema: &Schema) -> Result<Period, SettingsError> {
     const KEY: &str = "vault.ledger_life";
-    let period = schema.value(KEY, &environment()?)?.expose().parse();
-    period.map_err(|error| SettingsError(format!("{}: {error}", schema.variable(KEY))))
+    let wrong = |error: &str| Err(SettingsError(format!("{}: {error}", schema.variable(KEY))));
+    match schema.value(KEY, &environment()?)?.expose().parse::<Period>() {
+        // Everything would go.
+        Ok(period) if period.0.is_zero() => wrong("it must be above zero"),
+        Ok(period) => Ok(period),
+        Err(error) => wrong(&error),
+    }
 }
 
 fn tell(service: &str, cleaned: &Cleaned) {

@@ -1,16 +1,12 @@
 //! PostgreSQL: the pool, migrations, and LISTEN.
 
-use std::future::ready;
+mod pool;
+
 use std::time::Duration;
 
-use bb8::QueueStrategy;
+use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::BigInt;
-use diesel::{ConnectionError, ConnectionResult, QueryResult};
-use diesel_async::pooled_connection::bb8::{PooledConnection, RunError};
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
-};
 use diesel_async::{
     AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _,
     SimpleAsyncConnection as _,
@@ -19,18 +15,11 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _};
 use futures_util::StreamExt as _;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tokio::runtime::Handle;
-use tokio::task::JoinError;
 use tokio::time::{sleep, timeout};
 
-use crate::settings::{Period, Secret};
+pub use pool::{Connection, Lent, Manager, Pool, PoolError};
 
-/// A pool of connections; clones share it.
-pub type Pool = bb8::Pool<AsyncDieselConnectionManager<AsyncPgConnection>>;
-/// A connection lent by the pool.
-pub type Connection<'a> = PooledConnection<'a, AsyncPgConnection>;
-/// Why the pool lent none.
-pub type PoolError = RunError;
+use crate::settings::{Period, Secret};
 
 /// Section `database`.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,52 +37,6 @@ pub struct DatabaseSettings {
     /// How long one statement may run.
     #[serde(deserialize_with = "statement_timeout")]
     pub statement_timeout: Period,
-}
-
-impl DatabaseSettings {
-    /// A pool that connects on demand, so that a service starts while its database is away. Its
-    /// connections live on the runtime that this is called in: a worker that is done with its own
-    /// requests ends, and must not take others' connections with it.
-    #[must_use]
-    pub fn pool(&self) -> Pool {
-        let runtime = Handle::current();
-        let statement_timeout_ms = self.statement_timeout.0.as_millis();
-        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
-        manager.recycling_method = RecyclingMethod::CustomFunction(Box::new(|connection| {
-            Box::pin(ready(still_open(connection)))
-        }));
-        manager.custom_setup = Box::new(move |url| {
-            let connecting = runtime.spawn(connect(url.to_owned(), statement_timeout_ms));
-            Box::pin(async move {
-                let ended = |error: JoinError| ConnectionError::BadConnection(error.to_string());
-                connecting.await.map_err(ended)?
-            })
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config(self.url.expose(), manager);
-        bb8::Pool::builder()
-            .max_size(self.max_connections)
-            .connection_timeout(self.connect_timeout.0)
-            // The one given back last has its statements prepared, here and at the server.
-            .queue_strategy(QueueStrategy::Lifo)
-            .build_unchecked(manager)
-    }
-}
-
-/// Refuses a connection that is known to be lost, without asking the server: a statement more would
-/// be a round trip more for every request, and could still be overtaken by the loss.
-fn still_open(connection: &mut AsyncPgConnection) -> QueryResult<()> {
-    if connection.is_broken() {
-        let lost = Box::new("the connection was lost while it waited in the pool".to_owned());
-        return Err(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, lost));
-    }
-    Ok(())
-}
-
-async fn connect(url: String, statement_timeout_ms: u128) -> ConnectionResult<AsyncPgConnection> {
-    let mut connection = AsyncPgConnection::establish(&url).await?;
-    let setup = format!("SET statement_timeout = {statement_timeout_ms}");
-    connection.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(connection)
 }
 
 /// Whether a database can be looked for at `url`; the error quotes nothing of it.
@@ -181,7 +124,7 @@ pub async fn listen(url: Secret, channel: &'static str, mut on_wake: impl FnMut(
     const LAST_RETRY: Duration = Duration::from_secs(5);
     let mut retry = FIRST_RETRY;
     loop {
-        match connect_to_listen(&url).await {
+        match open(&url).await {
             Ok(mut connection) => {
                 // The channel is a literal of the service, never input.
                 if connection.batch_execute(&format!("LISTEN {channel}")).await.is_ok() {
@@ -198,8 +141,9 @@ pub async fn listen(url: Secret, channel: &'static str, mut on_wake: impl FnMut(
     }
 }
 
-/// A connection on which nothing is sent for hours must still be known to live.
-async fn connect_to_listen(url: &Secret) -> Result<AsyncPgConnection, String> {
+/// A connection on which nothing is sent for hours must still be known to live, and one whose peer
+/// acknowledges nothing is lost.
+async fn open(url: &Secret) -> Result<AsyncPgConnection, String> {
     const CONNECT: Duration = Duration::from_secs(5);
     // tokio-postgres does not quote the URL in its errors.
     let mut config: tokio_postgres::Config =
@@ -209,7 +153,8 @@ async fn connect_to_listen(url: &Secret) -> Result<AsyncPgConnection, String> {
         .keepalives(true)
         .keepalives_idle(Duration::from_secs(15))
         .keepalives_interval(Duration::from_secs(5))
-        .keepalives_retries(3);
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_secs(15));
     let connect = async {
         let (client, connection) =
             config.connect(tokio_postgres::NoTls).await.map_err(|error| error.to_string())?;

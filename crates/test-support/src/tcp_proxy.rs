@@ -14,8 +14,15 @@ pub struct TcpProxy {
     listening: JoinHandle<()>,
 }
 
+#[derive(Clone, Copy)]
+struct State {
+    way: Way,
+    /// How often it froze: a connection that is older than the last time is silent.
+    frosts: u32,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Way {
     Open,
     Held,
     Cut,
@@ -28,7 +35,7 @@ impl TcpProxy {
         let target = (url.host_str().unwrap().to_owned(), url.port().unwrap());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (state, seen) = watch::channel(State::Open);
+        let (state, seen) = watch::channel(State { way: Way::Open, frosts: 0 });
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(carry(client, target.clone(), seen.clone()));
@@ -47,17 +54,22 @@ impl TcpProxy {
 
     /// From now on nothing gets through and nobody is told.
     pub fn hold(&self) {
-        self.state.send_replace(State::Held);
+        self.state.send_modify(|state| state.way = Way::Held);
     }
 
     /// Connections break, and new ones break too.
     pub fn cut(&self) {
-        self.state.send_replace(State::Cut);
+        self.state.send_modify(|state| state.way = Way::Cut);
     }
 
     /// All is well again; what was held goes on.
     pub fn mend(&self) {
-        self.state.send_replace(State::Open);
+        self.state.send_modify(|state| state.way = Way::Open);
+    }
+
+    /// The connections that there are fall silent for good; new ones are well.
+    pub fn freeze(&self) {
+        self.state.send_modify(|state| state.frosts += 1);
     }
 }
 
@@ -68,7 +80,7 @@ impl Drop for TcpProxy {
 }
 
 async fn carry(client: TcpStream, target: (String, u16), state: watch::Receiver<State>) {
-    if *state.borrow() == State::Cut {
+    if state.borrow().way == Way::Cut {
         return;
     }
     let Ok(server) = TcpStream::connect(target).await else { return };
@@ -78,15 +90,16 @@ async fn carry(client: TcpStream, target: (String, u16), state: watch::Receiver<
     tokio::select! {
         () = pass(from_client, to_server, state.clone()) => {}
         () = pass(from_server, to_client, state) => {}
-        _ = cut.wait_for(|state| *state == State::Cut) => {}
+        _ = cut.wait_for(|state| state.way == Way::Cut) => {}
     }
 }
 
 /// Ends with either side, and both directions with it.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+    let born = state.borrow().frosts;
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        if state.wait_for(|state| *state != State::Held).await.is_err()
+        if state.wait_for(|state| state.way != Way::Held && state.frosts == born).await.is_err()
             || to.write_all(&bytes[..count]).await.is_err()
         {
             return;

@@ -165,6 +165,7 @@ pub struct VaultSettings {
     /// End a session with its last grant.
     pub end_session: bool,
     /// How long ledger entries are kept.
+    #[serde(deserialize_with = "common::settings::positive")]
     pub ledger_life: Period,
 }
 

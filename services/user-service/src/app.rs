@@ -47,8 +47,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let feed_clients = FeedClients::parse(&settings.feed)?;
     let signing = Signing::start(&settings, pool.clone(), keyring.clone(), &clock, &counters)?;
     let url = settings.database.url.clone();
-    let hub =
-        Hub::start(pool.clone(), url, clock.clone(), counters.clone(), signing.lookup.clone());
+    let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone(), signing.clone());
     let refused = counters.limited.clone();
     let limiter = limits::limiter(&settings.limits, clock.clone(), pool.clone(), refused);
     let state = State {

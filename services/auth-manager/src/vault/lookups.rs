@@ -4,10 +4,12 @@
 //! and the busier the service, the more draws share one round trip.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
-use common::database::Pool;
+use common::database::{Pool, PoolError, is_unavailable};
 use common::http::Problem;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -17,6 +19,10 @@ use crate::models::persistent_token;
 
 /// Draws in one query at most.
 const BATCH: usize = 128;
+/// How long one query may take: it reads a few rows by their keys.
+const QUERY: Duration = Duration::from_secs(2);
+/// How long a draw waits in all, those before it included.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The grant behind an id and the access token last drawn from it; none: there is no such id.
 type Found = Option<(GrantHead, Option<DrawnToken>)>;
@@ -50,8 +56,11 @@ impl Lookups {
         let ended = || Error::Internal("draws are no longer looked up".to_owned());
         let (answer, answered) = oneshot::channel();
         let asked = Asked { id, scope: scope.to_owned(), answer };
-        self.0.send(asked).await.map_err(|_| ended())?;
-        Ok(answered.await.map_err(|_| ended())??)
+        let found = timeout(PATIENCE, async {
+            self.0.send(asked).await.map_err(|_| ended())?;
+            answered.await.map_err(|_| ended())
+        });
+        Ok(found.await.map_err(|_| PoolError::TimedOut)???)
     }
 }
 
@@ -59,7 +68,12 @@ impl Lookups {
 async fn answer(pool: &Pool, batch: &mut Vec<Asked>) {
     // Nobody waits any more for those whose connection ended.
     batch.retain(|asked| !asked.answer.is_closed());
-    let found = find_all(pool, batch).await.map_err(|error| error.problem());
+    let mut found = find_all(pool, batch).await;
+    if matches!(&found, Err(Error::Database(error)) if is_unavailable(error)) {
+        // That connection is gone; the next one may be well.
+        found = find_all(pool, batch).await;
+    }
+    let found = found.map_err(|error| error.problem());
     for Asked { id, scope, answer } in batch.drain(..) {
         let own = found.as_ref().map(|found| {
             let (head, drawn) = found.get(&id)?;
@@ -78,7 +92,9 @@ async fn find_all(
     let ids: BTreeSet<_> = batch.iter().map(|asked| asked.id).collect();
     let scopes: BTreeSet<_> = batch.iter().map(|asked| asked.scope.as_str()).collect();
     let mut connection = pool.get().await?;
-    let rows = persistent_token::list_for_draws(&mut connection, ids, scopes).await?;
+    let listed = persistent_token::list_for_draws(&mut connection, ids, scopes);
+    let listed = timeout(QUERY, listed).await;
+    let rows = connection.answered(listed)?;
     let mut found = HashMap::<_, (GrantHead, HashMap<_, _>)>::new();
     for (id, head, drawn) in rows {
         let (_, by_scope) = found.entry(id).or_insert_with(|| (head, HashMap::new()));

@@ -16,6 +16,8 @@ use crate::state::State;
 
 /// How often the table is read when nobody wakes us.
 const POLL: Duration = Duration::from_secs(1);
+/// How long a statement that looks for calls may take.
+const STATEMENT: Duration = Duration::from_secs(5);
 /// Calls under way at once in one process.
 const AT_ONCE: usize = 8;
 /// An entry taken from the table is due again after this if its taker dies before it begins.
@@ -100,10 +102,13 @@ async fn claim(state: &State) -> Result<Option<Uuid>, Error> {
     }
     let mut connection = state.pool.get().await?;
     let now = state.clock.now();
-    if let Some(call) = provider_call::claim_due(&mut connection, now, now + CLAIM).await? {
+    let claimed = provider_call::claim_due(&mut connection, now, now + CLAIM);
+    let claimed = timeout(STATEMENT, claimed).await;
+    if let Some(call) = connection.answered(claimed)? {
         return Ok(Some(call.id));
     }
-    state.metrics.outbox_depth.set(provider_call::count_open(&mut connection).await?);
+    let open = timeout(STATEMENT, provider_call::count_open(&mut connection)).await;
+    state.metrics.outbox_depth.set(connection.answered(open)?);
     Ok(None)
 }
 

@@ -13,4 +13,5 @@ mod permissions;
 mod process;
 mod realm;
 mod revoking;
+mod silent;
 mod world;

@@ -14,13 +14,15 @@ use super::stream::render;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::key_change::{self, ChangeKind, FeedState, KeyChange, UnseenChange};
-use crate::signing::KeyLookup;
+use crate::signing::Signing;
 
 /// How often the table is read when no notification comes.
 const POLL: Duration = Duration::from_secs(1);
 /// A hub that has not read the table for this long keeps its streams silent, so that readers do
 /// not take silence for peace.
 const FRESH: Duration = Duration::from_secs(4);
+/// How long one statement of a reading may take: they are short, and all verifiers wait for them.
+const STATEMENT: Duration = Duration::from_secs(2);
 /// Rows in one reading.
 const PAGE: i64 = 500;
 /// Events that a stream may be behind before it is cut off; it comes back and replays.
@@ -37,7 +39,7 @@ struct Inner {
     clock: Clock,
     metrics: ServiceMetrics,
     /// Forgets what others revoke.
-    keys: KeyLookup,
+    signing: Signing,
     events: broadcast::Sender<Bytes>,
     wake: Arc<Notify>,
     read_at: Mutex<Option<Instant>>,
@@ -60,7 +62,7 @@ impl Hub {
         url: Secret,
         clock: Clock,
         metrics: ServiceMetrics,
-        keys: KeyLookup,
+        signing: Signing,
     ) -> Self {
         let wake = Arc::new(Notify::new());
         let notified = Arc::clone(&wake);
@@ -73,7 +75,7 @@ impl Hub {
             pool,
             clock,
             metrics,
-            keys,
+            signing,
             events: broadcast::channel(BACKLOG).0,
             wake: Arc::clone(&wake),
             read_at: Mutex::new(None),
@@ -119,7 +121,7 @@ async fn run(hub: Weak<Inner>, wake: Arc<Notify>) {
             Ok(()) => {
                 *inner.read_at.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(Instant::now());
-                inner.keys.trust_for(FRESH);
+                inner.signing.lookup.trust_for(FRESH);
             }
             Err(error) => tracing::warn!(%error, "feed_not_read"),
         }
@@ -133,10 +135,11 @@ impl Inner {
     /// Reads what is new and sends it.
     async fn read(&self, progress: &mut Option<Progress>) -> Result<(), Error> {
         let mut connection = self.pool.get().await?;
-        let state = key_change::state(&mut connection).await?;
+        let state = timeout(STATEMENT, key_change::state(&mut connection)).await;
+        let state = connection.answered(state)?;
         let Some(known) = progress.as_mut().filter(|known| known.seen.epoch == state.epoch) else {
             // A first reading, or another database behind the same name: streams replay anew.
-            self.keys.forget_all();
+            self.signing.lookup.forget_all();
             self.epoch.send_replace(Some(state.epoch.clone()));
             *progress = Some(Progress { seen: state, sent: BTreeSet::new() });
             return Ok(());
@@ -144,8 +147,9 @@ impl Inner {
         let mut cursor = (0, 0);
         loop {
             let now = self.clock.now();
-            let page =
-                key_change::list_unseen(&mut connection, &known.seen, cursor, now, PAGE).await?;
+            let page = key_change::list_unseen(&mut connection, &known.seen, cursor, now, PAGE);
+            let page = timeout(STATEMENT, page).await;
+            let page = connection.answered(page)?;
             for UnseenChange { change, age } in &page {
                 cursor = (change.transaction_id, change.id);
                 if known.sent.insert(cursor) {
@@ -164,7 +168,7 @@ impl Inner {
 
     fn send(&self, change: &KeyChange, position: &Position) {
         if change.kind == ChangeKind::Kid.as_str() {
-            self.keys.forget(&change.value);
+            self.signing.forget([change.value.as_str()]);
         }
         // Without readers there is nobody to tell; they replay when they come.
         let _ = self.events.send(render(change, position));

@@ -2,6 +2,7 @@ use chrono::TimeDelta;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use reqwest::Method;
 use serde_json::json;
+use test_support::TcpProxy;
 
 use super::feed_reader::FeedReader;
 use super::support::{PASSWORD, TestApp, header, send};
@@ -201,4 +202,18 @@ async fn draining_ends_the_stream() {
     reader.replay().await;
     app.server.drain();
     reader.until_end().await;
+}
+
+#[tokio::test]
+async fn connections_that_fall_silent_do_not_stop_the_feed() {
+    let app = TestApp::start().await;
+    let proxy = TcpProxy::start(app.database.url()).await;
+    let replica = app.replica_on(&proxy.url(app.database.url()), &[]).await;
+    let mut reader = FeedReader::open(&app, &replica, None).await;
+    assert!(reader.replay().await.is_empty());
+    let session = app.sign_in().await;
+    proxy.freeze();
+    let _ = app.log_out(&session.refresh_token).await.expect(200);
+    assert_eq!(reader.next_session().await.data["sid"], session.id);
+    assert_eq!(send(app.client.get(replica.url("/health/ready"))).await.status, 200);
 }

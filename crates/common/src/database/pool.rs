@@ -1,0 +1,139 @@
+//! The pool, and what keeps a connection that answers no more from being lent again and again.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use bb8::{ManageConnection, PooledConnection, QueueStrategy, RunError};
+use diesel::ConnectionError;
+use diesel::result::{DatabaseErrorKind, Error, QueryResult};
+use diesel_async::pooled_connection::{PoolError as ManageError, PoolableConnection as _};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use tokio::runtime::Handle;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
+
+use super::{DatabaseSettings, open};
+use crate::settings::Secret;
+
+/// A pool of connections; clones share it.
+pub type Pool = bb8::Pool<Manager>;
+/// A connection lent by the pool.
+pub type Connection<'a> = PooledConnection<'a, Manager>;
+/// Why the pool lent none.
+pub type PoolError = RunError<ManageError>;
+
+/// Whoever was given an answer so lately is not asked for a sign of life: under load that would be
+/// a round trip more for every request.
+const TRUSTED: Duration = Duration::from_millis(100);
+/// How long a sign of life may take.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// Makes the pool's connections and looks after them.
+pub struct Manager {
+    url: Secret,
+    setup: String,
+    runtime: Handle,
+}
+
+/// A connection of the pool: an [`AsyncPgConnection`] and what is known of its health.
+pub struct Lent {
+    connection: AsyncPgConnection,
+    begun_at: Instant,
+    answered_at: Instant,
+    given_up: bool,
+}
+
+impl DatabaseSettings {
+    /// A pool that connects on demand, so that a service starts while its database is away. Its
+    /// connections live on the runtime that this is called in: a worker that is done with its own
+    /// requests ends, and must not take others' connections with it.
+    #[must_use]
+    pub fn pool(&self) -> Pool {
+        let manager = Manager {
+            url: self.url.clone(),
+            setup: format!("SET statement_timeout = {}", self.statement_timeout.0.as_millis()),
+            runtime: Handle::current(),
+        };
+        bb8::Pool::builder()
+            .max_size(self.max_connections)
+            .connection_timeout(self.connect_timeout.0)
+            // The one given back last has its statements prepared, here and at the server.
+            .queue_strategy(QueueStrategy::Lifo)
+            .build_unchecked(manager)
+    }
+}
+
+impl Lent {
+    /// What came of a statement that was given a limit. Past it the connection is thrown away: it
+    /// may be silent for ever, and answers in the order of what it was asked.
+    pub fn answered<T>(&mut self, outcome: Result<QueryResult<T>, Elapsed>) -> QueryResult<T> {
+        outcome.unwrap_or_else(|_| {
+            self.given_up = true;
+            Err(lost("the database has not answered in time"))
+        })
+    }
+}
+
+impl Deref for Lent {
+    type Target = AsyncPgConnection;
+
+    fn deref(&self) -> &AsyncPgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        &mut self.connection
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = Lent;
+    type Error = ManageError;
+
+    async fn connect(&self) -> Result<Lent, ManageError> {
+        let (url, setup) = (self.url.clone(), self.setup.clone());
+        let connecting = self.runtime.spawn(async move {
+            let mut connection = open(&url).await.map_err(ConnectionError::BadConnection)?;
+            let set_up = connection.batch_execute(&setup).await;
+            set_up.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        });
+        let connected = connecting
+            .await
+            .unwrap_or_else(|ended| Err(ConnectionError::BadConnection(ended.to_string())));
+        let now = Instant::now();
+        Ok(Lent {
+            connection: connected.map_err(ManageError::ConnectionError)?,
+            begun_at: now,
+            answered_at: now,
+            given_up: false,
+        })
+    }
+
+    async fn is_valid(&self, lent: &mut Lent) -> Result<(), ManageError> {
+        lent.begun_at = Instant::now();
+        if lent.connection.is_broken() {
+            let error = lost("the connection was lost while it waited in the pool");
+            return Err(ManageError::QueryError(error));
+        }
+        if lent.answered_at.elapsed() < TRUSTED {
+            return Ok(());
+        }
+        let sign = timeout(SIGN_OF_LIFE, lent.connection.batch_execute("SELECT 1")).await;
+        lent.answered(sign).map_err(ManageError::QueryError)
+    }
+
+    fn has_broken(&self, lent: &mut Lent) -> bool {
+        // Who kept it for longer may have left it in the middle of a statement.
+        if lent.begun_at.elapsed() < SIGN_OF_LIFE {
+            lent.answered_at = Instant::now();
+        }
+        std::thread::panicking() || lent.given_up || lent.connection.is_broken()
+    }
+}
+
+fn lost(reason: &str) -> Error {
+    Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(reason.to_owned()))
+}
