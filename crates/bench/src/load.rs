@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
+use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep_until};
 
 /// How long each of many requests took, shortest first.
@@ -38,22 +39,18 @@ pub(crate) fn ms(time: Duration) -> f64 {
 }
 
 /// `rate` requests a second for `period`, each at its time whether or not earlier ones are
-/// answered: one that has to wait for a `lane` is counted from when it should have been sent.
-pub(crate) async fn open_loop<F>(
+/// answered: one that has to wait for its lane is counted from when it should have been sent.
+pub(crate) async fn open_loop(
     rate: u32,
     period: Duration,
-    lanes: u32,
-    request: impl Fn() -> F,
-) -> Result<Latencies>
-where
-    F: Future<Output = Result<()>>,
-{
+    lanes: &mut [impl AsyncFnMut() -> Result<()>],
+) -> Result<Latencies> {
     let start = Instant::now() + Duration::from_millis(10);
-    let step = Duration::from_secs(lanes.into()) / rate;
-    let (request, end) = (&request, start + period);
-    let lanes = (0..lanes).map(|lane| async move {
+    let count = u32::try_from(lanes.len())?;
+    let (step, end) = (Duration::from_secs(count.into()) / rate, start + period);
+    let lanes = (0..count).zip(lanes).map(|(lane, request)| async move {
         let mut taken = Vec::new();
-        let mut due = start + step * lane / lanes;
+        let mut due = start + step * lane / count;
         let mut free = Instant::now();
         while due < end {
             sleep_until(due).await;
@@ -67,6 +64,12 @@ where
         anyhow::Ok(taken)
     });
     Ok(Latencies::new(try_join_all(lanes).await?.concat()))
+}
+
+/// Runs a load on a runtime of its own and of one thread, so that none of it waits for another
+/// thread of this process; for a thread that may block.
+pub(crate) fn on_one_thread<T>(load: impl Future<Output = Result<T>>) -> Result<T> {
+    Builder::new_current_thread().enable_all().build()?.block_on(load)
 }
 
 /// As many requests as `lanes` get answered in `period`, a second.
@@ -111,7 +114,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(150)).await;
             Ok(())
         };
-        let latencies = open_loop(10, Duration::from_secs(1), 1, slow).await.unwrap();
+        let latencies = open_loop(10, Duration::from_secs(1), &mut [slow]).await.unwrap();
         assert_eq!(latencies.count(), 10);
         assert!(latencies.percentile(1.0) >= Duration::from_millis(550));
     }

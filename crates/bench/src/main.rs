@@ -23,6 +23,7 @@ mod timing;
 mod vault;
 mod vault_rows;
 mod verification;
+mod wire;
 
 use std::pin::Pin;
 

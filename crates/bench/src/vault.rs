@@ -13,6 +13,7 @@ use uuid::Uuid;
 use vault_crypto::Keyring;
 
 use crate::service::{Service, client};
+use crate::wire::Shot;
 
 const KEY: &str = "bench:5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
 const API: &str = "/api/auth/manager";
@@ -53,10 +54,18 @@ impl Vault {
 
     /// An access token by the persistent id.
     pub(crate) async fn draw(&self) -> Result<()> {
-        let url = self.service.url(&format!("{API}/access-token?persistent_token_id={}", self.id));
-        let answer = self.http.post(url).bearer_auth(&self.job).send().await?;
+        let answer = self.http.post(self.draw_url()).bearer_auth(&self.job).send().await?;
         answer.error_for_status()?.bytes().await?;
         Ok(())
+    }
+
+    /// The same, for a load.
+    pub(crate) fn shot(&self) -> Result<Shot> {
+        Shot::post(&self.draw_url(), &self.job)
+    }
+
+    fn draw_url(&self) -> String {
+        self.service.url(&format!("{API}/access-token?persistent_token_id={}", self.id))
     }
 
     /// The same from Keycloak's own token endpoint, as a job has it that keeps the grant itself.
