@@ -8,6 +8,7 @@
 
 mod cleanup;
 mod completions;
+mod config;
 mod demo;
 mod device;
 mod files;
@@ -53,6 +54,9 @@ enum Command {
     /// Look after sealed tokens and keys
     #[command(subcommand)]
     Vault(vault::Command),
+    /// Look at files of settings
+    #[command(subcommand)]
+    Config(config::Command),
     /// Print every setting, for the README or as `.env.example`
     Settings(settings::Arguments),
     /// Play the main story against running services
@@ -99,6 +103,7 @@ fn run(command: Command) -> ExitCode {
         Command::Migrate(command) => migrate::run(&command),
         Command::Cleanup(arguments) => cleanup::run(&arguments),
         Command::Vault(command) => vault::run(&command),
+        Command::Config(command) => config::run(&command),
         Command::Settings(arguments) => {
             settings::run(&arguments);
             Ok(())
@@ -109,7 +114,9 @@ fn run(command: Command) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            for line in format!("{error:#}").lines() {
+                eprintln!("error: {line}");
+            }
             let misconfigured = error.chain().any(<dyn std::error::Error>::is::<SettingsError>);
             if misconfigured { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }

@@ -18,6 +18,8 @@ const SCHEMAS: [&Schema; 3] =
 const NONSENSE: &str = "no;such value";
 /// Nor is this any text: settings that would take [`NONSENSE`] get it.
 const CONTROL: &str = "a\u{7}b";
+/// A database that is not there.
+const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/none";
 /// The settings that may be any text at all.
 const TEXTS: [&str; 8] = [
     "token.issuer",
@@ -78,7 +80,7 @@ async fn every_setting_of_every_service_that_is_wrong_is_named_in_one_line() {
                 (schema.variable("http.port"), "0".to_owned()),
                 (schema.variable("admin.port"), "0".to_owned()),
                 // Whatever the database holds has no say here.
-                (schema.variable("database.url"), "postgres://nobody@127.0.0.1:1/none".to_owned()),
+                (schema.variable("database.url"), NOWHERE.to_owned()),
             ];
             if schema.settings().any(|one| one.key() == "providers.file") {
                 variables.push((schema.variable("providers.file"), providers.clone()));
@@ -99,16 +101,42 @@ async fn every_setting_of_every_service_that_is_wrong_is_named_in_one_line() {
 #[tokio::test]
 async fn every_setting_that_is_required_and_missing_is_named_in_one_line() {
     for schema in SCHEMAS {
-        let path = program(schema.service).await;
-        let required = || schema.settings().filter(|one| one.is_required());
-        assert!(required().count() > 0, "{}", schema.service);
-        for missing in required() {
-            let others = required().filter(|one| one.key() != missing.key());
-            let given: Vec<_> =
-                others.map(|one| (schema.variable(one.key()), "given".to_owned())).collect();
-            assert_eq!(fault(&run(path, &[], &given).await, schema, missing.key(), ""), None);
+        let output = run(program(schema.service).await, &[], &[]).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let required: Vec<_> = schema.settings().filter(|one| one.is_required()).collect();
+        assert!(!required.is_empty(), "{}", schema.service);
+        let lines = said.lines().filter(|line| line.contains("; set "));
+        assert_eq!((output.status.code(), lines.count()), (Some(64), required.len()), "{said}");
+        for missing in required {
+            let named = format!("`{}` is required", missing.key());
+            assert_eq!(said.matches(&named).count(), 1, "{named}: {said}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_file_of_settings_is_checked_and_all_that_is_wrong_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("user-service.toml");
+    let check = async |arguments: &[&str]| {
+        let path = Path::new(env!("CARGO_BIN_EXE_latchkey"));
+        let file = file.display().to_string();
+        run(path, &[&["config", "check", &file], arguments].concat(), &[]).await
+    };
+    std::fs::write(&file, "environment = \"development\"\n").unwrap();
+    assert!(check(&[]).await.status.success());
+    let wrong = "environment = \"development\"\nsuch = 1\n[http]\nport = \"many\"\n\
+                 [refresh]\nidle = \"1s\"\n[vault]\nkeys = \"none\"\n[signing]\nrsa_bits = 1024\n";
+    std::fs::write(&file, wrong).unwrap();
+    let output = check(&[]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(64), 5), "{said}");
+    for key in ["`such`", "`http.port`", "`refresh.idle`", "`vault.keys`", "`signing.rsa_bits`"] {
+        assert_eq!(said.matches(key).count(), 1, "{key}: {said}");
+    }
+    let other = check(&["--service", "mail-service"]).await;
+    assert_eq!(other.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("no service `mail-service`"));
 }
 
 #[tokio::test]
@@ -132,8 +160,9 @@ async fn the_operators_commands_refuse_the_same_settings_in_the_same_way() {
         let wrong = [development, (schema.variable(key), NONSENSE.to_owned())];
         assert_eq!(fault(&run(path, arguments, &wrong).await, schema, key, NONSENSE), None);
         let others = schema.settings().filter(|one| one.is_required() && one.key() != key);
+        let given = |key| if key == "database.url" { NOWHERE } else { "given" };
         let others: Vec<_> =
-            others.map(|one| (schema.variable(one.key()), "given".to_owned())).collect();
+            others.map(|one| (schema.variable(one.key()), given(one.key()).to_owned())).collect();
         assert_eq!(fault(&run(path, arguments, &others).await, schema, key, ""), None);
     }
 }

@@ -18,7 +18,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use run::{ServiceSettings, run};
+pub use run::{ServiceSettings, load, run};
 
 use crate::http::{BodyTimeout, Context, Cors, Operations, TrustedProxies, health, pages, ready};
 use crate::http::{with_common_errors, with_context, with_cors};

@@ -119,7 +119,7 @@ impl VerifierSettings {
     }
 
     /// What is wrong, in one line that names the key.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), &'static str> {
         if self.public_key_files.0.is_empty() && self.client_secret.is_none() {
             return Err("`verifier.client_secret` is required without `verifier.public_key_files`");
         }

@@ -14,13 +14,12 @@ use sealed_columns::KeyCheck;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::service_config::ServiceConfig;
-use vault_crypto::TokenHasher;
 
 use crate::callers::Callers;
 use crate::config::Settings;
 use crate::metrics::ServiceMetrics;
 use crate::providers::Providers;
-use crate::sessions::{SessionCache, StateKey};
+use crate::sessions::SessionCache;
 use crate::state::State;
 use crate::vault::{DrawTools, Draws, Ledger, Outbox, SEALED_COLUMNS};
 use crate::{handlers, housekeeping};
@@ -62,10 +61,8 @@ fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<St
     let pool = settings.database.pool();
     let draining = CancellationToken::new();
     let keyring = settings.vault.keyring()?;
-    let hasher = TokenHasher::parse(settings.vault.hash_key.expose())
-        .map_err(|error| format!("`vault.hash_key`: {error}"))?;
-    let signer = StateKey::parse(settings.states.key.expose())
-        .map_err(|error| format!("`states.key`: {error}"))?;
+    let hasher = settings.vault.token_hasher()?;
+    let signer = settings.states.state_key()?;
     let providers = Providers::start(&settings.providers, settings.environment, &clock, &metrics)?;
     let callers =
         Callers::new(&settings.callers, providers.clone(), clock.clone(), metrics.clone());

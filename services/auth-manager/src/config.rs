@@ -11,7 +11,9 @@ use common::settings::{
 use common::telemetry::LogSettings;
 use sealed_columns::{KeyringSettings, PKCS11};
 use serde::Deserialize;
-use vault_crypto::Keyring;
+use vault_crypto::{Keyring, TokenHasher};
+
+use crate::sessions::StateKey;
 
 const OWN: &[Setting] = &[
     Setting::new("http.port", "Port of the API").default("8000"),
@@ -158,7 +160,7 @@ pub struct VaultSettings {
     pub pkcs11_pin: Option<Secret>,
     /// Label of the wrapping key in it.
     pub pkcs11_key: Option<String>,
-    /// See [`vault_crypto::TokenHasher::parse`].
+    /// See [`TokenHasher::parse`].
     pub hash_key: Secret,
     /// One online grant per user and provider.
     pub one_online_grant: bool,
@@ -180,6 +182,12 @@ impl VaultSettings {
             pkcs11_key: self.pkcs11_key.as_deref(),
         }
         .keyring()
+    }
+
+    /// What hashes tokens; an error names the setting.
+    pub fn token_hasher(&self) -> Result<TokenHasher, String> {
+        TokenHasher::parse(self.hash_key.expose())
+            .map_err(|error| format!("`vault.hash_key`: {error}"))
     }
 }
 
@@ -225,6 +233,13 @@ pub struct StateSettings {
     pub return_to: List<common::http::Origin>,
 }
 
+impl StateSettings {
+    /// What signs state tokens; an error names the setting.
+    pub(crate) fn state_key(&self) -> Result<StateKey, String> {
+        StateKey::parse(self.key.expose()).map_err(|error| format!("`states.key`: {error}"))
+    }
+}
+
 /// Section `callers`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -254,5 +269,14 @@ impl ServiceSettings for Settings {
 
     fn admin(&self) -> &AdminSettings {
         &self.admin
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let parsed = [
+            self.vault.keyring().err(),
+            self.vault.token_hasher().err(),
+            self.states.state_key().err(),
+        ];
+        parsed.into_iter().flatten().collect()
     }
 }

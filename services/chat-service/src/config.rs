@@ -107,4 +107,8 @@ impl ServiceSettings for Settings {
     fn admin(&self) -> &AdminSettings {
         &self.admin
     }
+
+    fn faults(&self) -> Vec<String> {
+        self.verifier.check().err().map(str::to_owned).into_iter().collect()
+    }
 }

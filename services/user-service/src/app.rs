@@ -35,7 +35,6 @@ const PUBLIC_PATHS: &[&str] = &[
 
 /// Builds the service; an error is a bad setting.
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
-    settings.check()?;
     let metrics = Metrics::new("user-service");
     let counters = ServiceMetrics::register(&metrics);
     let pool = settings.database.pool();

@@ -253,6 +253,10 @@ impl ServiceSettings for Settings {
     fn admin(&self) -> &AdminSettings {
         &self.admin
     }
+
+    fn faults(&self) -> Vec<String> {
+        self.find_faults()
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{AdminSettings, Blueprint, HttpSettings};
-use crate::settings::{Environment, Schema};
+use crate::settings::{Environment, Schema, SettingsError};
 use crate::telemetry::{self, LogSettings};
 
 /// Exit status for bad settings (`EX_USAGE` of sysexits).
@@ -21,11 +21,25 @@ pub trait ServiceSettings: DeserializeOwned {
     fn http(&self) -> &HttpSettings;
     /// Section `admin`.
     fn admin(&self) -> &AdminSettings;
+
+    /// What can be seen to be wrong without asking anybody, one line each that names the key.
+    fn faults(&self) -> Vec<String>;
+}
+
+/// Reads and checks a service's settings; an error says all that is wrong at once.
+pub fn load<S: ServiceSettings>(
+    schema: &Schema,
+    environment: &Environment,
+) -> Result<S, SettingsError> {
+    let (settings, mut faults) = schema.read::<S>(environment)?;
+    faults.extend(settings.faults());
+    SettingsError::of(&faults).map_or(Ok(settings), Err)
 }
 
 /// Runs a service until SIGTERM or SIGINT.
 ///
-/// Bad settings end it with one line on standard error and status 64, before any port is opened.
+/// Bad settings end it with a line for each on standard error and status 64, before any port is
+/// opened.
 pub fn run<S, F, B>(schema: &Schema, build: F) -> ExitCode
 where
     S: ServiceSettings,
@@ -33,7 +47,7 @@ where
     B: Future<Output = Result<Blueprint, String>>,
 {
     let settings = Environment::from_process()
-        .and_then(|environment| schema.load(&environment).map_err(|error| error.to_string()));
+        .and_then(|environment| load(schema, &environment).map_err(|error| error.to_string()));
     let settings: S = match settings {
         Ok(settings) => settings,
         Err(error) => return fail(schema, &error, BAD_SETTINGS),
@@ -90,6 +104,8 @@ async fn asked_to_stop() -> std::io::Result<()> {
 
 #[expect(clippy::print_stderr, reason = "logging may not have begun")]
 fn fail(schema: &Schema, error: &str, status: u8) -> ExitCode {
-    eprintln!("{}: {}", schema.service, error.replace('\n', " "));
+    for line in error.lines() {
+        eprintln!("{}: {line}", schema.service);
+    }
     ExitCode::from(status)
 }

@@ -23,6 +23,13 @@ impl Environment {
         Ok(Self(variables))
     }
 
+    /// The same but for one variable.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The value of `name`; an empty one counts as not given.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

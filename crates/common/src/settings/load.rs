@@ -1,41 +1,90 @@
+use std::collections::HashSet;
 use std::fs;
 
-use config::{Config, ConfigBuilder, File, FileFormat, builder::DefaultState};
+use config::{Config, ConfigBuilder, ConfigError, File, FileFormat, Value, builder::DefaultState};
 use serde::de::DeserializeOwned;
 
 use super::{Environment, Schema, Secret, Setting};
 
-/// Bad settings: one line that names the key and what is wrong, never a secret's value.
+/// Bad settings: a line for each that names the key and what is wrong, never a secret's value.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
+impl SettingsError {
+    /// Of all that was found; none: nothing is wrong.
+    #[must_use]
+    pub fn of(faults: &[String]) -> Option<Self> {
+        let lines: Vec<_> = faults.iter().map(|fault| fault.replace('\n', " ")).collect();
+        (!lines.is_empty()).then(|| Self(lines.join("\n")))
+    }
+}
+
 const FILE_KEY: &str = "config_file";
 
 impl Schema {
-    /// Reads this service's settings from `environment` and the TOML file it may name.
+    /// Reads this service's settings from `environment` and the TOML file it may name; an error
+    /// says all that is wrong at once.
     pub fn load<T: DeserializeOwned>(&self, environment: &Environment) -> Result<T, SettingsError> {
-        self.refuse_unknown_variables(environment)?;
+        let (settings, faults) = self.read(environment)?;
+        SettingsError::of(&faults).map_or(Ok(settings), Err)
+    }
+
+    /// The settings, and what is wrong with them; there, something else stands in. An error where
+    /// nothing can.
+    pub fn read<T: DeserializeOwned>(
+        &self,
+        environment: &Environment,
+    ) -> Result<(T, Vec<String>), SettingsError> {
+        let mut faults = self.unknown_variables(environment);
         let file = self.read_file(environment)?;
-        let deployment = self
-            .given("environment", None, environment, &file)
-            .unwrap_or_else(|| "production".to_owned());
-        if !matches!(deployment.as_str(), "production" | "development") {
-            let name = self.variable("environment");
-            return Err(SettingsError(format!("{name}: it must be `production` or `development`")));
-        }
-        let mut builder = Config::builder().add_source(file.clone());
+        faults.extend(self.unknown_keys(environment, &file));
+        // What else is wrong depends on it.
+        let deployment = self.deployment(environment, &file).map_err(SettingsError)?;
+        let mut builder = Config::builder();
         for setting in self.settings() {
-            builder = self.apply(builder, setting, environment, &file, &deployment)?;
+            let value =
+                self.find(setting, environment, &file, &deployment).unwrap_or_else(|fault| {
+                    faults.push(fault);
+                    setting.stand_in().map(Value::from)
+                });
+            if let Some(value) = value {
+                builder = builder.set_override(setting.key, value)?;
+            }
         }
-        let merged = builder.build().map_err(|error| SettingsError(error.to_string()))?;
-        merged.try_deserialize().map_err(|error| SettingsError(self.explain(&error)))
+        self.deserialize(builder, faults)
+    }
+
+    /// A value that does not parse is set aside for another one, so that the next is found too.
+    fn deserialize<T: DeserializeOwned>(
+        &self,
+        mut builder: ConfigBuilder<DefaultState>,
+        mut faults: Vec<String>,
+    ) -> Result<(T, Vec<String>), SettingsError> {
+        let mut set_aside = HashSet::new();
+        loop {
+            let read = builder.build_cloned()?.try_deserialize();
+            let error = match read {
+                Ok(settings) => return Ok((settings, faults)),
+                Err(error) => error,
+            };
+            let setting = self.named_in(&error);
+            faults.push(match setting {
+                Some(setting) => format!("{}: {error}", self.variable(setting.key)),
+                None => error.to_string(),
+            });
+            let next = setting.filter(|setting| set_aside.insert(setting.key));
+            let Some((key, value)) = next.and_then(|next| Some((next.key, next.stand_in()?)))
+            else {
+                return Err(SettingsError::of(&faults).unwrap_or_else(|| error.into()));
+            };
+            builder = builder.set_override(key, value)?;
+        }
     }
 
     /// One value alone, for a command that needs no more than that.
     pub fn value(&self, key: &str, environment: &Environment) -> Result<Secret, SettingsError> {
-        let missing = || SettingsError(format!("`{key}` is required; set {}", self.variable(key)));
-        self.find_value(key, environment)?.ok_or_else(missing)
+        self.find_value(key, environment)?.ok_or_else(|| SettingsError(self.required(key)))
     }
 
     /// The same where there may be none.
@@ -50,7 +99,8 @@ impl Schema {
         };
         let inline = self.given(key, setting.alias, environment, &file);
         let given = inline
-            .map_or_else(|| self.secret_file(key, environment, &file), |value| Ok(Some(value)))?;
+            .map_or_else(|| self.secret_file(key, environment, &file), |value| Ok(Some(value)))
+            .map_err(SettingsError)?;
         let development = self.given("environment", None, environment, &file);
         let fallback = setting
             .development
@@ -59,17 +109,31 @@ impl Schema {
         Ok(given.or_else(|| fallback.map(str::to_owned)).map(Secret::from))
     }
 
-    fn refuse_unknown_variables(&self, environment: &Environment) -> Result<(), SettingsError> {
+    fn unknown_variables(&self, environment: &Environment) -> Vec<String> {
         let prefix = self.prefix();
-        for name in environment.names_with_prefix(&prefix) {
-            let key = name[prefix.len()..].to_lowercase().replace("__", ".");
-            if !self.knows(&key) {
-                return Err(SettingsError(format!(
-                    "{name}: no such setting; the README lists all of them"
-                )));
-            }
+        environment
+            .names_with_prefix(&prefix)
+            .filter(|name| !self.knows(&name[prefix.len()..].to_lowercase().replace("__", ".")))
+            .map(|name| format!("{name}: no such setting; the README lists all of them"))
+            .collect()
+    }
+
+    fn unknown_keys(&self, environment: &Environment, file: &Config) -> Vec<String> {
+        let path = environment.get(&self.variable(FILE_KEY)).unwrap_or_default();
+        // Whatever was read is a table.
+        let table: config::Map<_, _> = file.clone().try_deserialize().unwrap_or_default();
+        let unknown = flatten(table).into_iter().filter(|key| !self.knows(key));
+        unknown.map(|key| format!("{path}: `{key}` is no setting")).collect()
+    }
+
+    fn deployment(&self, environment: &Environment, file: &Config) -> Result<String, String> {
+        let given = self.given("environment", None, environment, file);
+        let deployment = given.unwrap_or_else(|| "production".to_owned());
+        if matches!(deployment.as_str(), "production" | "development") {
+            return Ok(deployment);
         }
-        Ok(())
+        let name = self.variable("environment");
+        Err(format!("{name}: it must be `production` or `development`"))
     }
 
     fn knows(&self, key: &str) -> bool {
@@ -87,20 +151,10 @@ impl Schema {
         };
         let text = fs::read_to_string(path)
             .map_err(|error| SettingsError(format!("{name}: {path} can't be read: {error}")))?;
-        let file = Config::builder()
+        Config::builder()
             .add_source(File::from_str(&text, FileFormat::Toml))
             .build()
-            .map_err(|_| SettingsError(format!("{name}: {path} is not valid TOML")))?;
-        let table: config::Map<String, config::Value> = file
-            .clone()
-            .try_deserialize()
-            .map_err(|_| SettingsError(format!("{name}: {path} is not a table")))?;
-        for key in flatten(table) {
-            if !self.knows(&key) {
-                return Err(SettingsError(format!("{path}: `{key}` is no setting")));
-            }
-        }
-        Ok(file)
+            .map_err(|_| SettingsError(format!("{name}: {path} is not valid TOML")))
     }
 
     /// The text given for `key`: its variable first, then its older name, then the file.
@@ -118,14 +172,14 @@ impl Schema {
             .or_else(|| file.get_string(key).ok())
     }
 
-    fn apply(
+    /// The value of a setting.
+    fn find(
         &self,
-        builder: ConfigBuilder<DefaultState>,
         setting: &Setting,
         environment: &Environment,
         file: &Config,
         deployment: &str,
-    ) -> Result<ConfigBuilder<DefaultState>, SettingsError> {
+    ) -> Result<Option<Value>, String> {
         let key = setting.key;
         let development = deployment == "development";
         let inline = self.given(key, setting.alias, environment, file);
@@ -133,44 +187,36 @@ impl Schema {
             if setting.secret { self.secret_file(key, environment, file)? } else { None };
         let value = match (inline, from_file) {
             (Some(_), Some(_)) => {
-                return Err(SettingsError(format!(
-                    "`{key}` and `{key}_file` are both given; keep one"
-                )));
+                return Err(format!("`{key}` and `{key}_file` are both given; keep one"));
             }
             (Some(value), None) | (None, Some(value)) => {
                 if setting.secret && !development && Some(value.as_str()) == setting.development {
-                    return Err(SettingsError(format!(
+                    return Err(format!(
                         "`{key}` is the development secret, which `environment = {deployment}` refuses; \
                          set {} to one of your own",
                         self.variable(key)
-                    )));
+                    ));
                 }
                 Some(value)
             }
-            // Arrays of the TOML file, which are no text, stay as they are.
-            (None, None) if file.get_array(key).is_ok() => None,
+            // Arrays of the TOML file are no text.
+            (None, None) if file.get_array(key).is_ok() => return Ok(file.get(key).ok()),
             (None, None) => match (setting.default, setting.development) {
                 (Some(default), _) => Some(default.to_owned()),
                 (None, Some(value)) if development => Some(value.to_owned()),
-                (None, Some(_)) if !setting.optional => {
-                    return Err(SettingsError(format!(
-                        "`{key}` is required; set {}",
-                        self.variable(key)
-                    )));
-                }
+                (None, Some(_)) if !setting.optional => return Err(self.required(key)),
                 (None, _) => None,
             },
         };
-        match value {
-            Some(value) if value.contains(char::is_control) => Err(SettingsError(format!(
-                "`{key}` has a control character in it; mend {}",
-                self.variable(key)
-            ))),
-            Some(value) => builder
-                .set_override(key, value)
-                .map_err(|error| SettingsError(format!("`{key}`: {error}"))),
-            None => Ok(builder),
+        if value.as_ref().is_some_and(|value| value.contains(char::is_control)) {
+            let variable = self.variable(key);
+            return Err(format!("`{key}` has a control character in it; mend {variable}"));
         }
+        Ok(value.map(Value::from))
+    }
+
+    fn required(&self, key: &str) -> String {
+        format!("`{key}` is required; set {}", self.variable(key))
     }
 
     fn secret_file(
@@ -178,36 +224,34 @@ impl Schema {
         key: &str,
         environment: &Environment,
         file: &Config,
-    ) -> Result<Option<String>, SettingsError> {
+    ) -> Result<Option<String>, String> {
         let file_key = format!("{key}_file");
         let Some(path) = self.given(&file_key, None, environment, file) else {
             return Ok(None);
         };
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
-            Err(error) => {
-                Err(SettingsError(format!("`{file_key}`: {path} can't be read: {error}")))
-            }
+            Err(error) => Err(format!("`{file_key}`: {path} can't be read: {error}")),
         }
     }
 
-    /// A type error in words that name the variable to mend.
-    fn explain(&self, error: &config::ConfigError) -> String {
+    /// The setting that a type error is about.
+    fn named_in(&self, error: &ConfigError) -> Option<&'static Setting> {
         let text = error.to_string();
-        let key = self
-            .settings()
-            .map(|setting| setting.key)
-            .filter(|key| text.contains(&format!("`{key}`")))
-            .max_by_key(|key| key.len());
-        match key {
-            Some(key) => format!("{}: {text}", self.variable(key)),
-            None => text,
-        }
+        self.settings()
+            .filter(|setting| text.contains(&format!("`{}`", setting.key)))
+            .max_by_key(|setting| setting.key.len())
+    }
+}
+
+impl From<ConfigError> for SettingsError {
+    fn from(error: ConfigError) -> Self {
+        Self(error.to_string())
     }
 }
 
 /// The dotted keys of a table of tables.
-fn flatten(table: config::Map<String, config::Value>) -> Vec<String> {
+fn flatten(table: config::Map<String, Value>) -> Vec<String> {
     let mut keys = Vec::new();
     for (key, value) in table {
         match value.into_table() {

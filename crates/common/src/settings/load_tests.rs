@@ -76,6 +76,21 @@ fn a_value_of_the_wrong_type_names_its_variable() {
 }
 
 #[test]
+fn all_that_is_wrong_is_said_at_once_in_a_line_each() {
+    let error = load(&[
+        ("TEST_SERVICE__HTTP__PROT", "1"),
+        ("TEST_SERVICE__HTTP__PORT", "many"),
+        ("TEST_SERVICE__TOKEN__LIFE", "long"),
+    ])
+    .unwrap_err();
+    let named = ["HTTP__PROT: ", "`token.key` is required", "HTTP__PORT: ", "TOKEN__LIFE: "];
+    assert_eq!(error.lines().count(), named.len(), "{error}");
+    for name in named {
+        assert_eq!(error.lines().filter(|line| line.contains(name)).count(), 1, "{name}: {error}");
+    }
+}
+
+#[test]
 fn a_value_that_would_stop_the_service_later_stops_it_at_its_start() {
     for value in ["0", "0s", "101000y", "1000000000000"] {
         let error = load(&[KEY, ("TEST_SERVICE__TOKEN__LIFE", value)]).unwrap_err();

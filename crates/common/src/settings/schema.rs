@@ -45,6 +45,11 @@ impl Setting {
         self.default.is_none() && self.development.is_some() && !self.optional
     }
 
+    /// Something of its form, where what was given is wrong and already reported.
+    pub(super) fn stand_in(&self) -> Option<String> {
+        self.default.or(self.development).map(str::to_owned)
+    }
+
     /// The value where none is given.
     #[must_use]
     pub const fn default(mut self, value: &'static str) -> Self {

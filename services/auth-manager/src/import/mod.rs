@@ -69,8 +69,7 @@ impl Importer {
         let clock = Clock::default();
         let metrics = ServiceMetrics::register(&Metrics::new("auth-manager"));
         let keyring = settings.vault.keyring()?;
-        let hasher = TokenHasher::parse(settings.vault.hash_key.expose())
-            .map_err(|error| format!("`vault.hash_key`: {error}"))?;
+        let hasher = settings.vault.token_hasher()?;
         Ok(Self {
             keyring,
             hasher,

@@ -3,28 +3,41 @@ use std::time::Duration;
 use common::settings::Period;
 
 use super::Settings;
+use crate::feed::FeedClients;
+use crate::sessions::MacKeys;
 
 impl Settings {
-    /// What is wrong, in one line that names the key.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        self.check_periods()?;
-        if !matches!(self.signing.rsa_bits, 2048 | 3072 | 4096) {
-            return Err("`signing.rsa_bits` must be 2048, 3072 or 4096".to_owned());
-        }
-        let at_least = |key: &str, value: i64, least: i64| {
-            if value < least { Err(format!("`{key}` must be at least {least}")) } else { Ok(()) }
-        };
-        at_least("signing.jwks_max_keys", self.signing.jwks_max_keys, 1)?;
-        at_least("signing.pool_size", self.signing.pool_size, 0)?;
-        at_least("signing.pool_max", self.signing.pool_max, 0)?;
-        at_least("limits.unbound_devices", self.limits.unbound_devices, 1)?;
-        at_least("limits.sessions_per_user", self.limits.sessions_per_user.into(), 1)
+    /// What is wrong, one line each that names the key.
+    pub(super) fn find_faults(&self) -> Vec<String> {
+        let (token, refresh, signing, limits) =
+            (&self.token, &self.refresh, &self.signing, &self.limits);
+        let rules = [
+            at_least_a_second("token.life", token.life),
+            at_least_a_second("refresh.life", refresh.life),
+            at_least_a_second("refresh.trusted_life", refresh.trusted_life),
+            self.check_idle(),
+            self.check_rsa_bits(),
+            at_least("signing.jwks_max_keys", signing.jwks_max_keys, 1),
+            at_least("signing.pool_size", signing.pool_size, 0),
+            at_least("signing.pool_max", signing.pool_max, 0),
+            at_least("limits.unbound_devices", limits.unbound_devices, 1),
+            at_least("limits.sessions_per_user", limits.sessions_per_user.into(), 1),
+            self.vault.keyring().map(drop),
+            MacKeys::parse(refresh.mac_keys.expose()).map(drop),
+            FeedClients::parse(&self.feed).map(drop),
+        ];
+        rules.into_iter().filter_map(Result::err).collect()
     }
 
-    fn check_periods(&self) -> Result<(), String> {
-        at_least_a_second("token.life", self.token.life)?;
-        at_least_a_second("refresh.life", self.refresh.life)?;
-        at_least_a_second("refresh.trusted_life", self.refresh.trusted_life)?;
+    fn check_rsa_bits(&self) -> Result<(), String> {
+        if matches!(self.signing.rsa_bits, 2048 | 3072 | 4096) {
+            Ok(())
+        } else {
+            Err("`signing.rsa_bits` must be 2048, 3072 or 4096".to_owned())
+        }
+    }
+
+    fn check_idle(&self) -> Result<(), String> {
         let idle = self.refresh.idle.0;
         // Clients refresh when `expires_in` is over; they must not find the session gone by then.
         if !idle.is_zero() && idle < self.token.life.0 {
@@ -34,6 +47,10 @@ impl Settings {
     }
 }
 
+fn at_least(key: &str, value: i64, least: i64) -> Result<(), String> {
+    if value < least { Err(format!("`{key}` must be at least {least}")) } else { Ok(()) }
+}
+
 fn at_least_a_second(key: &str, period: Period) -> Result<(), String> {
     let enough = period.0 >= Duration::from_secs(1);
     enough.then_some(()).ok_or_else(|| format!("`{key}` must be at least 1 s"))
@@ -41,18 +58,18 @@ fn at_least_a_second(key: &str, period: Period) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use common::service;
     use common::settings::Environment;
 
     use super::super::SCHEMA;
     use super::*;
 
-    fn check(name: &str, value: &str) -> Result<(), String> {
+    fn check(name: &str, value: &str) -> Result<Settings, String> {
         let environment = Environment::from_iter([
             ("USER_SERVICE__ENVIRONMENT", "development"),
             (&format!("USER_SERVICE__{name}"), value),
         ]);
-        let settings = SCHEMA.load::<Settings>(&environment);
-        settings.map_err(|error| error.to_string())?.check()
+        service::load(&SCHEMA, &environment).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -82,7 +99,7 @@ mod tests {
         for (name, value) in
             [("REFRESH__IDLE", "2h"), ("REFRESH__GRACE", "0"), ("TOKEN__LIFE", "1s")]
         {
-            assert_eq!(check(name, value), Ok(()), "{name}={value}");
+            assert!(check(name, value).is_ok(), "{name}={value}");
         }
     }
 }
