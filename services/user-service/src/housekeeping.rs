@@ -181,6 +181,7 @@ impl Clean for Past {
             ("nonces", device_nonce::delete_expired(connection, now, BATCH).await?),
             ("feed_entries", key_change::delete_expired(connection, now, BATCH).await?),
             ("sessions", auth_session::delete_ended(connection, now - ENDED_LIFE, BATCH).await?),
+            ("browsers", device::delete_browsers(connection, now - ENDED_LIFE, BATCH).await?),
             ("rate_limits", rate_limit::delete_expired(connection, now, BATCH).await?),
             ("revoked_keys", published_key::delete_expired(connection, now, BATCH).await?),
         ])

@@ -27,6 +27,9 @@ diesel::table! {
         ended_at -> Nullable<Timestamptz>,
         end_reason -> Nullable<Text>,
         device_proof -> Bool,
+        reused_jti_of -> Nullable<BigInt>,
+        device_hash -> Nullable<Bytea>,
+        last_ip_cidr -> Nullable<Cidr>,
     }
 }
 
@@ -52,6 +55,7 @@ diesel::table! {
         bound_at -> Nullable<Timestamptz>,
         last_used_at -> Nullable<Timestamptz>,
         trusted -> Bool,
+        browser -> Bool,
     }
 }
 

@@ -46,9 +46,15 @@ impl ClientAddress {
     /// What people and logs are shown: the /24 or /48, never the whole address.
     #[must_use]
     pub fn range(self) -> String {
+        self.network().to_string()
+    }
+
+    /// The same as a network.
+    #[must_use]
+    pub fn network(self) -> IpNet {
         match self.0 {
-            IpAddr::V4(address) => Ipv4Net::new_assert(address, 24).trunc().to_string(),
-            IpAddr::V6(address) => Ipv6Net::new_assert(address, 48).trunc().to_string(),
+            IpAddr::V4(address) => Ipv4Net::new_assert(address, 24).trunc().into(),
+            IpAddr::V6(address) => Ipv6Net::new_assert(address, 48).trunc().into(),
         }
     }
 }

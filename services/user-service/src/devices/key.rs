@@ -34,9 +34,20 @@ pub fn agree(
     let secret = StaticSecret::from(*random);
     let server = PublicKey::from(&secret);
     let key = DeviceKey::agree(&secret, &client, &client, &server).ok_or_else(refused)?;
-    let id = Uuid::new_v4();
-    let sealed = keyring.seal(&identity(id), key.as_bytes());
-    let device = Device {
+    let device = sealed_device(keyring, Uuid::new_v4(), key.as_bytes(), now);
+    Ok(Registered { device, server_public_key: encode_public_key(&server) })
+}
+
+/// A device that nobody can prove to be: its key is random and given to no one.
+pub fn without_proof(keyring: &Keyring, id: Uuid, now: DateTime<Utc>) -> Device {
+    let mut key = Zeroizing::new([0; 32]);
+    rand::rng().fill(key.as_mut_slice());
+    Device { browser: true, ..sealed_device(keyring, id, &*key, now) }
+}
+
+fn sealed_device(keyring: &Keyring, id: Uuid, key: &[u8], now: DateTime<Utc>) -> Device {
+    let sealed = keyring.seal(&identity(id), key);
+    Device {
         id,
         user_id: None,
         device_name: None,
@@ -47,8 +58,8 @@ pub fn agree(
         bound_at: None,
         last_used_at: None,
         trusted: false,
-    };
-    Ok(Registered { device, server_public_key: encode_public_key(&server) })
+        browser: false,
+    }
 }
 
 /// A device's key.

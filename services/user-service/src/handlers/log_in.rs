@@ -18,7 +18,7 @@ use crate::models::device::{self, Device};
 use crate::models::user::{self, User, UserView};
 use crate::models::{device_nonce, password_parameters};
 use crate::passwords::{Admission, Password, Username};
-use crate::sessions::{self, Caller, Login, Opened};
+use crate::sessions::{self, ApiKind, Caller, Login, Opened};
 use crate::state::State;
 
 /// A sign-in on a registered device.
@@ -170,7 +170,15 @@ async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<Logge
     }
     let device_info = request.device_info.as_deref();
     let (user_id, password_version) = (user.id, user.password_version);
-    let login = Login { user_id, password_version, device_id: device.id, device_info, caller };
+    let login = Login {
+        user_id,
+        password_version,
+        device_id: device.id,
+        device_info,
+        caller,
+        api: ApiKind::Bearer,
+        replaces: None,
+    };
     let mut opened = open(state, &login, &request.nonce).await?;
     if let Some(password) = Password::for_login(&request.password).filter(|_| outdated) {
         tokio::spawn(renew_hash(state.clone(), user.clone(), password));

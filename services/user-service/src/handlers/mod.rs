@@ -79,7 +79,7 @@ impl FromRequest for Caller {
         let user_agent = request.headers().get(USER_AGENT);
         let user_agent = user_agent.map(|value| shown(value.as_bytes(), MAX_USER_AGENT));
         let address = ClientAddress::from_request(request, payload).into_inner();
-        ready(address.map(|address| Self { user_agent, address }))
+        ready(address.map(|address| Self { user_agent, address, browser: None }))
     }
 }
 

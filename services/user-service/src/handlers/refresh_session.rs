@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::Tokens;
 use crate::devices;
 use crate::error::Error;
-use crate::sessions::{self, Caller};
+use crate::sessions::{self, ApiKind, Caller};
 use crate::state::State;
 
 /// The newest refresh token of a session.
@@ -62,7 +62,8 @@ pub(crate) async fn refresh_session(
     Body(request): Body<RefreshSession>,
 ) -> Result<web::Json<Tokens>, Error> {
     let proof = request.device_proof.as_ref().map(RefreshProof::parts);
-    let refresh = sessions::refresh(&state, &request.refresh_token, proof.as_ref(), &caller);
+    let (token, api) = (&request.refresh_token, ApiKind::Bearer);
+    let refresh = sessions::refresh(&state, token, proof.as_ref(), &caller, api);
     let tokens = state.in_time(refresh).await?;
     Ok(web::Json(tokens.into()))
 }

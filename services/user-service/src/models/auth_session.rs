@@ -5,6 +5,7 @@ use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel::sql_types::Interval;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::delete_batch;
@@ -62,6 +63,12 @@ pub struct AuthSession {
     pub end_reason: Option<String>,
     /// Whether a refresh has shown a device proof; from then on each must.
     pub device_proof: bool,
+    /// Number of the superseded refresh token whose replay ended it.
+    pub reused_jti_of: Option<i64>,
+    /// SHA-256 of what stood for the device at the last login or rotation.
+    pub device_hash: Option<Vec<u8>>,
+    /// `address_range`, in the database's own type.
+    pub last_ip_cidr: Option<IpNet>,
 }
 
 /// Which live sessions of a user are meant.
@@ -204,6 +211,18 @@ pub async fn end(
     let live = dsl::auth_sessions.filter(dsl::id.eq_any(ids)).filter(dsl::ended_at.is_null());
     let ending = diesel::update(live).set((dsl::ended_at.eq(now), dsl::end_reason.eq(reason)));
     prepared(ending).execute(connection).await
+}
+
+/// Remembers which superseded refresh token ended a session.
+pub async fn record_reuse(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    counter: i64,
+) -> QueryResult<usize> {
+    diesel::update(auth_sessions::table.find(id))
+        .set(auth_sessions::reused_jti_of.eq(counter))
+        .execute(connection)
+        .await
 }
 
 /// Live sessions of `user` with their devices' names, newest first, those opened before `before`.

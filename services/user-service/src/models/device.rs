@@ -33,6 +33,8 @@ pub struct Device {
     pub last_used_at: Option<DateTime<Utc>>,
     /// Whether its owner is remembered on it.
     pub trusted: bool,
+    /// Whether a login in a browser made it.
+    pub browser: bool,
 }
 
 /// Registers a device.
@@ -148,6 +150,18 @@ pub async fn delete_unused(
     let unused = "user_id IS NOT NULL AND last_used_at < $1 AND NOT EXISTS (
         SELECT FROM auth_sessions AS s WHERE s.device_id = devices.id AND s.ended_at IS NULL)";
     delete_batch(connection, "devices", unused, before, batch).await
+}
+
+/// Removes up to `batch` browsers that were last signed in on before `before` and have no session
+/// left, not even an ended one.
+pub async fn delete_browsers(
+    connection: &mut AsyncPgConnection,
+    before: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    let over = "browser AND last_used_at < $1 AND NOT EXISTS (
+        SELECT FROM auth_sessions AS s WHERE s.device_id = devices.id)";
+    delete_batch(connection, "devices", over, before, batch).await
 }
 
 /// Removes up to `batch` devices that were registered before `before` and never used.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::auth_session::AuthSession;
@@ -19,6 +20,10 @@ pub struct Rotation {
     pub user_agent: Option<String>,
     /// From where.
     pub address_range: String,
+    /// From where, in the database's own type.
+    pub last_ip_cidr: Option<IpNet>,
+    /// What stands for the device that asked.
+    pub device_hash: Option<Vec<u8>>,
     /// Now.
     pub last_seen_at: DateTime<Utc>,
     /// Now.

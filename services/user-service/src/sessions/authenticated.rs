@@ -8,6 +8,7 @@ use common::claims::AccessClaims;
 use token_verifier::{NoToken, Unverified, bearer_token};
 use uuid::Uuid;
 
+use super::ApiKind;
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession};
 use crate::models::key_change;
@@ -42,14 +43,20 @@ impl FromRequest for Authenticated {
             let state = request
                 .app_data::<web::Data<State>>()
                 .ok_or_else(|| Error::Internal("no state in the app".to_owned()))?;
-            state.in_time(authenticate(state, token)).await
+            state.in_time(authenticate(state, token, ApiKind::Bearer)).await
         })
     }
 }
 
-async fn authenticate(state: &State, token: &str) -> Result<Authenticated, Error> {
-    match find_live(state, token).await? {
-        Ok((_, session)) => Ok(Authenticated {
+/// The caller that `token` names, whose session must have been opened through `api`.
+pub async fn authenticate(
+    state: &State,
+    token: &str,
+    api: ApiKind,
+) -> Result<Authenticated, Error> {
+    let found = find_live(state, token).await?;
+    match found.and_then(|(_, session)| of_api(session, api)) {
+        Ok(session) => Ok(Authenticated {
             user_id: session.user_id,
             device_id: session.device_id,
             session_id: session.id,
@@ -60,6 +67,10 @@ async fn authenticate(state: &State, token: &str) -> Result<Authenticated, Error
             Err(Error::Unauthorized { token_sent: true })
         }
     }
+}
+
+fn of_api(session: AuthSession, api: ApiKind) -> Result<AuthSession, &'static str> {
+    if session.api == api.as_str() { Ok(session) } else { Err("other_api") }
 }
 
 /// The claims and the session of an access token that is good now, or why it is not.

@@ -20,11 +20,12 @@ pub(super) struct Rules {
 
 /// What came with a refresh.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Presented<'a> {
+pub(super) struct Presented {
     /// Of an authentic token.
     pub(super) counter: i64,
-    /// What stands for the device where there is no proof.
-    pub(super) user_agent: Option<&'a str>,
+    /// Whether it comes from where the last token was handed out, as far as can be told without a
+    /// proof.
+    pub(super) same_device: bool,
     /// What its device proof is worth.
     pub(super) proof: Shown,
 }
@@ -53,7 +54,7 @@ pub(super) enum Decision {
 /// Decides on an authentic token, presented at `now`.
 pub(super) fn decide(
     session: &AuthSession,
-    presented: Presented<'_>,
+    presented: Presented,
     now: DateTime<Utc>,
     rules: Rules,
 ) -> Decision {
@@ -64,7 +65,7 @@ pub(super) fn decide(
     if now >= session.expires_at || (rules.idle > TimeDelta::zero() && rested >= rules.idle) {
         return Decision::Expired;
     }
-    let Presented { counter, user_agent, proof } = presented;
+    let Presented { counter, same_device, proof } = presented;
     if counter > session.counter {
         return Decision::Ahead;
     }
@@ -78,7 +79,6 @@ pub(super) fn decide(
     let last = counter == session.counter - 1;
     // A clock stepped back must not stretch the window for ever.
     let age = (now - session.rotated_at).abs();
-    let same_device = session.user_agent.as_deref() == user_agent;
     let in_grace = proof == Shown::Right || (same_device && age < rules.grace);
     if last && in_grace { Decision::Grace } else { Decision::Replay }
 }
@@ -141,6 +141,9 @@ mod tests {
             ended_at: None,
             end_reason: None,
             device_proof: false,
+            reused_jti_of: None,
+            device_hash: None,
+            last_ip_cidr: None,
         }
     }
 
@@ -149,12 +152,13 @@ mod tests {
     }
 
     fn by_rules(session: &AuthSession, counter: i64, agent: &str, rules: Rules) -> Decision {
-        let presented = Presented { counter, user_agent: Some(agent), proof: Shown::Nothing };
+        let same_device = session.user_agent.as_deref() == Some(agent);
+        let presented = Presented { counter, same_device, proof: Shown::Nothing };
         decide(session, presented, now(), rules)
     }
 
     fn proven(session: &AuthSession, counter: i64, proof: Shown) -> Decision {
-        decide(session, Presented { counter, user_agent: Some("another"), proof }, now(), RULES)
+        decide(session, Presented { counter, same_device: false, proof }, now(), RULES)
     }
 
     #[test]

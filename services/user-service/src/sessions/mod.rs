@@ -3,6 +3,7 @@
 //! Decisions are plain functions ([`decide`]); the transactions around them take their locks in
 //! one order everywhere: keyset, device, families by id, pool.
 
+mod api_kind;
 mod authenticated;
 mod decide;
 mod end;
@@ -14,12 +15,16 @@ mod retire;
 mod sensitive;
 mod token;
 mod update_device;
+mod use_device;
 
 use common::http::ClientAddress;
 use rand::RngExt as _;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 use vault_crypto::{Identity, Keyring};
 use zeroize::Zeroizing;
 
+pub use api_kind::ApiKind;
 pub use authenticated::Authenticated;
 pub use end::{EndReason, end};
 pub use open::{Login, Opened, open};
@@ -52,12 +57,39 @@ pub struct Caller {
     pub user_agent: Option<String>,
     /// Where from.
     pub address: ClientAddress,
+    /// The id in the browser's own long-lived cookie, where it shows one.
+    pub browser: Option<Uuid>,
+}
+
+impl Caller {
+    /// What stands for the device where there is no proof, as a session remembers it.
+    fn device_hash(&self) -> Option<Vec<u8>> {
+        if self.user_agent.is_none() && self.browser.is_none() {
+            return None;
+        }
+        let mut hash = Sha256::new_with_prefix(self.user_agent.as_deref().unwrap_or_default());
+        if let Some(browser) = &self.browser {
+            hash.update([0]);
+            hash.update(browser.as_bytes());
+        }
+        Some(hash.finalize().to_vec())
+    }
+
+    /// Whether this is the device that `session` was last seen on. The release before writes the
+    /// user agent alone, but refreshes no browser.
+    fn is_on_device_of(&self, session: &AuthSession) -> bool {
+        if session.api == ApiKind::Cookie.as_str() {
+            session.device_hash == self.device_hash()
+        } else {
+            session.user_agent == self.user_agent
+        }
+    }
 }
 
 const SECRET_BYTES: usize = 32;
 
 /// A fresh family secret, sealed for the row of `family`.
-fn new_secret(keyring: &Keyring, family: uuid::Uuid) -> (Zeroizing<Vec<u8>>, vault_crypto::Sealed) {
+fn new_secret(keyring: &Keyring, family: Uuid) -> (Zeroizing<Vec<u8>>, vault_crypto::Sealed) {
     let mut secret = Zeroizing::new(vec![0; SECRET_BYTES]);
     rand::rng().fill(secret.as_mut_slice());
     let sealed = keyring.seal(&secret_identity(family), &secret);
@@ -69,6 +101,6 @@ fn open_secret(keyring: &Keyring, session: &AuthSession) -> Result<Zeroizing<Vec
 }
 
 /// What a family's sealed secret is bound to.
-pub fn secret_identity(family: uuid::Uuid) -> Identity {
+pub fn secret_identity(family: Uuid) -> Identity {
     Identity::new("auth_sessions.secret").field(family.to_string())
 }

@@ -6,11 +6,12 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::end::{EndReason, end_under_lock};
+use super::sensitive::end_now;
 use super::update_device::session_life;
-use super::{Caller, RefreshToken, TokenPair, new_secret};
+use super::use_device::use_device;
+use super::{ApiKind, Caller, RefreshToken, TokenPair, new_secret};
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession, Which};
-use crate::models::device::{self, Device};
 use crate::models::published_key::{self, TakenKey};
 use crate::models::user_keyset::{DeviceJwk, Keyset};
 use crate::models::{rotation, user, user_keyset};
@@ -29,6 +30,29 @@ pub struct Login<'a> {
     pub device_info: Option<&'a str>,
     /// From where.
     pub caller: Caller,
+    /// Through which API; a browser becomes a device here, named by `device_id`.
+    pub api: ApiKind,
+    /// The session that the same browser had until now: it ends.
+    pub replaces: Option<AuthSession>,
+}
+
+impl Login<'_> {
+    /// Which of the user's sessions make way for this one. A browser's former session may be
+    /// somebody else's: that one ends after this has begun, since nobody locks two keysets.
+    fn which_ends(&self) -> Which {
+        let same_user = self.replaces.as_ref().filter(|former| former.user_id == self.user_id);
+        same_user.map_or(Which::Device(self.device_id), |former| Which::Family(former.id))
+    }
+
+    async fn end_other_users(&self, state: &State) -> Result<(), Error> {
+        match &self.replaces {
+            Some(former) if former.user_id != self.user_id => {
+                let which = Which::Family(former.id);
+                end_now(state, former.user_id, which, EndReason::Login).await.map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a login comes to.
@@ -64,6 +88,7 @@ pub async fn open(state: &State, login: &Login<'_>) -> Result<Opened, Error> {
         with_a_key(state, login, session, now).await?;
     state.forget_sessions(&ended, EndReason::Login);
     state.forget_sessions(&crowded_out, EndReason::TooManySessions);
+    login.end_other_users(state).await?;
     let signer = match &key {
         Some(key) => state.signing.remember_signer(&key.kid, &key.sealed_key)?,
         None => state.signing.signer(&state.pool, &session).await?,
@@ -83,14 +108,14 @@ fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -
         id,
         user_id: login.user_id,
         device_id: login.device_id,
-        api: "bearer".to_owned(),
+        api: login.api.as_str().to_owned(),
         kid: None,
         counter: 0,
         mac_version: state.mac_keys.writing_version().into(),
         sealed_secret: Vec::new(),
         sealing_key_id: String::new(),
         auth_time: now,
-        amr: vec!["pwd".to_owned(), "hwk".to_owned()],
+        amr: login.api.amr(),
         client_id: settings.token.client_id.clone(),
         scope: settings.token.scope.clone(),
         user_agent: login.caller.user_agent.clone(),
@@ -104,6 +129,9 @@ fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -
         ended_at: None,
         end_reason: None,
         device_proof: false,
+        reused_jti_of: None,
+        device_hash: login.caller.device_hash(),
+        last_ip_cidr: Some(login.caller.address.network()),
     }
 }
 
@@ -171,12 +199,12 @@ async fn write(
     let user = login.user_id;
     let mut keyset = user_keyset::lock(connection, user, now).await?;
     check_password_version(connection, login).await?;
-    if bind_device(connection, login, now).await?.trusted {
+    if use_device(state, connection, login, now).await?.trusted {
         session.expires_at = now + session_life(&state.settings.refresh, true);
         session.last_access_expires_at = state.signing.access_expiry(now, session.expires_at);
     }
     session.recent_rotations = rotation::find_recent_rotations(connection, login.device_id).await?;
-    let which = Which::Device(login.device_id);
+    let which = login.which_ends();
     let ended = end_under_lock(connection, user, which, EndReason::Login, &mut keyset, now).await?;
     let kept = i64::from(state.settings.limits.sessions_per_user) - 1;
     let (which, reason) = (Which::IdlestBeyond(kept), EndReason::TooManySessions);
@@ -207,23 +235,6 @@ async fn check_password_version(
     } else {
         Err(Error::InvalidCredentials("password_changed"))
     }
-}
-
-/// The device belongs to the first user who signs in on it.
-async fn bind_device(
-    connection: &mut AsyncPgConnection,
-    login: &Login<'_>,
-    now: DateTime<Utc>,
-) -> Result<Device, Error> {
-    let device = device::lock(connection, login.device_id).await?;
-    let device = device.ok_or(Error::InvalidCredentials("unknown_device"))?;
-    match device.user_id {
-        Some(owner) if owner == login.user_id => {}
-        Some(_) => return Err(Error::InvalidCredentials("foreign_device")),
-        None => device::bind(connection, device.id, login.user_id, now).await.map(|_| ())?,
-    }
-    device::touch(connection, device.id, login.device_info, now).await?;
-    Ok(device)
 }
 
 async fn take_key(

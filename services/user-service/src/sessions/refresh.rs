@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use diesel::QueryResult;
+use diesel_async::AsyncConnection as _;
 
 use super::decide::{Decision, Presented, Rules, decide};
-use super::end::EndReason;
+use super::end::{EndReason, end};
 use super::prove::show;
 use super::sensitive::end_now;
-use super::{Caller, RefreshToken, TokenPair, open_secret};
+use super::{ApiKind, Caller, RefreshToken, TokenPair, open_secret};
 use crate::config::DeviceProof;
 use crate::devices::RefreshProof;
 use crate::error::Error;
@@ -21,12 +23,14 @@ use crate::state::State;
 /// How often a refresh that lost a race looks again before it answers 409.
 const ATTEMPTS: usize = 3;
 
-/// Exchanges a refresh token for its successor and a fresh access token.
+/// Exchanges a refresh token for its successor and a fresh access token, in a family that `api`
+/// opened.
 pub async fn refresh(
     state: &State,
     text: &str,
     proof: Option<&RefreshProof<'_>>,
     caller: &Caller,
+    api: ApiKind,
 ) -> Result<TokenPair, Error> {
     let Some(token) = RefreshToken::parse(&state.mac_keys, text) else {
         return Err(refused(state, "forged"));
@@ -34,11 +38,14 @@ pub async fn refresh(
     let mut lost_a_race = false;
     for _ in 0..ATTEMPTS {
         let now = state.clock.now();
-        let mut session = load(state, &token).await?;
+        let mut session = load(state, &token, api).await?;
         let proof = show(state, &mut session, text, proof, now).await?;
-        let user_agent = caller.user_agent.as_deref();
-        let presented = Presented { counter: token.counter, user_agent, proof };
-        match decide(&session, presented, now, rules(state)) {
+        let presented = Presented {
+            counter: token.counter,
+            same_device: caller.is_on_device_of(&session),
+            proof,
+        };
+        match decide(&session, presented, now, rules(state, api)) {
             Decision::Rotate(recent) => {
                 if let Some(tokens) = rotate(state, session, recent, caller, now).await? {
                     return Ok(tokens);
@@ -67,26 +74,30 @@ pub async fn refresh(
 }
 
 /// The token's family, once the family's own secret has confirmed it.
-async fn load(state: &State, token: &RefreshToken) -> Result<AuthSession, Error> {
+async fn load(state: &State, token: &RefreshToken, api: ApiKind) -> Result<AuthSession, Error> {
     let mut connection = state.pool.get().await?;
     let session = auth_session::find(&mut connection, token.family).await?;
     drop(connection);
     // The family's device or user may be gone, and the family with it.
     let session = session.ok_or_else(|| refused(state, "revoked"))?;
-    if token.is_of(&open_secret(&state.keyring, &session)?) {
-        Ok(session)
-    } else {
-        Err(refused(state, "forged"))
+    if !token.is_of(&open_secret(&state.keyring, &session)?) {
+        return Err(refused(state, "forged"));
     }
+    // Whoever moves a token from one API to the other would leave the other's protection behind.
+    if session.api != api.as_str() {
+        return Err(refused(state, "other_api"));
+    }
+    Ok(session)
 }
 
-fn rules(state: &State) -> Rules {
+fn rules(state: &State, api: ApiKind) -> Rules {
     let settings = &state.settings.refresh;
     Rules {
         grace: settings.grace.as_delta(),
         idle: settings.idle.as_delta(),
         rotations_per_hour: settings.rotations_per_hour,
-        proof_required: settings.device_proof == DeviceProof::Required,
+        // A browser has no key to prove itself with.
+        proof_required: settings.device_proof == DeviceProof::Required && api == ApiKind::Bearer,
     }
 }
 
@@ -110,6 +121,8 @@ async fn rotate(
         counter: session.counter,
         user_agent: caller.user_agent.clone(),
         address_range: caller.address.range(),
+        last_ip_cidr: Some(caller.address.network()),
+        device_hash: caller.device_hash(),
         last_seen_at: now,
         rotated_at: now,
         recent_rotations: recent,
@@ -187,8 +200,7 @@ async fn replayed(
     token: &RefreshToken,
     caller: &Caller,
 ) -> Result<TokenPair, Error> {
-    let which = Which::Family(session.id);
-    if end_now(state, session.user_id, which, EndReason::Replay).await? > 0 {
+    if end_replayed(state, session, token).await? {
         tracing::warn!(
             session_id = %session.id,
             user_id = %session.user_id,
@@ -201,6 +213,29 @@ async fn replayed(
         );
     }
     Err(refused(state, "replay"))
+}
+
+/// False where somebody else has ended it.
+async fn end_replayed(
+    state: &State,
+    session: &AuthSession,
+    token: &RefreshToken,
+) -> Result<bool, Error> {
+    let (now, which) = (state.clock.now(), Which::Family(session.id));
+    let mut connection = state.pool.get().await?;
+    let ended: Vec<AuthSession> = connection
+        .transaction(async |connection| {
+            let user = session.user_id;
+            let ended = end(connection, user, which, EndReason::Replay, now).await?;
+            if !ended.is_empty() {
+                auth_session::record_reuse(connection, session.id, token.counter).await?;
+            }
+            QueryResult::Ok(ended)
+        })
+        .await?;
+    drop(connection);
+    state.forget_sessions(&ended, EndReason::Replay);
+    Ok(!ended.is_empty())
 }
 
 fn refused(state: &State, outcome: &'static str) -> Error {

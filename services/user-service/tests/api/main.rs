@@ -24,6 +24,7 @@ mod pool;
 mod races;
 mod refresh_races;
 mod registration;
+mod session_columns;
 mod sessions;
 mod support;
 mod wrapped_keys;
