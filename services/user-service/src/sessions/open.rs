@@ -84,21 +84,42 @@ pub async fn open(state: &State, login: &Login<'_>) -> Result<Opened, Error> {
     let mut session = new_session(state, login, family, now);
     session.sealing_key_id = sealed_secret.key_id().to_owned();
     session.sealed_secret = sealed_secret.into_bytes();
+    let access = sign_ahead(state, &session, now).await?;
     let Written { session, key, ended, crowded_out } =
         with_a_key(state, login, session, now).await?;
     state.forget_sessions(&ended, EndReason::Login);
     state.forget_sessions(&crowded_out, EndReason::TooManySessions);
     login.end_other_users(state).await?;
-    let signer = match &key {
-        Some(key) => state.signing.remember_signer(&key.kid, &key.sealed_key)?,
-        None => state.signing.signer(&state.pool, &session).await?,
-    };
     let version = state.mac_keys.writing_version();
     let refresh_token = RefreshToken::render(&state.mac_keys, version, family, 0, &secret)
         .ok_or_else(|| Error::Internal("the writing MAC key is missing".to_owned()))?;
-    let (access_token, expires_in) = state.signing.sign(&signer, &session, now)?;
+    let (access_token, expires_in) = match (access, &key) {
+        (Some(access), _) => access,
+        (None, Some(key)) => {
+            let signer = state.signing.remember_signer(&key.kid, &key.sealed_key)?;
+            state.signing.sign(&signer, &session, now).await?
+        }
+        (None, None) => return Err(Error::Internal("a session without a key".to_owned())),
+    };
     let tokens = TokenPair { access_token, refresh_token, expires_in };
     Ok(Opened { session, tokens, crowded_out })
+}
+
+/// A service key may be outside this process and fail to sign: it does so before anything is
+/// written, so that no earlier session ends for a login that comes to nothing. Whether the device is
+/// trusted is known only afterwards: the token outlives neither kind of session.
+async fn sign_ahead(
+    state: &State,
+    session: &AuthSession,
+    now: DateTime<Utc>,
+) -> Result<Option<(String, i64)>, Error> {
+    if state.signing.uses_device_keys() {
+        return Ok(None);
+    }
+    let trusted_end = now + session_life(&state.settings.refresh, true);
+    let session = AuthSession { expires_at: session.expires_at.min(trusted_end), ..session.clone() };
+    let signer = state.signing.signer(&state.pool, &session).await?;
+    state.signing.sign(&signer, &session, now).await.map(Some)
 }
 
 fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -> AuthSession {

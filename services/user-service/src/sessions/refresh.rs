@@ -1,7 +1,5 @@
 //! Refresh: a token for its successor.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel_async::AsyncConnection as _;
@@ -17,7 +15,6 @@ use crate::error::Error;
 use crate::failpoint;
 use crate::models::auth_session::{self, AuthSession, Which};
 use crate::models::rotation::{self, Rotation};
-use crate::signing::Signer;
 use crate::state::State;
 
 /// How often a refresh that lost a race looks again before it answers 409.
@@ -115,7 +112,7 @@ async fn rotate(
     session.counter += 1;
     session.mac_version = state.mac_keys.writing_version().into();
     // Whatever can fail does so before the old token is spent.
-    let prepared = Prepared::new(state, &session).await?;
+    let tokens = prepare(state, &session, now).await?;
     let access_expires_at = state.signing.access_expiry(now, session.expires_at);
     let moved = Rotation {
         counter: session.counter,
@@ -136,7 +133,8 @@ async fn rotate(
     }
     drop(connection);
     failpoint::reach("refresh_after_commit").await;
-    prepared.sign(state, &session, now, "rotated").map(Some)
+    count(state, "rotated");
+    Ok(Some(tokens))
 }
 
 /// The same successor again, with a fresh access token.
@@ -145,45 +143,32 @@ async fn repeat(
     session: AuthSession,
     now: DateTime<Utc>,
 ) -> Result<Option<TokenPair>, Error> {
-    let prepared = Prepared::new(state, &session).await?;
+    let tokens = prepare(state, &session, now).await?;
     let expiry = state.signing.access_expiry(now, session.expires_at);
     let mut connection = state.pool.get().await?;
     if !rotation::extend_access(&mut connection, &session, expiry, now).await? {
         return Ok(None);
     }
     drop(connection);
-    prepared.sign(state, &session, now, "grace").map(Some)
+    count(state, "grace");
+    Ok(Some(tokens))
 }
 
-/// An answer but for the access token, which is signed once its expiry is on record.
-struct Prepared {
-    refresh_token: String,
-    signer: Arc<Signer>,
-}
-
-impl Prepared {
-    /// For the refresh token that `session`'s counter names.
-    async fn new(state: &State, session: &AuthSession) -> Result<Self, Error> {
-        let secret = open_secret(&state.keyring, session)?;
-        let version = u8::try_from(session.mac_version).unwrap_or_default();
-        let refresh_token =
-            RefreshToken::render(&state.mac_keys, version, session.id, session.counter, &secret)
-                .ok_or_else(|| Error::Internal(format!("MAC key {version} is not in the ring")))?;
-        let signer = state.signing.signer(&state.pool, session).await?;
-        Ok(Self { refresh_token, signer })
-    }
-
-    fn sign(
-        self,
-        state: &State,
-        session: &AuthSession,
-        now: DateTime<Utc>,
-        outcome: &'static str,
-    ) -> Result<TokenPair, Error> {
-        let (access_token, expires_in) = state.signing.sign(&self.signer, session, now)?;
-        count(state, outcome);
-        Ok(TokenPair { access_token, refresh_token: self.refresh_token, expires_in })
-    }
+/// The answer for the refresh token that `session`'s counter names. Nobody gets it before the access
+/// token's expiry is on record.
+async fn prepare(
+    state: &State,
+    session: &AuthSession,
+    now: DateTime<Utc>,
+) -> Result<TokenPair, Error> {
+    let secret = open_secret(&state.keyring, session)?;
+    let version = u8::try_from(session.mac_version).unwrap_or_default();
+    let refresh_token =
+        RefreshToken::render(&state.mac_keys, version, session.id, session.counter, &secret)
+            .ok_or_else(|| Error::Internal(format!("MAC key {version} is not in the ring")))?;
+    let signer = state.signing.signer(&state.pool, session).await?;
+    let (access_token, expires_in) = state.signing.sign(&signer, session, now).await?;
+    Ok(TokenPair { access_token, refresh_token, expires_in })
 }
 
 /// Ends a family whose life is over, so that its key need not wait for housekeeping.

@@ -140,10 +140,10 @@ impl Signing {
         }
     }
 
-    /// Signs an access token for `session` and answers it with the seconds that it lives. Its
-    /// expiry, [`Signing::access_expiry`] of `now`, must have been recorded in the session's row
-    /// before.
-    pub fn sign(
+    /// Signs an access token for `session` and answers it with the seconds that it lives. Nobody
+    /// may be given it before its expiry, [`Signing::access_expiry`] of `now`, is recorded in the
+    /// session's row.
+    pub async fn sign(
         &self,
         signer: &Signer,
         session: &AuthSession,
@@ -151,7 +151,7 @@ impl Signing {
     ) -> Result<(String, i64), Error> {
         let expires_at = self.access_expiry(now, session.expires_at);
         let claims = access_token::claims(session, &self.issuer, &self.audience, now, expires_at);
-        let token = signer.sign(&claims).map_err(|error| Error::Internal(error.to_string()))?;
+        let token = signer.sign(&claims).await?;
         Ok((token, claims.exp - claims.iat))
     }
 
