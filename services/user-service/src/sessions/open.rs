@@ -117,7 +117,8 @@ async fn sign_ahead(
         return Ok(None);
     }
     let trusted_end = now + session_life(&state.settings.refresh, true);
-    let session = AuthSession { expires_at: session.expires_at.min(trusted_end), ..session.clone() };
+    let session =
+        AuthSession { expires_at: session.expires_at.min(trusted_end), ..session.clone() };
     let signer = state.signing.signer(&state.pool, &session).await?;
     state.signing.sign(&signer, &session, now).await.map(Some)
 }
