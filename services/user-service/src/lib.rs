@@ -11,6 +11,7 @@ mod handlers;
 pub mod housekeeping;
 pub mod import;
 mod limits;
+mod login;
 mod metrics;
 pub mod models;
 mod passwords;

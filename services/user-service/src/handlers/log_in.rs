@@ -5,19 +5,18 @@ use common::http::{Body, ErrorBody};
 use diesel::result::DatabaseErrorKind;
 use diesel::result::Error::DatabaseError;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Tokens, check_text};
 use crate::devices::{self, LoginProof, TIMESTAMP_WINDOW};
 use crate::error::Error;
-use crate::limits::{Limit, LimitKey};
+use crate::limits::Limit;
+use crate::login::{Refused, check_password, check_username_limit, find_user, judge, renew_hash};
 use crate::models::auth_session::AuthSession;
 use crate::models::device::{self, Device};
-use crate::models::user::{self, User, UserView};
-use crate::models::{device_nonce, password_parameters};
-use crate::passwords::{Admission, Password, Username};
+use crate::models::device_nonce;
+use crate::models::user::UserView;
 use crate::sessions::{self, ApiKind, Caller, Login, Opened};
 use crate::state::State;
 
@@ -103,55 +102,8 @@ pub(crate) async fn log_in(
     caller: Caller,
     Body(request): Body<LogIn>,
 ) -> Result<web::Json<LoggedIn>, Error> {
-    let started = Instant::now();
     check_text("device_info", request.device_info.as_deref(), 1024)?;
-    let attempt = Box::pin(attempt(&state, &request, caller));
-    match state.in_time(attempt).await {
-        Ok(logged_in) => {
-            count(&state, "success", "");
-            state.metrics.login_duration.observe(started.elapsed().as_secs_f64());
-            Ok(web::Json(logged_in))
-        }
-        Err(Refused::Because(reason)) => {
-            count(&state, "failure", reason);
-            tracing::info!(reason, "login_failed");
-            // One answer at one time, whatever was wrong and whatever it cost.
-            sleep_until(started + state.hasher.floor()).await;
-            Err(Error::InvalidCredentials(reason))
-        }
-        Err(Refused::With(error)) => {
-            count(&state, "refused", refusal(&error));
-            Err(error)
-        }
-    }
-}
-
-/// Why a login did not succeed.
-enum Refused {
-    /// Something in it is wrong; the label is for log and metric.
-    Because(&'static str),
-    /// It was not judged.
-    With(Error),
-}
-
-impl<E: Into<Error>> From<E> for Refused {
-    fn from(error: E) -> Self {
-        match error.into() {
-            // Device or password changed while the password was checked.
-            Error::InvalidCredentials(reason) => Self::Because(reason),
-            error => Self::With(error),
-        }
-    }
-}
-
-/// Why a login was not judged, as a bounded label.
-fn refusal(error: &Error) -> &'static str {
-    match error {
-        Error::RateLimited(_) => "rate_limited",
-        Error::Busy(_) => "busy",
-        Error::Database(_) | Error::Pool(_) | Error::DatabaseSilent => "database",
-        _ => "internal",
-    }
+    judge(&state, Box::pin(attempt(&state, &request, caller))).await.map(web::Json)
 }
 
 async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<LoggedIn, Refused> {
@@ -180,8 +132,8 @@ async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<Logge
         replaces: None,
     };
     let mut opened = open(state, &login, &request.nonce).await?;
-    if let Some(password) = Password::for_login(&request.password).filter(|_| outdated) {
-        tokio::spawn(renew_hash(state.clone(), user.clone(), password));
+    if outdated {
+        renew_hash(state, &user, &request.password);
     }
     opened.crowded_out.sort_by_key(|session| session.last_seen_at);
     Ok(LoggedIn {
@@ -200,10 +152,8 @@ async fn check_limits(
     device: &Device,
     known_device: bool,
 ) -> Result<(), Error> {
-    if let Ok(name) = Username::parse(&request.username)
-        && !known_device
-    {
-        state.limiter.check(Limit::Username, LimitKey::name(name.key())).await?;
+    if !known_device {
+        check_username_limit(state, &request.username).await?;
     }
     state.limiter.check(Limit::DeviceLogin, device.id.into()).await
 }
@@ -227,12 +177,6 @@ fn check_proof(state: &State, request: &LogIn, device: &Device) -> Result<DateTi
     };
     devices::check_login_proof(&key, &proof, state.clock.now())
         .map_err(|fault| Refused::Because(fault.as_str()))
-}
-
-async fn find_user(state: &State, name: &str) -> Result<Option<User>, Refused> {
-    let Ok(username) = Username::parse(name) else { return Ok(None) };
-    let mut connection = state.pool.get().await?;
-    Ok(user::find_by_username_key(&mut connection, username.key()).await?)
 }
 
 async fn burn_nonce(
@@ -262,47 +206,4 @@ async fn open(state: &State, login: &Login<'_>, nonce: &str) -> Result<Opened, E
         device_nonce::give_back(&mut connection, login.device_id, nonce).await?;
     }
     opened
-}
-
-/// Costs one hash whether or not there is such a user; says also whether the hash is outdated.
-async fn check_password(
-    state: &State,
-    admission: Admission,
-    user: Option<User>,
-    password: &str,
-) -> Result<(User, bool), Refused> {
-    let Some(password) = Password::for_login(password) else {
-        return Err(Refused::Because("wrong_password"));
-    };
-    let stored = user.as_ref().map(|user| user.password_hash.clone());
-    let verdict = state.hasher.verify(&admission, stored, password).await?;
-    let user = user.ok_or(Refused::Because("unknown_user"))?;
-    if verdict.matches {
-        Ok((user, verdict.outdated))
-    } else {
-        Err(Refused::Because("wrong_password"))
-    }
-}
-
-/// Moves a hash to today's parameters. It takes a place of its own in the queue, since the floor
-/// under failures counts on one hash a place; where there is none, the next login does it.
-async fn renew_hash(state: State, user: User, password: Password) {
-    if let Err(error) = try_renew_hash(&state, &user, password).await {
-        tracing::info!(%error, "password_hash_not_renewed");
-    }
-}
-
-async fn try_renew_hash(state: &State, user: &User, password: Password) -> Result<(), Error> {
-    let admission = state.hasher.admit(false)?;
-    let hash = state.hasher.hash(&admission, password).await?;
-    drop(admission);
-    let now = state.clock.now();
-    let mut connection = state.pool.get().await?;
-    password_parameters::remember(&mut connection, &state.hasher.parameters(), now).await?;
-    user::renew_password_hash(&mut connection, user.id, &user.password_hash, &hash, now).await?;
-    Ok(())
-}
-
-fn count(state: &State, outcome: &str, reason: &str) {
-    state.metrics.logins.with_label_values(&[outcome, reason]).inc();
 }

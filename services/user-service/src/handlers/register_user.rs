@@ -60,6 +60,16 @@ pub(crate) async fn register_user(
     address: ClientAddress,
     Body(request): Body<RegisterUser>,
 ) -> Result<HttpResponse, Error> {
+    let registered = register(&state, address, request).await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(registered))
+}
+
+/// Registers through either API.
+pub(crate) async fn register(
+    state: &State,
+    address: ClientAddress,
+    request: RegisterUser,
+) -> Result<RegisteredUser, Error> {
     if !state.settings.limits.registration_open {
         return Err(Error::RegistrationClosed);
     }
@@ -70,14 +80,14 @@ pub(crate) async fn register_user(
     let admission = state.hasher.admit(false)?;
     let password_hash = state.hasher.hash(&admission, password).await?;
     drop(admission);
-    let user = new_user(&state, &username, password_hash, request);
+    let user = new_user(state, &username, password_hash, request);
     let mut connection = state.pool.get().await?;
     let parameters = state.hasher.parameters();
     password_parameters::remember(&mut connection, &parameters, user.created_at).await?;
     if !user::insert(&mut connection, &user).await? {
         return Err(Error::UsernameTaken);
     }
-    Ok(HttpResponse::build(StatusCode::CREATED).json(RegisteredUser { user: user.view() }))
+    Ok(RegisteredUser { user: user.view() })
 }
 
 fn new_user(
