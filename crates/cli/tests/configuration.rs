@@ -43,6 +43,20 @@ fn providers() -> String {
     file.canonicalize().unwrap().display().to_string()
 }
 
+/// What each service starts with.
+fn good(schema: &Schema, providers: &str) -> Vec<(String, String)> {
+    let settings = [
+        ("environment", "development"),
+        ("http.port", "0"),
+        ("admin.port", "0"),
+        // Whatever the database holds has no say here.
+        ("database.url", NOWHERE),
+        ("providers.file", providers),
+    ];
+    let known = settings.iter().filter(|(key, _)| schema.settings().any(|one| one.key() == *key));
+    known.map(|(key, value)| (schema.variable(key), (*value).to_owned())).collect()
+}
+
 async fn run(program: &Path, arguments: &[&str], variables: &[(String, String)]) -> Output {
     let mut command = ServiceProcess::command(program, &[]);
     command.args(arguments).envs(variables.iter().map(|(key, value)| (key, value)));
@@ -75,16 +89,7 @@ async fn every_setting_of_every_service_that_is_wrong_is_named_in_one_line() {
         let path: PathBuf = program(schema.service).await.into();
         for setting in schema.settings() {
             let (key, value) = (setting.key(), wrong(setting.key()));
-            let mut variables = vec![
-                (schema.variable("environment"), "development".to_owned()),
-                (schema.variable("http.port"), "0".to_owned()),
-                (schema.variable("admin.port"), "0".to_owned()),
-                // Whatever the database holds has no say here.
-                (schema.variable("database.url"), NOWHERE.to_owned()),
-            ];
-            if schema.settings().any(|one| one.key() == "providers.file") {
-                variables.push((schema.variable("providers.file"), providers.clone()));
-            }
+            let mut variables = good(schema, &providers);
             // The later one counts.
             variables.push((schema.variable(key), value.to_owned()));
             let path = path.clone();
@@ -96,6 +101,19 @@ async fn every_setting_of_every_service_that_is_wrong_is_named_in_one_line() {
     let faults = stream::iter(cases).buffer_unordered(4).filter_map(std::future::ready);
     let faults: Vec<String> = faults.collect().await;
     assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[tokio::test]
+async fn no_service_starts_on_an_origin_that_is_not_exact() {
+    let key = "cors.allowed_origins";
+    for schema in SCHEMAS {
+        let path = program(schema.service).await;
+        for origin in ["*", "https://*.example.com", "https://app.example.com/", "null"] {
+            let mut variables = good(schema, &providers());
+            variables.push((schema.variable(key), format!("https://app.example.com,{origin}")));
+            assert_eq!(fault(&run(path, &[], &variables).await, schema, key, origin), None);
+        }
+    }
 }
 
 #[tokio::test]

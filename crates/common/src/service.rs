@@ -21,7 +21,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub use run::{ServiceSettings, load, run};
 
 use crate::http::{BodyTimeout, Context, Cors, Operations, TrustedProxies, health, pages, ready};
-use crate::http::{with_common_errors, with_context, with_cors};
+use crate::http::{with_common_errors, with_context, with_cors, with_protection};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::readiness::Readiness;
 use crate::settings::{List, Period, positive};
@@ -156,6 +156,7 @@ impl Blueprint {
                 }))
                 .wrap(from_fn(with_cors))
                 .wrap(from_fn(with_context))
+                .wrap(from_fn(with_protection))
         })
         .disable_signals()
         // Events and frames are small and must not wait for a reader's acknowledgement.

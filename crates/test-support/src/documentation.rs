@@ -1,4 +1,8 @@
+use std::process::Stdio;
+
 use reqwest::{Client, Method, Url};
+use tempfile::tempdir;
+use tokio::process::Command;
 
 use crate::{Answer, TestServer};
 
@@ -42,4 +46,27 @@ pub async fn check_documentation(server: &TestServer) {
     assert!(policy.contains("default-src 'self'") && !policy.contains("http"), "{policy}");
     let _ = ask(Method::HEAD, "/docs/nothing").await.expect(404);
     let _ = ask(Method::POST, "/redoc").await.expect(404);
+    // Each draws the document itself, under the policy that it is served with.
+    for (page, drawn) in [("/docs/", "class=\"opblock-tag"), ("/redoc", "data-section-id=")] {
+        let (html, said) = open_in_browser(&server.url(page)).await;
+        assert!(html.contains(drawn) && html.contains("/health/ready"), "{page}: {html}");
+        assert!(!said.contains("Content Security Policy"), "{page}: {said}");
+    }
+}
+
+/// The page as it stands once its scripts have run, and what the browser said of it.
+async fn open_in_browser(url: &str) -> (String, String) {
+    let profile = tempdir().unwrap();
+    let mut browser = Command::new("chromium");
+    browser
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"])
+        .args(["--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(url)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = browser.output().await;
+    let output = output.expect("Chromium is not installed; `cargo xtask test` installs it");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
 }

@@ -21,6 +21,7 @@ mod hostile;
 mod keycloak;
 mod process;
 mod programs;
+mod protection;
 mod raw;
 mod routes;
 mod server;
@@ -40,6 +41,7 @@ pub use keycloak::{
 };
 pub use process::ServiceProcess;
 pub use programs::program;
+pub use protection::{assert_protected, check_protection};
 pub use raw::{RawAnswer, RawConnection};
 pub use routes::declared_routes;
 pub use server::TestServer;

@@ -36,7 +36,8 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-/// What tests need besides: the README's walk curl, the PKCS#11 tests a token.
+/// What tests need besides: the README's walk curl, the PKCS#11 tests a token, the documentation's
+/// pages a browser.
 const TEST_NEEDS: &[Need] = &[
     Need {
         what: "curl",
@@ -49,6 +50,13 @@ const TEST_NEEDS: &[Need] = &[
         probe: &["softhsm2-util", "--version"],
         debian: &["softhsm2"],
         others: "Fedora: `dnf install softhsm`; macOS: `brew install softhsm`",
+    },
+    Need {
+        what: "Chromium",
+        probe: &["chromium", "--version"],
+        debian: &["chromium"],
+        others: "Fedora: `dnf install chromium`, and a link `chromium` to it; macOS: `brew install \
+                 chromium`",
     },
     Need {
         what: "Node.js",

@@ -34,8 +34,11 @@ const REDOC_PAGE: &str = r#"<!doctype html>
 </html>
 "#;
 
-/// What the page needs, and nothing of another host.
-const REDOC_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
+/// As long as the key set is: the pages change with the service alone.
+const PAGES_KEPT: &str = "public, max-age=300";
+
+/// What the pages need, and nothing of another host.
+const PAGE_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
                             img-src 'self' data:; worker-src 'self' blob:; base-uri 'none'; \
                             form-action 'none'; frame-ancestors 'none'";
 
@@ -141,8 +144,8 @@ fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-async fn openapi(document: web::Data<OpenApi>) -> web::Json<web::Data<OpenApi>> {
-    web::Json(document)
+async fn openapi(document: web::Data<OpenApi>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, PAGES_KEPT)).json(document)
 }
 
 async fn swagger_file(
@@ -153,7 +156,10 @@ async fn swagger_file(
         .map_err(|error| Problem::internal(&error))?
         .ok_or_else(operations::no_such_path)?;
     let mut response = HttpResponse::Ok();
-    response.content_type(file.content_type);
+    response
+        .content_type(file.content_type)
+        .insert_header((CACHE_CONTROL, PAGES_KEPT))
+        .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY));
     if file.gzpipped {
         response.insert_header((CONTENT_ENCODING, "gzip"));
     }
@@ -167,7 +173,8 @@ async fn to_docs() -> HttpResponse {
 async fn redoc_page() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
-        .insert_header((CONTENT_SECURITY_POLICY, REDOC_POLICY))
+        .insert_header((CACHE_CONTROL, PAGES_KEPT))
+        .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
         .body(REDOC_PAGE)
 }
 

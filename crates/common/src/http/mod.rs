@@ -8,6 +8,7 @@ mod documentation;
 mod operations;
 mod probes;
 mod problem;
+mod protection;
 mod received;
 mod unread;
 
@@ -23,5 +24,6 @@ pub use operations::Operations;
 pub use probes::{Health, Ready};
 pub(crate) use probes::{health, ready};
 pub use problem::{ErrorBody, Problem};
+pub(crate) use protection::with_protection;
 pub(crate) use received::BodyTimeout;
 pub use received::{BodyKind, read_body};

@@ -3,9 +3,11 @@
 use std::net::TcpListener;
 
 use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::json;
 
+use crate::http::with_protection;
 use crate::metrics::Metrics;
 use crate::readiness::{Finding, Readiness};
 
@@ -22,6 +24,7 @@ pub(super) fn serve(
             .route("/metrics", web::get().to(render))
             .route("/live", web::get().to(live))
             .route("/ready", web::get().to(ready))
+            .wrap(from_fn(with_protection))
     });
     Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(socket)?.run())
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::Value;
 use test_support::{
-    Answer, Browser, check_documentation, declared_routes, eventually, not_one_bearer,
+    Answer, Browser, assert_protected, check_documentation, check_protection, declared_routes,
+    eventually, not_one_bearer,
 };
 use uuid::Uuid;
 
@@ -61,6 +62,22 @@ fn check(path: &str, operation: &Value) {
     assert!(said("502", "`provider_misconfigured`"), "{path}");
     assert!(said("503", "`provider_unavailable` or `database_unavailable`"), "{path}");
     assert!(open || said("401", "`unauthorized`") && said("401", "`token_not_active`"), "{path}");
+}
+
+#[tokio::test]
+async fn every_answer_of_auth_manager_tells_browsers_what_they_must_not_do_with_it() {
+    let app = TestApp::start().await;
+    check_protection(&app.server, &["/openapi.json"]).await;
+    let asked = "/api/auth/manager/login?provider=keycloak";
+    assert_protected(&Browser::new().get(&app.server.url(asked)).await.expect(302));
+    for (method, path, status) in [
+        (Method::GET, "/callback", 400),
+        (Method::GET, "/sessions", 401),
+        (Method::POST, "/backchannel-logout", 415),
+    ] {
+        let request = app.request(method, &format!("/api/auth/manager{path}")).body("x");
+        assert_protected(&Answer::read(request.send().await.unwrap()).await.expect(status));
+    }
 }
 
 #[tokio::test]

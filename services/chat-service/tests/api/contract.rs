@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use common::settings::Environment;
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
-use test_support::{check_documentation, declared_routes, eventually, not_one_bearer};
+use test_support::{
+    assert_protected, check_documentation, check_protection, declared_routes, eventually,
+    not_one_bearer,
+};
 use uuid::Uuid;
 
 use super::issuer::{User, public_key_file};
@@ -58,6 +61,18 @@ async fn health_readiness_and_metrics_are_served() {
     let metrics = send(app.client.get(app.server.admin_url("/metrics"))).await.expect(200).text;
     for name in ["websocket_connections 0", r#"database_connections{state="open"}"#] {
         assert!(metrics.contains(&format!("chat_service_{name}")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_of_chat_service_tells_browsers_what_they_must_not_do_with_it() {
+    let (app, user) = (TestApp::start().await, User::new());
+    check_protection(&app.server, &["/openapi.json"]).await;
+    assert_protected(&app.get("/api/rooms").await.expect(401));
+    let post = |body: String| app.request(Method::POST, "/api/rooms/create").body(body);
+    for (body, status) in [("x".into(), 415), ("x".repeat(70_000), 413)] {
+        let request = post(body).bearer_auth(&user.token);
+        assert_protected(&send(request).await.expect(status));
     }
 }
 

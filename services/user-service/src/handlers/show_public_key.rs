@@ -1,3 +1,4 @@
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, get, web};
 use common::http::{ErrorBody, Query};
 use serde::Deserialize;
@@ -33,5 +34,10 @@ pub(crate) async fn show_public_key(
         None => state.signing.service_public().cloned(),
     };
     let pem = jwk.and_then(|jwk| signing::to_pem(&jwk)).ok_or(Error::NoSuchKey)?;
-    Ok(HttpResponse::Ok().content_type("application/x-pem-file").body(pem))
+    let mut response = HttpResponse::Ok();
+    // One that was asked for by its id may be revoked at any moment.
+    if query.kid.is_none() {
+        response.insert_header((CACHE_CONTROL, "public, max-age=300"));
+    }
+    Ok(response.content_type("application/x-pem-file").body(pem))
 }

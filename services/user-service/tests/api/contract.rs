@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::{Method, header::CONTENT_TYPE};
-use test_support::{Answer, check_documentation, declared_routes};
+use test_support::{
+    Answer, assert_protected, check_documentation, check_protection, declared_routes,
+};
 
 use super::support::{TestApp, send};
 
@@ -39,6 +41,20 @@ async fn every_route_is_in_the_openapi_document_and_every_documented_route_exist
 #[tokio::test]
 async fn documentation_pages_are_whole_and_need_no_other_host() {
     check_documentation(&TestApp::start().await.server).await;
+}
+
+#[tokio::test]
+async fn every_answer_of_user_service_tells_browsers_what_they_must_not_do_with_it() {
+    let app = TestApp::start().await;
+    let keys = ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server"];
+    check_protection(&app.server, &[&keys[..], &["/openapi.json"]].concat()).await;
+    let session = app.sign_in().await;
+    assert_protected(&app.get_as(&session, "/api/auth/sessions").await.expect(200));
+    assert_protected(&app.get("/api/auth/sessions").await.expect(401));
+    let post = |body: String| app.request(Method::POST, "/api/auth/refresh").body(body);
+    for (body, status) in [("x".into(), 415), ("x".repeat(70_000), 413)] {
+        assert_protected(&send(post(body)).await.expect(status));
+    }
 }
 
 #[tokio::test]
@@ -130,7 +146,12 @@ async fn browsers_may_call_from_configured_origins_alone() {
     let preflight = send(from(Method::OPTIONS, "/api/auth/login", good)).await.expect(204);
     assert_eq!(preflight.header("access-control-allow-origin"), good);
     assert_eq!(preflight.header("access-control-allow-credentials"), "true");
-    assert!(preflight.header("access-control-allow-methods").contains("DELETE"));
+    let methods = preflight.header("access-control-allow-methods");
+    assert!(methods.contains("HEAD") && methods.contains("DELETE"), "{methods}");
+    let headers = preflight.header("access-control-allow-headers");
+    assert!(headers.contains("x-csrf-token") && headers.contains("traceparent"), "{headers}");
+    assert_eq!(preflight.header("vary"), "Origin");
+    assert_protected(&preflight);
     let error = send(from(Method::GET, "/api/auth/sessions", good)).await.expect(401);
     assert_eq!(error.header("access-control-allow-origin"), good);
     assert_eq!(error.header("vary"), "Origin");
