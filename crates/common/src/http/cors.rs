@@ -14,8 +14,9 @@ use url::Url;
 use crate::settings::List;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
-const REQUEST_HEADERS: HeaderValue =
-    HeaderValue::from_static("authorization, content-type, traceparent, x-csrf-token, x-request-id");
+const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
+    "authorization, content-type, traceparent, x-csrf-token, x-request-id",
+);
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("etag, retry-after, www-authenticate, x-request-id");
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
