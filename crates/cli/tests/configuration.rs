@@ -21,7 +21,8 @@ const CONTROL: &str = "a\u{7}b";
 /// A database that is not there.
 const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/none";
 /// The settings that may be any text at all.
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
+    "captcha.site_key",
     "token.issuer",
     "token.audience",
     "token.client_id",
@@ -32,7 +33,7 @@ const TEXTS: [&str; 8] = [
     "verifier.legacy_issuer",
 ];
 /// Secrets that may be any text.
-const ANY_SECRET: [&str; 1] = ["verifier.client_secret"];
+const ANY_SECRET: [&str; 2] = ["captcha.secret", "verifier.client_secret"];
 
 fn wrong(key: &str) -> &'static str {
     if TEXTS.contains(&key) || ANY_SECRET.contains(&key) { CONTROL } else { NONSENSE }

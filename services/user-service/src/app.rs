@@ -23,7 +23,7 @@ use crate::sealed_columns::SEALED_COLUMNS;
 use crate::sessions::MacKeys;
 use crate::signing::Signing;
 use crate::state::State;
-use crate::{handlers, housekeeping, limits};
+use crate::{captcha, handlers, housekeeping, limits};
 
 /// Open to every origin: keys and metadata are public.
 const PUBLIC_PATHS: &[&str] = &[
@@ -48,7 +48,9 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let url = settings.database.url.clone();
     let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone(), signing.clone());
     let refused = counters.limited.clone();
-    let limiter = limits::limiter(&settings.limits, clock.clone(), pool.clone(), refused);
+    let limiter = limits::limiter(&settings, clock.clone(), pool.clone(), refused);
+    let checks = counters.captcha_checks.clone();
+    let captcha = captcha::captcha(&settings.captcha, clock.clone(), checks)?;
     let state = State {
         pool: pool.clone(),
         clock,
@@ -56,6 +58,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         mac_keys,
         hasher,
         limiter,
+        captcha,
         signing,
         hub: hub.clone(),
         feed_clients,

@@ -1,5 +1,6 @@
 //! The settings of user-service.
 
+mod captcha;
 mod check;
 mod schema;
 
@@ -12,6 +13,7 @@ use sealed_columns::KeyringSettings;
 use serde::Deserialize;
 use vault_crypto::Keyring;
 
+pub use captcha::{CaptchaProvider, CaptchaSettings, WhenAway};
 pub use schema::SCHEMA;
 
 /// The settings as read.
@@ -47,6 +49,8 @@ pub struct Settings {
     pub passwords: PasswordSettings,
     /// Limits.
     pub limits: LimitSettings,
+    /// Proof that a person is there.
+    pub captcha: CaptchaSettings,
 }
 
 /// Section `vault`.

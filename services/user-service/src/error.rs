@@ -10,6 +10,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use common::database::PoolError;
 use common::http::Problem;
+use serde_json::json;
+
+use crate::captcha::Challenge;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,15 @@ pub enum Error {
     /// Login or a password check: any wrong part; which one is for log and metric alone.
     #[error("invalid credentials: {0}")]
     InvalidCredentials(&'static str),
+    /// A CAPTCHA must be solved first.
+    #[error("captcha required")]
+    CaptchaRequired(Challenge),
+    /// A CAPTCHA that buys nothing.
+    #[error("invalid captcha")]
+    CaptchaInvalid,
+    /// The CAPTCHA's provider gives no verdict.
+    #[error("captcha unavailable")]
+    CaptchaUnavailable,
     /// Refresh: any token that buys nothing.
     #[error("invalid refresh token")]
     InvalidRefreshToken,
@@ -108,6 +120,17 @@ impl Error {
                 "invalid_credentials",
                 "username, password or device proof is wrong",
             ),
+            Self::CaptchaRequired(challenge) => captcha_required(challenge),
+            Self::CaptchaInvalid => Problem::new(
+                StatusCode::FORBIDDEN,
+                "captcha_invalid",
+                "the CAPTCHA was refused; it is good once, for one purpose and a short time",
+            ),
+            Self::CaptchaUnavailable => Problem::unavailable(
+                "captcha_unavailable",
+                "the CAPTCHA can't be checked now; try again shortly",
+                Duration::from_secs(5),
+            ),
             Self::InvalidRefreshToken => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_refresh_token",
@@ -158,6 +181,20 @@ impl Error {
             Self::Internal(reason) => Problem::internal(reason),
         }
     }
+}
+
+/// Says what the client is to ask its user with.
+fn captcha_required(challenge: &Challenge) -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "captcha_required",
+        "solve the CAPTCHA that `details` names and send its token as `captcha_token`",
+    )
+    .with_details(json!({
+        "provider": challenge.provider,
+        "site_key": challenge.site_key,
+        "action": challenge.action.as_str(),
+    }))
 }
 
 /// RFC 9470, section 3.

@@ -10,6 +10,7 @@ mod window;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::clock::Clock;
@@ -25,7 +26,7 @@ pub use postgres::PostgresLimiter;
 use window::Rule;
 pub use window::Window;
 
-use crate::config::{LimitSettings, LimitStore};
+use crate::config::{LimitSettings, LimitStore, Settings};
 use crate::error::Error;
 
 /// What is limited.
@@ -43,6 +44,8 @@ pub enum Limit {
     DeviceLogin,
     /// Checks of the current password for changes that need it, by account.
     PasswordCheck,
+    /// Logins that failed, by the username, on all devices and browsers.
+    LoginFailure,
 }
 
 impl Limit {
@@ -54,6 +57,7 @@ impl Limit {
             Self::Username => "username",
             Self::DeviceLogin => "device_login",
             Self::PasswordCheck => "password_check",
+            Self::LoginFailure => "login_failure",
         }
     }
 }
@@ -112,12 +116,13 @@ pub struct Rules {
     username: Rule,
     device_login: Rule,
     password_check: Rule,
+    login_failure: Rule,
 }
 
 impl Rules {
-    /// Those of the settings, each at least one.
+    /// Those of the settings, each at least one; `login_failures` in an hour.
     #[must_use]
-    pub fn new(settings: &LimitSettings) -> Self {
+    pub fn new(settings: &LimitSettings, login_failures: u32) -> Self {
         let rule = |count: u32, window| Rule {
             allowed: usize::try_from(count.max(1)).unwrap_or(usize::MAX),
             window,
@@ -130,6 +135,7 @@ impl Rules {
             username: per_hour(settings.logins_per_username_per_hour),
             device_login: per_hour(settings.logins_per_device_per_hour),
             password_check: per_hour(settings.password_checks_per_hour),
+            login_failure: per_hour(login_failures),
         }
     }
 
@@ -143,6 +149,7 @@ impl Rules {
             username: rule,
             device_login: rule,
             password_check: rule,
+            login_failure: rule,
         }
     }
 
@@ -154,6 +161,7 @@ impl Rules {
             Limit::Username => self.username,
             Limit::DeviceLogin => self.device_login,
             Limit::PasswordCheck => self.password_check,
+            Limit::LoginFailure => self.login_failure,
         }
     }
 }
@@ -162,18 +170,21 @@ impl Rules {
 pub trait RateLimiter: Send + Sync {
     /// Counts one more by `key`.
     fn check(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// How long one more by `key` would have to wait, if at all; counts nothing.
+    fn wait(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<Option<Duration>, Error>>;
 }
 
 /// The store that the settings name; `refused` counts by limit.
 #[must_use]
 pub fn limiter(
-    settings: &LimitSettings,
+    settings: &Settings,
     clock: Clock,
     pool: Pool,
     refused: IntCounterVec,
 ) -> Arc<dyn RateLimiter> {
-    let rules = Rules::new(settings);
-    let store: Arc<dyn RateLimiter> = match settings.store {
+    let rules = Rules::new(&settings.limits, settings.captcha.login_failures);
+    let store: Arc<dyn RateLimiter> = match settings.limits.store {
         LimitStore::Memory => Arc::new(MemoryLimiter::new(rules, clock)),
         LimitStore::Postgres => Arc::new(PostgresLimiter::new(rules, clock, pool)),
     };

@@ -2,6 +2,7 @@
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::captcha;
 use crate::error::Error;
 use crate::limits::{Limit, LimitKey};
 use crate::models::password_parameters;
@@ -9,9 +10,10 @@ use crate::models::user::{self, User};
 use crate::passwords::{Admission, Password, Username};
 use crate::state::State;
 
-/// Runs `attempt`, counts what comes of it, and answers failures no earlier than the floor.
+/// Runs `attempt` by `username`, counts what comes of it, and answers failures no earlier than the floor.
 pub(crate) async fn judge<T>(
     state: &State,
+    username: &str,
     attempt: impl Future<Output = Result<T, Refused>>,
 ) -> Result<T, Error> {
     let started = Instant::now();
@@ -24,6 +26,9 @@ pub(crate) async fn judge<T>(
         Err(Refused::Because(reason)) => {
             count(state, "failure", reason);
             tracing::info!(reason, "login_failed");
+            if judged_the_password(reason) {
+                captcha::count_failure(state, username).await?;
+            }
             // One answer at one time, whatever was wrong and whatever it cost.
             sleep_until(started + state.hasher.floor()).await;
             Err(Error::InvalidCredentials(reason))
@@ -53,11 +58,17 @@ impl<E: Into<Error>> From<E> for Refused {
     }
 }
 
+/// Whatever fails before costs nobody a guess.
+fn judged_the_password(reason: &str) -> bool {
+    matches!(reason, "wrong_password" | "unknown_user" | "foreign_device" | "password_changed")
+}
+
 /// Why a login was not judged, as a bounded label.
 fn refusal(error: &Error) -> &'static str {
     match error {
         Error::RateLimited(_) => "rate_limited",
         Error::Busy(_) => "busy",
+        Error::CaptchaRequired(_) | Error::CaptchaInvalid | Error::CaptchaUnavailable => "captcha",
         Error::Database(_) | Error::Pool(_) | Error::DatabaseSilent => "database",
         _ => "internal",
     }

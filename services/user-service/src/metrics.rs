@@ -19,6 +19,8 @@ pub struct ServiceMetrics {
     pub revocations: IntCounterVec,
     /// What limits refused, by `limit`.
     pub limited: IntCounterVec,
+    /// CAPTCHAs by `action` and `outcome`.
+    pub captcha_checks: IntCounterVec,
     /// Sessions ended by `reason`.
     pub sessions_ended: IntCounterVec,
     /// Look-ups of keys by `cache` (parsed: `signing`, `verifying`; `kid_to_user`,
@@ -86,8 +88,15 @@ impl ServiceMetrics {
             limited: metrics.counter(
                 "rate_limited_total",
                 "Requests refused by limit: register, register_device, login, username, \
-                 device_login, password_check",
+                 device_login, password_check, login_failure (a browser then needs a CAPTCHA)",
                 &["limit"],
+            ),
+            captcha_checks: metrics.counter(
+                "captcha_checks_total",
+                "CAPTCHAs by action (register, login) and outcome: passed, missing, refused, \
+                 wrong_action, wrong_host, too_old, low_score; of a provider that is away: \
+                 away_closed, away_open; of one that gives no verdict: broken",
+                &["action", "outcome"],
             ),
             sessions_ended: metrics.counter(
                 "sessions_ended_total",

@@ -7,6 +7,7 @@ use common::database::Pool;
 use tokio_util::sync::CancellationToken;
 use vault_crypto::Keyring;
 
+use crate::captcha::Captcha;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::feed::{FeedClients, Hub};
@@ -34,6 +35,8 @@ pub struct State {
     pub hasher: PasswordHasher,
     /// Limits by address, username, account and device.
     pub limiter: Arc<dyn RateLimiter>,
+    /// Asks whether a person is there.
+    pub captcha: Arc<dyn Captcha>,
     /// Signs and publishes.
     pub signing: Signing,
     /// Announces revocations.

@@ -16,6 +16,7 @@ impl Settings {
             at_least_a_second("refresh.life", refresh.life),
             at_least_a_second("refresh.trusted_life", refresh.trusted_life),
             self.check_idle(),
+            self.captcha.check(self.environment),
             self.check_rsa_bits(),
             at_least("signing.jwks_max_keys", signing.jwks_max_keys, 1),
             at_least("signing.pool_size", signing.pool_size, 0),

@@ -3,6 +3,8 @@
 use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HTTP, Schema, Setting};
 use sealed_columns::PKCS11;
 
+use super::captcha::CAPTCHA;
+
 const DEVELOPMENT_KEY: &str =
     "dev:6c61746368206b657920646576656c6f706d656e74206b6579206f6e6c792121";
 
@@ -144,6 +146,6 @@ pub const SCHEMA: Schema = Schema {
     service: "user-service",
     sections: &[
         GENERAL, OWN, HTTP, ADMIN, CORS, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING, FEED,
-        PASSWORDS, LIMITS,
+        PASSWORDS, LIMITS, CAPTCHA,
     ],
 };

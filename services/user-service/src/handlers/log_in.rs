@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Tokens, check_text};
+use crate::captcha;
 use crate::devices::{self, LoginProof, TIMESTAMP_WINDOW};
 use crate::error::Error;
 use crate::limits::Limit;
-use crate::login::{Refused, check_password, check_username_limit, find_user, judge, renew_hash};
+use crate::login::{Refused, check_password, find_user, judge, renew_hash};
 use crate::models::auth_session::AuthSession;
 use crate::models::device::{self, Device};
 use crate::models::device_nonce;
@@ -93,7 +94,7 @@ impl From<AuthSession> for EndedSession {
     (status = 200, description = "A session, its first tokens, and the user", body = LoggedIn),
     (status = 400, description = "`invalid_request`: a field is missing or of the wrong type", body = ErrorBody),
     (status = 401, description = "`invalid_credentials`: any wrong part", body = ErrorBody),
-    (status = 429, description = "`rate_limited`, by address, username and device: the nonce is still good", body = ErrorBody),
+    (status = 429, description = "`rate_limited`, by address, username and device, or after failed logins of the username: the nonce is still good", body = ErrorBody),
     (status = 503, description = "`busy`: the nonce is still good; `database_unavailable`: it may be burned", body = ErrorBody),
 ))]
 #[post("/api/auth/login")]
@@ -103,7 +104,9 @@ pub(crate) async fn log_in(
     Body(request): Body<LogIn>,
 ) -> Result<web::Json<LoggedIn>, Error> {
     check_text("device_info", request.device_info.as_deref(), 1024)?;
-    judge(&state, Box::pin(attempt(&state, &request, caller))).await.map(web::Json)
+    judge(&state, &request.username, Box::pin(attempt(&state, &request, caller)))
+        .await
+        .map(web::Json)
 }
 
 async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<LoggedIn, Refused> {
@@ -113,7 +116,7 @@ async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<Logge
     let user = find_user(state, &request.username).await?;
     let known_device = user.is_some() && device.user_id == user.as_ref().map(|user| user.id);
     // Limits and a full queue leave the nonce fresh.
-    check_limits(state, request, &device, known_device).await?;
+    captcha::check_login(state, &request.username, device.id, known_device).await?;
     let admission = state.hasher.admit(known_device)?;
     burn_nonce(state, &device, &request.nonce, signed_at).await?;
     let (user, outdated) = check_password(state, admission, user, &request.password).await?;
@@ -142,20 +145,6 @@ async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<Logge
         user: user.view(),
         ended_sessions: opened.crowded_out.into_iter().map(EndedSession::from).collect(),
     })
-}
-
-/// Touches nothing that is the device's before its proof has held: its id is public. Who fails for
-/// somebody on other devices does not keep them off those that are theirs.
-async fn check_limits(
-    state: &State,
-    request: &LogIn,
-    device: &Device,
-    known_device: bool,
-) -> Result<(), Error> {
-    if !known_device {
-        check_username_limit(state, &request.username).await?;
-    }
-    state.limiter.check(Limit::DeviceLogin, device.id.into()).await
 }
 
 async fn find_device(state: &State, id: &str) -> Result<Device, Refused> {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::check_text;
+use crate::captcha::Action;
 use crate::error::Error;
 use crate::limits::Limit;
 use crate::models::password_parameters;
@@ -34,8 +35,8 @@ pub(crate) struct RegisterUser {
     /// Picture shown to others, http or https.
     #[schema(example = "https://pictures.example/alice.png")]
     avatar_url: Option<String>,
-    /// Not asked for yet; taken and ignored.
-    #[expect(dead_code, reason = "its form is checked, its value is not used")]
+    /// Where the operator asks for one: from the provider that `captcha_required` names.
+    #[schema(example = "0.Zc8Ud1mQ…")]
     captcha_token: Option<String>,
 }
 
@@ -49,10 +50,10 @@ pub(crate) struct RegisteredUser {
 #[utoipa::path(tag = "accounts", request_body = RegisterUser, responses(
     (status = 201, description = "Registered", body = RegisteredUser),
     (status = 400, description = "`invalid_request`: a field is wrong; `details.field` names it", body = ErrorBody),
-    (status = 403, description = "`registration_closed`", body = ErrorBody),
+    (status = 403, description = "`registration_closed`; `captcha_required`, whose `details` name `provider`, `site_key` and `action`; `captcha_invalid`", body = ErrorBody),
     (status = 409, description = "`username_taken`", body = ErrorBody),
     (status = 429, description = "`rate_limited`, by address", body = ErrorBody),
-    (status = 503, description = "`busy` or `database_unavailable`", body = ErrorBody),
+    (status = 503, description = "`busy`, `captcha_unavailable` or `database_unavailable`", body = ErrorBody),
 ))]
 #[post("/api/auth/register")]
 pub(crate) async fn register_user(
@@ -77,6 +78,8 @@ pub(crate) async fn register(
     let password = Password::parse(&request.password, "password")?;
     check_fields(&request)?;
     state.limiter.check(Limit::Register, address.limit_key().into()).await?;
+    let token = request.captcha_token.as_deref();
+    state.captcha.check(token, Action::Register, address).await?;
     let admission = state.hasher.admit(false)?;
     let password_hash = state.hasher.hash(&admission, password).await?;
     drop(admission);

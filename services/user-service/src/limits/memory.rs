@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
@@ -49,6 +50,13 @@ impl MemoryLimiter {
 impl RateLimiter for MemoryLimiter {
     fn check(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(ready(self.count(limit, key, self.clock.now()).map_err(limited)))
+    }
+
+    fn wait(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<Option<Duration>, Error>> {
+        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.by_key.get(&(limit, key));
+        let wait = window.and_then(|window| window.wait(self.rules.of(limit), self.clock.now()));
+        Box::pin(ready(Ok(wait.and_then(|wait| wait.to_std().ok()))))
     }
 }
 

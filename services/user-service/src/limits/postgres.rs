@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::Pool;
@@ -53,5 +55,15 @@ impl PostgresLimiter {
 impl RateLimiter for PostgresLimiter {
     fn check(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(self.count(limit, key))
+    }
+
+    fn wait(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<Option<Duration>, Error>> {
+        Box::pin(async move {
+            let mut connection = self.pool.get().await?;
+            let window = rate_limit::find(&mut connection, &key.digest(limit)).await?;
+            let wait =
+                window.and_then(|window| window.wait(self.rules.of(limit), self.clock.now()));
+            Ok(wait.and_then(|wait| wait.to_std().ok()))
+        })
     }
 }

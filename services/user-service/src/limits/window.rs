@@ -31,10 +31,7 @@ impl Window {
         if self.blocked_until.is_some_and(forgotten) {
             *self = Self::default();
         }
-        // A clock stepped back leaves times of the future, which must not block for ever.
-        let longest = rule.window * (1 << DOUBLINGS);
-        let blocked = self.blocked_until.map(|until| until - now);
-        if let Some(wait) = blocked.filter(|wait| *wait > TimeDelta::zero() && *wait <= longest) {
+        if let Some(wait) = self.blocked(rule, now) {
             return Err(wait);
         }
         self.events.retain(|time| (now - *time).abs() < rule.window);
@@ -43,10 +40,24 @@ impl Window {
             return Ok(());
         }
         let frees = self.events[self.events.len() - rule.allowed] + rule.window - now;
-        let wait = (frees * (1 << self.strikes.clamp(0, DOUBLINGS))).min(longest);
+        let wait = (frees * (1 << self.strikes.clamp(0, DOUBLINGS))).min(longest(rule));
         self.strikes = (self.strikes + 1).min(DOUBLINGS);
         self.blocked_until = Some(now + wait);
         Err(wait)
+    }
+
+    /// How long one more at `now` would have to wait, if at all.
+    pub(super) fn wait(&self, rule: Rule, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let within = |time: &&DateTime<Utc>| (now - **time).abs() < rule.window;
+        let mut newest = self.events.iter().rev().filter(within);
+        let last = newest.nth(rule.allowed - 1);
+        self.blocked(rule, now).or_else(|| last.map(|last| *last + rule.window - now))
+    }
+
+    /// A clock stepped back leaves times of the future, which must not block for ever.
+    fn blocked(&self, rule: Rule, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let wait = self.blocked_until? - now;
+        (wait > TimeDelta::zero() && wait <= longest(rule)).then_some(wait)
     }
 
     /// When nothing of it matters any more.
@@ -54,6 +65,10 @@ impl Window {
         let after = |until: DateTime<Utc>| until + rule.window * FORGIVEN_AFTER;
         self.blocked_until.map_or(now, after).max(now + rule.window)
     }
+}
+
+fn longest(rule: Rule) -> TimeDelta {
+    rule.window * (1 << DOUBLINGS)
 }
 
 #[cfg(test)]
@@ -76,6 +91,19 @@ mod tests {
         // The first has left it, the second has not.
         assert_eq!(window.count(RULE, at(10)), Ok(()));
         assert!(window.count(RULE, at(11)).is_err());
+    }
+
+    #[test]
+    fn a_look_counts_nothing_and_says_what_one_more_would_have_to_wait() {
+        let mut window = Window::default();
+        assert_eq!(window.wait(RULE, at(0)), None);
+        for minute in [0, 6, 10, 16, 17] {
+            let (seen, mut counted) = (window.wait(RULE, at(minute)), window.clone());
+            assert_eq!(counted.count(RULE, at(minute)).err(), seen, "{minute}");
+            window = counted;
+        }
+        assert!(window.wait(RULE, at(17)).is_some());
+        assert_eq!(window.wait(RULE, at(26)), None);
     }
 
     #[test]

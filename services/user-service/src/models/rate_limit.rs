@@ -30,6 +30,18 @@ pub async fn lock(
     Ok(Window { events, strikes, blocked_until })
 }
 
+/// The window of `key` as it is, without a lock.
+pub async fn find(connection: &mut AsyncPgConnection, key: &Digest) -> QueryResult<Option<Window>> {
+    use rate_limits::dsl;
+    let found = dsl::rate_limits.find(key.as_slice()).select((
+        dsl::events,
+        dsl::strikes,
+        dsl::blocked_until,
+    ));
+    let found = prepared(found).get_result(connection).await.optional()?;
+    Ok(found.map(|(events, strikes, blocked_until)| Window { events, strikes, blocked_until }))
+}
+
 /// Stores the window of `key`.
 pub async fn save(
     connection: &mut AsyncPgConnection,

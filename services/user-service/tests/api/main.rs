@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
+mod captcha;
+mod captcha_stand_in;
 mod change_feed;
 mod contract;
 mod crashes;

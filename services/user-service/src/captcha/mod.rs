@@ -1,0 +1,99 @@
+//! Whether a person is there, behind one small port: Turnstile, reCAPTCHA, or nobody is asked.
+
+mod judge;
+mod logins;
+mod site_verify;
+
+use std::sync::Arc;
+
+use common::clock::Clock;
+use common::http::ClientAddress;
+use futures_util::future::{BoxFuture, ready};
+use prometheus::IntCounterVec;
+
+use crate::config::{CaptchaProvider, CaptchaSettings};
+use crate::error::Error;
+#[allow(unused_imports, reason = "for the login of the cookie API")]
+pub use logins::check_browser_login;
+pub use logins::{check_login, count_failure};
+use site_verify::{RECAPTCHA, SiteVerify, TURNSTILE};
+
+/// What a CAPTCHA is solved for; the provider says which, so that one serves no other purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A new account.
+    Register,
+    /// A login with a username that has failed too often.
+    Login,
+}
+
+impl Action {
+    /// As clients name it to the provider.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Login => "login",
+        }
+    }
+}
+
+/// What a client needs for asking its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// `turnstile` or `recaptcha`.
+    pub provider: &'static str,
+    /// The provider's public key.
+    pub site_key: String,
+    /// What to name to the provider.
+    pub action: Action,
+}
+
+/// Asks whether a person is there.
+pub trait Captcha: Send + Sync {
+    /// Whether anything is asked for at all.
+    fn is_on(&self) -> bool;
+
+    /// Whether `token`, good once, was given to a person for `action` just now.
+    ///
+    /// [`Error::CaptchaRequired`] where there is none, [`Error::CaptchaInvalid`] where it buys
+    /// nothing, [`Error::CaptchaUnavailable`] where the provider gives no verdict.
+    fn check<'a>(
+        &'a self,
+        token: Option<&'a str>,
+        action: Action,
+        address: ClientAddress,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+}
+
+/// The provider that the settings name; `checks` counts by action and outcome.
+pub fn captcha(
+    settings: &CaptchaSettings,
+    clock: Clock,
+    checks: IntCounterVec,
+) -> Result<Arc<dyn Captcha>, String> {
+    let provider = match settings.provider {
+        CaptchaProvider::Off => return Ok(Arc::new(Off)),
+        CaptchaProvider::Turnstile => TURNSTILE,
+        CaptchaProvider::Recaptcha => RECAPTCHA,
+    };
+    Ok(Arc::new(SiteVerify::new(provider, settings, clock, checks)?))
+}
+
+/// Asks nobody.
+struct Off;
+
+impl Captcha for Off {
+    fn is_on(&self) -> bool {
+        false
+    }
+
+    fn check<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        _: Action,
+        _: ClientAddress,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(ready(Ok(())))
+    }
+}

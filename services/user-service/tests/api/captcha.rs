@@ -1,0 +1,156 @@
+//! CAPTCHAs: asked for at registration, and at logins with a username that has failed too often.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use test_support::{Answer, TestDevice};
+
+use super::captcha_stand_in::{CaptchaStandIn, Mood};
+use super::support::{PASSWORD, TestApp};
+
+const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
+const AFTER_TWO: (&str, &str) = ("USER_SERVICE__CAPTCHA__LOGIN_FAILURES", "2");
+const OPEN: (&str, &str) = ("USER_SERVICE__CAPTCHA__WHEN_AWAY", "open");
+const SHORT: (&str, &str) = ("USER_SERVICE__CAPTCHA__TIMEOUT", "200ms");
+
+async fn register(app: &TestApp, username: &str, token: &str) -> Answer {
+    let body = json!({ "username": username, "password": PASSWORD, "captcha_token": token });
+    app.post("/api/auth/register", &body).await
+}
+
+async fn outcomes(app: &TestApp, outcome: &str) -> u64 {
+    let name = "user_service_captcha_checks_total";
+    app.metric(&format!(r#"{name}{{action="register",outcome="{outcome}"}}"#)).await
+}
+
+#[tokio::test]
+async fn registration_needs_a_captcha_that_is_good_once_and_for_nothing_else() {
+    let provider = CaptchaStandIn::start().await;
+    let app = provider.app("turnstile", &[]).await;
+    let asked = app.register("alice").await.expect_error(403, "captcha_required");
+    let expected =
+        json!({ "provider": "turnstile", "site_key": "a-site-key", "action": "register" });
+    assert_eq!(asked.json["details"], expected);
+    let _ = register(&app, "alice", "  ").await.expect_error(403, "captcha_required");
+    assert_eq!(provider.calls(), 0);
+    let old = json!({ "challenge_ts": (app.now() - TimeDelta::minutes(6)).to_rfc3339() });
+    for (changed, outcome) in [
+        (json!({ "success": false }), "refused"),
+        (json!({ "action": "login" }), "wrong_action"),
+        (json!({ "hostname": "phishing.example" }), "wrong_host"),
+        (old, "too_old"),
+    ] {
+        let token = provider.solve(&app, "register", &changed);
+        let _ = register(&app, "alice", &token).await.expect_error(403, "captcha_invalid");
+        assert_eq!(outcomes(&app, outcome).await, 1, "{outcome}");
+    }
+    let token = provider.solve(&app, "register", &json!({ "score": null }));
+    let _ = register(&app, "alice", &token).await.expect(201);
+    // Whether a name is taken is told behind a CAPTCHA alone.
+    for used in [&token, "invented", &"x".repeat(5000)] {
+        let _ = register(&app, "alice", used).await.expect_error(403, "captcha_invalid");
+    }
+    let token = provider.solve(&app, "register", &json!({}));
+    let _ = register(&app, "alice", &token).await.expect_error(409, "username_taken");
+    assert_eq!(outcomes(&app, "passed").await, 2);
+}
+
+#[tokio::test]
+async fn recaptcha_s_score_counts_too() {
+    let provider = CaptchaStandIn::start().await;
+    let app = provider.app("recaptcha", &[]).await;
+    for score in [json!(0.4), Value::Null] {
+        let token = provider.solve(&app, "register", &json!({ "score": score }));
+        let _ = register(&app, "alice", &token).await.expect_error(403, "captcha_invalid");
+    }
+    assert_eq!(outcomes(&app, "low_score").await, 2);
+    let token = provider.solve(&app, "register", &json!({ "score": 0.5 }));
+    let _ = register(&app, "alice", &token).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_closes_registration_or_opens_it_as_configured() {
+    let provider = CaptchaStandIn::start().await;
+    let closed = provider.app("turnstile", &[SHORT]).await;
+    let open = provider.app("turnstile", &[SHORT, OPEN]).await;
+    for (mood, name) in [(Mood::Status(503), "alice"), (Mood::Silent, "bob-b")] {
+        provider.set_mood(mood);
+        let refused = register(&closed, name, "any").await;
+        let refused = refused.expect_error(503, "captcha_unavailable");
+        assert_ne!(refused.header("retry-after"), "");
+        let _ = register(&open, name, "any").await.expect(201);
+        let _ = register(&open, "carol", "").await.expect_error(403, "captcha_required");
+    }
+    assert_eq!(outcomes(&closed, "away_closed").await, 2);
+    assert_eq!(outcomes(&open, "away_open").await, 2);
+}
+
+#[tokio::test]
+async fn a_provider_that_gives_no_verdict_lets_nobody_in_even_where_being_away_would() {
+    let provider = CaptchaStandIn::start().await;
+    let app = provider.app("turnstile", &[SHORT, OPEN]).await;
+    for status in [400, 302, 200] {
+        provider.set_mood(Mood::Status(status));
+        let answer = register(&app, "alice", "any").await;
+        let _ = answer.expect_error(503, "captcha_unavailable");
+    }
+    provider.set_mood(Mood::Well);
+    let wrong = ("USER_SERVICE__CAPTCHA__SECRET", "another");
+    let nobody = ("USER_SERVICE__CAPTCHA__URL", "http://127.0.0.1:9/verify");
+    for setting in [wrong, nobody] {
+        let app = provider.app("turnstile", &[SHORT, OPEN, setting]).await;
+        let token = provider.solve(&app, "register", &json!({}));
+        let answer = register(&app, "alice", &token).await;
+        let _ = answer.expect_error(503, "captcha_unavailable");
+        assert_eq!(outcomes(&app, "broken").await, 1);
+    }
+    assert_eq!(outcomes(&app, "broken").await, 3);
+}
+
+async fn guess(app: &TestApp, device: &TestDevice, username: &str) -> Answer {
+    let body = device.login(username, "a wrong password", app.now().timestamp_millis());
+    app.post("/api/auth/login", &body).await
+}
+
+#[tokio::test]
+async fn after_failed_logins_of_a_username_devices_new_to_it_wait_and_its_own_do_not() {
+    let provider = CaptchaStandIn::start().await;
+    let stores =
+        [("USER_SERVICE__LIMITS__STORE", "memory"), ("USER_SERVICE__LIMITS__STORE", "postgres")];
+    for store in stores {
+        let app = provider.app("turnstile", &[ES256, AFTER_TWO, store]).await;
+        let token = provider.solve(&app, "register", &json!({}));
+        let _ = register(&app, "alice", &token).await.expect(201);
+        let (own, attacker) = (app.register_device().await, app.register_device().await);
+        let _ = app.log_in(&own, "alice").await;
+        for name in ["alice", "nobody-at-all"] {
+            for spelt in [name.to_owned(), format!("  {}", name.to_uppercase())] {
+                let _ = guess(&app, &attacker, &spelt).await.expect(401);
+            }
+            // The right password is worth no more than a wrong one now.
+            let body = app.login_body(&attacker, name);
+            let waits = app.post("/api/auth/login", &body).await.expect_error(429, "rate_limited");
+            let wait: i64 = waits.header("retry-after").parse().unwrap();
+            assert!((3500..=3600).contains(&wait), "{wait}");
+        }
+        let _ = app.log_in(&own, "alice").await;
+        let limit = r#"user_service_rate_limited_total{limit="login_failure"}"#;
+        assert_eq!(app.metric(limit).await, 2);
+        app.clock.turn(TimeDelta::minutes(61));
+        let _ = app.log_in(&attacker, "alice").await;
+    }
+}
+
+#[tokio::test]
+async fn what_fails_before_the_password_is_judged_makes_nobody_wait() {
+    let provider = CaptchaStandIn::start().await;
+    let app = provider.app("turnstile", &[ES256, AFTER_TWO]).await;
+    let token = provider.solve(&app, "register", &json!({}));
+    let _ = register(&app, "alice", &token).await.expect(201);
+    let device = app.register_device().await;
+    for _ in 0..3 {
+        let mut forged = app.login_body(&device, "alice");
+        forged["device_signature"] = json!("00".repeat(32));
+        let _ = app.post("/api/auth/login", &forged).await.expect(401);
+    }
+    let _ = app.log_in(&device, "alice").await;
+}
