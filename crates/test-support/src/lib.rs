@@ -13,6 +13,7 @@
 
 mod answer;
 mod bearer;
+mod browser;
 mod database;
 mod device;
 mod documentation;
@@ -31,6 +32,7 @@ mod wait;
 
 pub use answer::Answer;
 pub use bearer::not_one_bearer;
+pub use browser::TestBrowser;
 pub use database::TestDatabase;
 pub use device::{Offer, TestDevice};
 pub use documentation::check_documentation;
