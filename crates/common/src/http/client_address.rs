@@ -1,5 +1,5 @@
 use std::future::{Ready, ready};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use actix_web::dev::Payload;
 use actix_web::{Error, FromRequest, HttpRequest, web};
@@ -18,11 +18,11 @@ impl TrustedProxies {
     fn client_of(&self, peer: IpAddr, forwarded: &[&str]) -> IpAddr {
         let mut client = peer;
         let hops = forwarded.iter().flat_map(|header| header.split(',')).map(str::trim);
-        for hop in hops.rev().map(str::parse::<IpAddr>) {
+        for hop in hops.rev().map(address_of) {
             if !self.trusts(client) {
                 break;
             }
-            let Ok(hop) = hop else { break };
+            let Some(hop) = hop else { break };
             client = hop.to_canonical();
         }
         client
@@ -37,7 +37,7 @@ impl ClientAddress {
     /// What limits count by: the address, or an IPv6 customer's whole /64.
     #[must_use]
     pub fn limit_key(self) -> IpAddr {
-        match self.0 {
+        match self.0.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6(network_of(address, 64)),
         }
@@ -52,11 +52,16 @@ impl ClientAddress {
     /// The same as a network.
     #[must_use]
     pub fn network(self) -> IpNet {
-        match self.0 {
+        match self.0.to_canonical() {
             IpAddr::V4(address) => Ipv4Net::new_assert(address, 24).trunc().into(),
             IpAddr::V6(address) => Ipv6Net::new_assert(address, 48).trunc().into(),
         }
     }
+}
+
+/// Some proxies write the port as well.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    hop.parse().ok().or_else(|| hop.parse().ok().map(|hop: SocketAddr| hop.ip()))
 }
 
 fn network_of(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
@@ -98,6 +103,26 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", &["1.1.1.1, 198.51.100.1", "10.0.0.2"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", &["garbage"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn one_address_is_the_same_however_a_proxy_writes_it() {
+        for written in [
+            "198.51.100.1",
+            " 198.51.100.1\t",
+            "198.51.100.1:50321",
+            "::ffff:198.51.100.1",
+            "::FFFF:c633:6401",
+            "[::ffff:198.51.100.1]:443",
+        ] {
+            assert_eq!(client("10.0.0.1", &[written]), "198.51.100.1", "{written}");
+        }
+        for written in ["2001:db8::1", "2001:0DB8:0:0::0:1", "[2001:db8::1]:443"] {
+            assert_eq!(client("10.0.0.1", &[written]), "2001:db8::1", "{written}");
+        }
+        let mapped = ClientAddress("::ffff:198.51.100.1".parse().unwrap());
+        assert_eq!(mapped.limit_key().to_string(), "198.51.100.1");
+        assert_eq!(mapped.range(), "198.51.100.0/24");
     }
 
     #[test]

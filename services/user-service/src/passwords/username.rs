@@ -82,6 +82,25 @@ mod tests {
     }
 
     #[test]
+    fn every_character_has_one_key_whatever_its_form_and_the_key_is_its_own() {
+        for character in (char::MIN..=char::MAX).filter(|character| character.is_alphabetic()) {
+            let name = format!("ab{character}c");
+            let Some(expected) = key(&name) else { continue };
+            assert_eq!(key(&expected), Some(expected.clone()), "{name:?}");
+            for spelt in [
+                name.nfc().collect::<String>(),
+                name.nfd().collect(),
+                name.nfkc().collect(),
+                name.nfkd().collect(),
+                name.nfd().case_fold().collect(),
+                format!("\u{a0}{name}\u{3000}\r\n"),
+            ] {
+                assert_eq!(key(&spelt).as_ref(), Some(&expected), "{spelt:?}");
+            }
+        }
+    }
+
+    #[test]
     fn names_of_the_wrong_length_or_with_hidden_characters_are_refused() {
         for bad in [
             "",

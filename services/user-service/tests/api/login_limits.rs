@@ -125,6 +125,46 @@ async fn forwarded_addresses_count_where_the_proxy_is_ours_and_ipv6_by_its_64() 
 }
 
 #[tokio::test]
+async fn no_spelling_of_a_name_an_address_or_a_path_is_a_way_around_a_limit() {
+    let app = TestApp::with(&[ES256, BY_NAME]).await;
+    let device = app.register_device().await;
+    for name in ["Zoë", " zoe\u{308}\u{a0}", "ＺＯË"] {
+        let failed = app.post("/api/auth/login", &guess(&app, &device, name)).await;
+        let _ = failed.expect_error(401, "invalid_credentials");
+    }
+    let _ = app.post("/api/auth/login", &guess(&app, &device, "ZOË")).await.expect(429);
+    let app = TestApp::with(&[ES256, BY_ADDRESS]).await;
+    let (behind, device) = (app.replica_behind_a_proxy().await, app.register_device().await);
+    let from = async |path: &str, address: &str| {
+        let request = app.client.request(Method::POST, behind.url(path));
+        let request = request.header("x-forwarded-for", address);
+        send(request.json(&guess(&app, &device, "alice"))).await.status.as_u16()
+    };
+    for address in ["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1:4711"] {
+        assert_eq!(from("/api/auth/login", address).await, 401, "{address}");
+    }
+    for path in [
+        "/api/auth/login",
+        "/api/auth/login?again=1",
+        "/api/auth/login/",
+        "/api/auth//login",
+        "//api/auth/login",
+        "/api/auth/./login",
+        "/api/auth/x/../login",
+        "/api/auth/%6Cogin",
+        "/api/auth/log%69n",
+        "/api/auth%2Flogin",
+        "/API/auth/login",
+        "/api/auth/login;x=1",
+        "/api/auth/login%20",
+    ] {
+        let status = from(path, "::ffff:c000:201").await;
+        assert!(matches!(status, 400 | 404 | 405 | 429), "{path}: {status}");
+    }
+    assert_eq!(from("/api/auth/login", "192.0.2.2").await, 401);
+}
+
+#[tokio::test]
 async fn what_limits_remember_goes_when_it_no_longer_matters() {
     let app = TestApp::with(&[ES256]).await;
     let _ = app.sign_in().await;
