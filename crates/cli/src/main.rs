@@ -17,6 +17,7 @@ mod keygen;
 mod migrate;
 mod person;
 mod progress;
+mod service_keys;
 mod settings;
 mod vault;
 
@@ -97,6 +98,9 @@ fn on_a_terminal() -> bool {
 
 fn run(command: Command) -> ExitCode {
     let result = match command {
+        Command::Person(person::Command::Keys { ring: Some(command), .. }) => {
+            service_keys::run(&command)
+        }
         Command::Person(command) => return person::run(command),
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Device(command) => device::run(&command),

@@ -3,11 +3,12 @@
 mod captcha;
 mod check;
 mod schema;
+mod signing;
 
 use common::database::DatabaseSettings;
 use common::http::CorsSettings;
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
-use common::settings::{DeploymentEnvironment, List, Period, Secret, web_url};
+use common::settings::{DeploymentEnvironment, Period, Secret, web_url};
 use common::telemetry::LogSettings;
 use sealed_columns::KeyringSettings;
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use vault_crypto::Keyring;
 
 pub use captcha::{CaptchaProvider, CaptchaSettings, WhenAway};
 pub use schema::SCHEMA;
+pub use signing::{KeyStore, SigningMode, SigningSettings};
 
 /// The settings as read.
 #[derive(Clone, Debug, Deserialize)]
@@ -97,6 +99,8 @@ pub struct TokenSettings {
     pub scope: String,
     /// Life of an access token.
     pub life: Period,
+    /// How far clocks may lie apart.
+    pub leeway: Period,
 }
 
 /// Section `refresh`.
@@ -127,44 +131,6 @@ pub enum DeviceProof {
     Optional,
     /// Always.
     Required,
-}
-
-/// Which key signs a session's tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SigningMode {
-    /// The session's device's own.
-    Device,
-    /// The current service key.
-    Service,
-}
-
-/// Section `signing`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SigningSettings {
-    /// Which key signs.
-    pub mode: SigningMode,
-    /// What new keys are for.
-    pub algorithm: token_verifier::Algorithm,
-    /// Modulus of new RSA keys.
-    pub rsa_bits: u32,
-    /// The current service key.
-    pub private_key_path: Option<String>,
-    /// The service key that comes next.
-    pub next_key_path: Option<String>,
-    /// Service keys that still verify.
-    pub retired_key_paths: List<String>,
-    /// Keys kept waiting.
-    pub pool_size: i64,
-    /// What the pool may grow to.
-    pub pool_max: i64,
-    /// How long a key waits, where the pool allows.
-    pub pool_age: Period,
-    /// Threads that make keys.
-    pub pool_threads: usize,
-    /// Keys in the whole JWKS at most.
-    pub jwks_max_keys: i64,
 }
 
 /// Section `feed`.

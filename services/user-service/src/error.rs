@@ -83,6 +83,9 @@ pub enum Error {
     /// The database does not answer in time.
     #[error("the database does not answer in time")]
     DatabaseSilent,
+    /// The key that signs can't be reached or used now.
+    #[error("the signer is away: {0}")]
+    SignerUnavailable(String),
     /// What should not happen.
     #[error("{0}")]
     Internal(String),
@@ -178,6 +181,7 @@ impl Error {
             Self::Database(error) => Problem::internal(error),
             Self::Pool(error) => Problem::database_unavailable(error),
             Self::DatabaseSilent => Problem::database_unavailable(self),
+            Self::SignerUnavailable(reason) => signer_unavailable(reason),
             Self::Internal(reason) => Problem::internal(reason),
         }
     }
@@ -195,6 +199,12 @@ fn captcha_required(challenge: &Challenge) -> Problem {
         "site_key": challenge.site_key,
         "action": challenge.action.as_str(),
     }))
+}
+
+fn signer_unavailable(reason: &str) -> Problem {
+    tracing::error!(reason, "signer_unavailable");
+    let message = "tokens can't be signed right now; try again shortly";
+    Problem::unavailable("signer_unavailable", message, Duration::from_secs(2))
 }
 
 /// RFC 9470, section 3.

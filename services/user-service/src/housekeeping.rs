@@ -13,7 +13,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
 use crate::models::{
-    device, device_nonce, key_change, password_parameters, published_key, rate_limit,
+    device, device_nonce, key_change, password_parameters, published_key, rate_limit, service_key,
 };
 use crate::sessions::{EndReason, end, end_now, retire_batch, retire_due};
 use crate::state::State;
@@ -184,6 +184,7 @@ impl Clean for Past {
             ("browsers", device::delete_browsers(connection, now - ENDED_LIFE, BATCH).await?),
             ("rate_limits", rate_limit::delete_expired(connection, now, BATCH).await?),
             ("revoked_keys", published_key::delete_expired(connection, now, BATCH).await?),
+            ("service_keys", service_key::delete_expired(connection, now, BATCH).await?),
         ])
     }
 }

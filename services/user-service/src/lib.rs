@@ -18,6 +18,7 @@ pub mod models;
 mod passwords;
 mod schema;
 mod sealed_columns;
+pub mod service_keys;
 mod sessions;
 mod signing;
 mod state;

@@ -107,6 +107,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// The ring of service keys.
+    service_keys (kid) {
+        kid -> Text,
+        public_jwk -> Jsonb,
+        key_type -> Text,
+        store -> Text,
+        state -> Text,
+        sealed_key -> Nullable<Bytea>,
+        sealing_key_id -> Nullable<Text>,
+        token_life -> BigInt,
+        published_at -> Timestamptz,
+        activated_at -> Nullable<Timestamptz>,
+        retired_at -> Nullable<Timestamptz>,
+        until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     /// The signing keys of a user's devices.
     user_keysets (user_id) {
         user_id -> Uuid,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::devices;
 use crate::sessions::secret_identity;
-use crate::signing::key_identity;
+use crate::signing::{key_identity, service_key_identity};
 
 const ID: &[KeyColumn] = &[KeyColumn { name: "id", kind: "uuid" }];
 const KID: &[KeyColumn] = &[KeyColumn { name: "kid", kind: "text" }];
@@ -105,6 +105,20 @@ pub const SEALED_COLUMNS: &[SealedColumn] = &[
         lock: "u, t",
         batch: BATCH,
         replace: Some(REPLACE_IN_KEYSET),
+    },
+    SealedColumn {
+        name: "service_keys.sealed_key",
+        table: "service_keys",
+        column: "sealed_key",
+        held: "t.sealed_key IS NOT NULL",
+        key: KID,
+        join: "",
+        sealed: "t.sealed_key",
+        fields: &["t.kid"],
+        identity: |fields| service_key_identity(&fields[0]),
+        lock: "t",
+        batch: BATCH,
+        replace: None,
     },
 ];
 

@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::prompt::{self, PasswordSource};
 use super::show::tell;
 use super::{Here, Person, account, chat, keys, menu, session};
+use crate::service_keys;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -85,10 +86,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         here: Here,
     },
-    /// Show the public parts of your devices' keys, as the JWKS has them
+    /// Show the public parts of your devices' keys, as the JWKS has them; operators list and rotate
+    /// service keys
+    #[command(args_conflicts_with_subcommands = true)]
     Keys {
         #[command(flatten)]
         here: Here,
+        /// What to do with the ring of service keys instead
+        #[command(subcommand)]
+        ring: Option<service_keys::Command>,
     },
 }
 
@@ -118,7 +124,7 @@ impl Command {
             | Self::Logout { here }
             | Self::EndSession { here, .. }
             | Self::EndAll { here }
-            | Self::Keys { here } => here,
+            | Self::Keys { here, .. } => here,
         }
     }
 
@@ -159,7 +165,7 @@ impl Command {
             Self::EndAll { here } => {
                 tell(here.json, &session::end_all(&mut Person::open(&here)?).await?)
             }
-            Self::Keys { here } => tell(here.json, &keys::list(&mut Person::open(&here)?).await?),
+            Self::Keys { here, .. } => tell(here.json, &keys::list(&mut Person::open(&here)?).await?),
         }
     }
 }

@@ -5,6 +5,7 @@ use common::settings::Period;
 use super::Settings;
 use crate::feed::FeedClients;
 use crate::sessions::MacKeys;
+use crate::signing::LARGEST_LEEWAY;
 
 impl Settings {
     /// What is wrong, one line each that names the key.
@@ -17,7 +18,10 @@ impl Settings {
             at_least_a_second("refresh.trusted_life", refresh.trusted_life),
             self.check_idle(),
             self.captcha.check(self.environment),
+            self.check_leeway(),
             self.check_rsa_bits(),
+            self.check_service_keys(),
+            self.check_rotation(),
             at_least("signing.jwks_max_keys", signing.jwks_max_keys, 1),
             at_least("signing.pool_size", signing.pool_size, 0),
             at_least("signing.pool_max", signing.pool_max, 0),
@@ -28,6 +32,12 @@ impl Settings {
             FeedClients::parse(&self.feed).map(drop),
         ];
         rules.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Revocations are announced for so long, and no longer.
+    fn check_leeway(&self) -> Result<(), String> {
+        let permitted = self.token.leeway.as_delta() <= LARGEST_LEEWAY;
+        permitted.then_some(()).ok_or_else(|| "`token.leeway` may be 5 minutes at most".to_owned())
     }
 
     fn check_rsa_bits(&self) -> Result<(), String> {
@@ -85,6 +95,9 @@ mod tests {
             ("TOKEN__LIFE", "0s", "token.life"),
             ("TOKEN__LIFE", "999ms", "token.life"),
             ("TOKEN__LIFE", "18446744073709551615", "token.life"),
+            ("TOKEN__LEEWAY", "301s", "token.leeway"),
+            ("SIGNING__ROTATE_EVERY", "2h", "signing.rotate_every"),
+            ("SIGNING__SERVICE_KEYS", "files", "signing.service_keys"),
             ("REFRESH__LIFE", "200000d", "refresh.life"),
             ("REFRESH__TRUSTED_LIFE", "0", "refresh.trusted_life"),
             ("REFRESH__GRACE", "200000d", "refresh.grace"),

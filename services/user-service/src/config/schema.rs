@@ -4,6 +4,7 @@ use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HTTP, Schema, Setting};
 use sealed_columns::PKCS11;
 
 use super::captcha::CAPTCHA;
+use super::signing::SIGNING;
 
 const DEVELOPMENT_KEY: &str =
     "dev:6c61746368206b657920646576656c6f706d656e74206b6579206f6e6c792121";
@@ -36,6 +37,11 @@ const TOKEN: &[Setting] = &[
     Setting::new("token.life", "Life of an access token")
         .default("2h")
         .alias("ACCESS_TOKEN_EXPIRY"),
+    Setting::new(
+        "token.leeway",
+        "How far clocks may lie apart: a replica accepts tokens that another signed so far in its future, and a retired service key verifies so long beyond its last token; as verifiers have it, 5 minutes at most",
+    )
+    .default("60s"),
 ];
 
 const REFRESH: &[Setting] = &[
@@ -48,39 +54,6 @@ const REFRESH: &[Setting] = &[
     Setting::new("refresh.mac_keys", "Keys under refresh tokens: `version:<64 hex>`, version 1 to 255; the first writes, all read")
         .secret()
         .development("1:72656672657368206d616320646576656c6f706d656e74206b6579206f6e6c79"),
-];
-
-const SIGNING: &[Setting] = &[
-    Setting::new(
-        "signing.mode",
-        "`device`: a key for each device; `service`: the key in `signing.private_key_path` for all",
-    )
-    .default("device"),
-    Setting::new("signing.algorithm", "`RS256` or `ES256`").default("RS256"),
-    Setting::new("signing.rsa_bits", "Modulus of new RSA keys: 2048, 3072 or 4096").default("2048"),
-    Setting::new(
-        "signing.private_key_path",
-        "PEM of the current service key; `latchkey keygen` makes one",
-    )
-    .alias("JWT_PRIVATE_KEY_PATH"),
-    Setting::new(
-        "signing.next_key_path",
-        "PEM of the service key that comes next, published ahead of its use",
-    ),
-    Setting::new(
-        "signing.retired_key_paths",
-        "PEM files of service keys that still verify, comma separated",
-    )
-    .default(""),
-    Setting::new("signing.pool_size", "Key pairs kept waiting, born published").default("8"),
-    Setting::new("signing.pool_max", "Ceiling that the pool grows to with demand").default("256"),
-    Setting::new(
-        "signing.pool_age",
-        "How long a key is published before it is handed out, where the pool allows",
-    )
-    .default("600s"),
-    Setting::new("signing.pool_threads", "Threads that make key pairs").default("1"),
-    Setting::new("signing.jwks_max_keys", "Keys in the whole JWKS at most").default("10000"),
 ];
 
 const FEED: &[Setting] = &[

@@ -122,6 +122,7 @@ async fn run(hub: Weak<Inner>, wake: Arc<Notify>) {
                 *inner.read_at.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(Instant::now());
                 inner.signing.lookup.trust_for(FRESH);
+                inner.signing.wake();
             }
             Err(error) => tracing::warn!(%error, "feed_not_read"),
         }

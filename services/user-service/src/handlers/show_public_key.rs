@@ -31,7 +31,7 @@ pub(crate) async fn show_public_key(
 ) -> Result<HttpResponse, Error> {
     let jwk = match &query.kid {
         Some(kid) => state.signing.find_public(&state.pool, kid).await?,
-        None => state.signing.service_public().cloned(),
+        None => state.signing.service_public().await?,
     };
     let pem = jwk.and_then(|jwk| signing::to_pem(&jwk)).ok_or(Error::NoSuchKey)?;
     let mut response = HttpResponse::Ok();

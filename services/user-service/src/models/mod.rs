@@ -9,6 +9,7 @@ pub mod password_parameters;
 pub mod published_key;
 pub mod rate_limit;
 pub mod rotation;
+pub mod service_key;
 pub mod user;
 pub mod user_keyset;
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
-use super::service_keys::ServiceKeys;
+use super::ring::ServiceRing;
 use crate::config::SigningSettings;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
@@ -39,7 +39,7 @@ pub struct Jwks {
 
 struct Inner {
     max_keys: i64,
-    service: Vec<Value>,
+    service: ServiceRing,
     database: Pool,
     metrics: ServiceMetrics,
     generation: AtomicU64,
@@ -52,13 +52,13 @@ struct Inner {
 impl Jwks {
     pub(super) fn new(
         settings: &SigningSettings,
-        service: &ServiceKeys,
+        service: ServiceRing,
         database: Pool,
         metrics: ServiceMetrics,
     ) -> Self {
         let inner = Inner {
             max_keys: settings.jwks_max_keys,
-            service: service.list_public().cloned().collect(),
+            service,
             database,
             metrics,
             generation: AtomicU64::new(0),
@@ -92,6 +92,7 @@ impl Jwks {
 
 impl Inner {
     async fn read(&self) -> Result<JwksDocument, Error> {
+        let service = self.service.list_public().await?;
         let mut connection = self.database.get().await?;
         // One more than is shown tells whether all are.
         let rows =
@@ -105,7 +106,7 @@ impl Inner {
         let room = Room::of(keys.len(), limit);
         self.tell(room, keys.len(), limit);
         keys.truncate(limit);
-        let all: Vec<&Value> = self.service.iter().chain(&keys).collect();
+        let all: Vec<&Value> = service.iter().chain(&keys).collect();
         let body = Bytes::from(json!({ "keys": all }).to_string());
         let etag = format!("\"{}\"", &hex::encode(Sha256::digest(&body))[..32]);
         Ok(JwksDocument { body, etag })

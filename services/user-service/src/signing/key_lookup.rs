@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use common::database::Pool;
 use prometheus::IntCounterVec;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::key_cache::KeyCache;
-use super::{LARGEST_LEEWAY, REPLICA_LEEWAY};
+use super::LARGEST_LEEWAY;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::published_key::{self, ServedKey};
@@ -34,6 +34,7 @@ pub struct KeyLookup {
 
 struct Inner {
     clock: Clock,
+    leeway: TimeDelta,
     damaged: IntCounterVec,
     by_kid: KeyCache<String, Arc<ServedKey>>,
     by_user: KeyCache<Uuid, Arc<Keyset>>,
@@ -44,10 +45,11 @@ struct Inner {
 }
 
 impl KeyLookup {
-    pub(super) fn new(clock: Clock, metrics: &ServiceMetrics) -> Self {
+    pub(super) fn new(clock: Clock, metrics: &ServiceMetrics, leeway: TimeDelta) -> Self {
         let lookups = &metrics.key_lookups;
         let inner = Inner {
             clock,
+            leeway,
             damaged: metrics.damaged_keys.clone(),
             by_kid: KeyCache::new("kid_to_user", lookups, LIFE, |_| 1),
             by_user: KeyCache::new("keyset_by_user", lookups, LIFE, |keyset: &Arc<Keyset>| {
@@ -119,7 +121,7 @@ impl KeyLookup {
             return None;
         }
         let now = self.inner.clock.now();
-        self.inner.by_kid.get(kid, |key| now < announced_until(key))
+        self.inner.by_kid.get(kid, |key| now < announced_until(key, self.inner.leeway))
     }
 
     /// `kid` was revoked, here or elsewhere.
@@ -168,21 +170,22 @@ impl KeyLookup {
 
 /// Until when the feed is sure to tell of the key's end, whichever replica's clock decides. The end
 /// of one that no session signs with is always told.
-fn announced_until(key: &ServedKey) -> DateTime<Utc> {
+fn announced_until(key: &ServedKey, leeway: TimeDelta) -> DateTime<Utc> {
     key.last_token_expires_at
-        .map_or(DateTime::<Utc>::MAX_UTC, |expiry| expiry + LARGEST_LEEWAY - REPLICA_LEEWAY)
+        .map_or(DateTime::<Utc>::MAX_UTC, |expiry| expiry + LARGEST_LEEWAY - leeway)
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
     use common::metrics::Metrics;
 
     use super::*;
 
+    const LEEWAY: TimeDelta = TimeDelta::seconds(60);
+
     fn lookup(clock: &Clock) -> KeyLookup {
         let metrics = ServiceMetrics::register(&Metrics::new("user-service"));
-        KeyLookup::new(clock.clone(), &metrics)
+        KeyLookup::new(clock.clone(), &metrics, LEEWAY)
     }
 
     fn key(last_token_expires_at: Option<DateTime<Utc>>) -> Arc<ServedKey> {
@@ -219,7 +222,7 @@ mod tests {
         let clock = Clock::default();
         let lookup = lookup(&clock);
         lookup.trust_for(Duration::from_mins(1));
-        let told_for = TimeDelta::hours(1) + LARGEST_LEEWAY - REPLICA_LEEWAY;
+        let told_for = TimeDelta::hours(1) + LARGEST_LEEWAY - LEEWAY;
         let signed = key(Some(clock.now() + TimeDelta::hours(1)));
         lookup.keep(&lookup.inner.by_kid, &"k".to_owned(), signed, lookup.removals());
         clock.turn(told_for - TimeDelta::seconds(1));

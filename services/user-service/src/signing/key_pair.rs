@@ -27,19 +27,35 @@ pub fn key_type(algorithm: Algorithm, rsa_bits: u32) -> String {
     }
 }
 
-/// Makes a key pair and seals its private part; 80 to 250 ms of one core for RSA.
+/// A key pair under a random key id.
+pub struct FreshKey {
+    /// Key id.
+    pub kid: String,
+    /// What the JWKS shows.
+    pub public_jwk: Value,
+    /// PKCS#8.
+    pub private: Zeroizing<Vec<u8>>,
+}
+
+/// Makes a key pair; 80 to 250 ms of one core for RSA.
+pub fn fresh(algorithm: Algorithm, rsa_bits: u32) -> Result<FreshKey, String> {
+    let kid = Uuid::new_v4().simple().to_string();
+    let (public_jwk, private) = match algorithm {
+        Algorithm::Rs256 => rsa(&kid, rsa_bits)?,
+        Algorithm::Es256 => ec(&kid)?,
+    };
+    Ok(FreshKey { kid, public_jwk, private })
+}
+
+/// Makes a key pair and seals its private part, for the pool.
 pub fn generate(
     algorithm: Algorithm,
     rsa_bits: u32,
     keyring: &Keyring,
     now: DateTime<Utc>,
 ) -> Result<(TakenKey, String), String> {
-    let kid = Uuid::new_v4().simple().to_string();
+    let FreshKey { kid, public_jwk, private } = fresh(algorithm, rsa_bits)?;
     let key_type = key_type(algorithm, rsa_bits);
-    let (public_jwk, private) = match algorithm {
-        Algorithm::Rs256 => rsa(&kid, rsa_bits)?,
-        Algorithm::Es256 => ec(&kid)?,
-    };
     let sealed = keyring.seal(&identity(&kid), &private);
     let sealing_key_id = sealed.key_id().to_owned();
     let sealed_key = sealed.into_bytes();

@@ -2,7 +2,8 @@
 //!
 //! Both modes are one port: [`Signing::sign`] takes a session and answers a token. In device mode
 //! the session names its device's key, which came from the pool of keys born published; in
-//! service mode the ring of service keys signs for all. Verifiers can't tell.
+//! service mode the ring of service keys signs for all. Verifiers can't tell. Where a private key
+//! is, in this process or outside it, only its [`signer::SigningKey`] knows.
 
 mod access_token;
 mod background;
@@ -13,8 +14,9 @@ mod key_pair;
 pub mod pem;
 mod pool;
 mod public_key;
-mod service_keys;
+mod ring;
 mod signer;
+mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +36,10 @@ pub use key_lookup::KeyLookup;
 pub use key_pair::{identity as key_identity, key_type};
 pub use pool::KeyPool;
 pub use public_key::to_pem;
-use service_keys::ServiceKeys;
+use ring::ServiceRing;
+pub use ring::rotate;
 pub use signer::Signer;
+pub use store::{KeyStores, identity as service_key_identity};
 
 use crate::config::{Settings, SigningMode};
 use crate::error::Error;
@@ -45,9 +49,6 @@ use crate::models::auth_session::AuthSession;
 /// Clock leeway that a verifier may be configured with at most; a revocation matters until the
 /// last token's expiry and this.
 pub const LARGEST_LEEWAY: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
-
-/// How far replicas' clocks may lie apart: a token just signed by another is not of the future.
-const REPLICA_LEEWAY: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 
 /// A parsed key never changes, and whether it may be used is told by the session's row, which every
 /// request reads: it may be kept for long.
@@ -61,7 +62,9 @@ pub struct Signing {
     issuer: String,
     audience: String,
     keyring: Keyring,
-    service: Arc<ServiceKeys>,
+    /// How far replicas' clocks may lie apart: a token just signed by another is not of the future.
+    leeway: chrono::TimeDelta,
+    service: ServiceRing,
     damaged: IntCounterVec,
     signers: KeyCache<String, Arc<Signer>>,
     verifying: KeyCache<String, Key>,
@@ -82,12 +85,9 @@ impl Signing {
         clock: &Clock,
         metrics: &ServiceMetrics,
     ) -> Result<Self, String> {
-        let service = Arc::new(ServiceKeys::read(&settings.signing)?);
-        if settings.signing.mode == SigningMode::Service && service.current().is_none() {
-            return Err("`signing.private_key_path` is required in service mode; \
-                        `latchkey keygen` makes a key"
-                .to_owned());
-        }
+        let leeway = settings.token.leeway.as_delta();
+        let service =
+            ServiceRing::start(settings, database.clone(), keyring.clone(), clock.clone())?;
         let pool = KeyPool::start(
             &settings.signing,
             database.clone(),
@@ -95,7 +95,7 @@ impl Signing {
             clock.clone(),
             metrics.clone(),
         );
-        let jwks = Jwks::new(&settings.signing, &service, database, metrics.clone());
+        let jwks = Jwks::new(&settings.signing, service.clone(), database, metrics.clone());
         Ok(Self {
             mode: settings.signing.mode,
             life: settings.token.life.as_delta(),
@@ -103,10 +103,11 @@ impl Signing {
             audience: settings.token.audience.clone(),
             keyring,
             damaged: metrics.damaged_keys.clone(),
+            leeway,
             service,
             signers: KeyCache::new("signing", &metrics.key_lookups, PARSED_LIFE, |_| 1),
             verifying: KeyCache::new("verifying", &metrics.key_lookups, PARSED_LIFE, |_| 1),
-            lookup: KeyLookup::new(clock.clone(), metrics),
+            lookup: KeyLookup::new(clock.clone(), metrics, leeway),
             pool,
             jwks,
         })
@@ -134,9 +135,7 @@ impl Signing {
     ) -> Result<Arc<Signer>, Error> {
         match &session.kid {
             Some(kid) => self.device_signer(database, session.user_id, kid).await,
-            None => self.service.current().ok_or_else(|| {
-                Error::Internal("a session without a device key, and no service key".to_owned())
-            }),
+            None => self.service.signer().await,
         }
     }
 
@@ -200,6 +199,7 @@ impl Signing {
         for kid in kids {
             self.signers.remove(kid);
             self.verifying.remove(kid);
+            self.service.forget(kid);
             self.lookup.forget(kid);
         }
         self.jwks.expire();
@@ -207,8 +207,8 @@ impl Signing {
 
     /// The public JWK served under `kid`.
     pub async fn find_public(&self, database: &Pool, kid: &str) -> Result<Option<Value>, Error> {
-        if let Some(jwk) = self.service.find_public(kid) {
-            return Ok(Some(jwk.clone()));
+        if let Some((jwk, _)) = self.service.find(kid).await? {
+            return Ok(Some(jwk));
         }
         if !is_kid(kid) {
             return Ok(None);
@@ -228,14 +228,21 @@ impl Signing {
     }
 
     /// The public JWK of the current service key.
-    #[must_use]
-    pub fn service_public(&self) -> Option<&Value> {
-        self.service.current_public()
+    pub async fn service_public(&self) -> Result<Option<Value>, Error> {
+        self.service.current_public().await
+    }
+
+    /// Something was written that the ring of service keys may be part of.
+    pub fn wake(&self) {
+        self.service.wake();
     }
 
     /// The key to check one of our own tokens with; whether its session lives is for the caller to
     /// ask.
     pub async fn verification_key(&self, database: &Pool, kid: &str) -> Result<Option<Key>, Error> {
+        if let Some((_, key)) = self.service.find(kid).await? {
+            return Ok(Some(key));
+        }
         if let Some(key) = self.verifying.get(kid, |_| true) {
             return Ok(Some(key));
         }
@@ -253,7 +260,7 @@ impl Signing {
         Policy {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
-            leeway: REPLICA_LEEWAY,
+            leeway: self.leeway,
             legacy: None,
         }
     }

@@ -26,6 +26,7 @@ mod pool;
 mod races;
 mod refresh_races;
 mod registration;
+mod service_keys;
 mod session_columns;
 mod sessions;
 mod support;

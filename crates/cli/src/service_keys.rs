@@ -1,0 +1,105 @@
+//! `latchkey keys list` and `latchkey keys rotate`: the ring of service keys.
+
+use anyhow::{Result, bail};
+use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::{Clock, rfc3339};
+use common::service;
+use common::settings::SettingsError;
+use serde_json::json;
+use user_service::config::{SCHEMA, Settings};
+use user_service::service_keys::{ListedKey, Occasion, Refused, Ring, Rotation};
+
+use crate::settings::environment;
+
+/// How long ordinary clients go without a look at the key set.
+const CLIENTS_CACHE: TimeDelta = TimeDelta::minutes(10);
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// List the service keys that user-service publishes, the one that signs first
+    List {
+        /// Answer with one JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let the next service key sign from now on; the one that signed verifies until its last token is past
+    Rotate {
+        /// Refuse every token that was signed until now, at once: a key may be in wrong hands
+        #[arg(long)]
+        emergency: bool,
+    },
+}
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    let settings: Settings = service::load(&SCHEMA, &environment()?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut ring = Ring::open(settings).await.map_err(anyhow::Error::msg)?;
+        match command {
+            Command::List { json } => list(&mut ring, *json).await,
+            Command::Rotate { emergency } => rotate(&mut ring, *emergency).await,
+        }
+    })
+}
+
+async fn list(ring: &mut Ring, as_json: bool) -> Result<()> {
+    let keys = ring.list().await?;
+    if as_json {
+        println!("{}", json!(keys));
+        return Ok(());
+    }
+    for key in &keys {
+        let ListedKey { kid, state, key_type, store, .. } = key;
+        println!("{state:<8} {kid} {key_type:<10} {store:<8} {}", times(key));
+    }
+    Ok(())
+}
+
+fn times(key: &ListedKey) -> String {
+    let since = |what, time: DateTime<Utc>| format!("{what} {}", rfc3339(time));
+    let until = key.until.map(|time| since("verifies until", time));
+    let signs = key.activated_at.map(|time| since("signs since", time));
+    until.or(signs).unwrap_or_else(|| since("published", key.published_at))
+}
+
+async fn rotate(ring: &mut Ring, emergency: bool) -> Result<()> {
+    let keys = ring.list().await?;
+    if !ring.is_used(&keys) {
+        let error = "`signing.mode` is `device`: there are no service keys to rotate";
+        return Err(SettingsError(error.to_owned()).into());
+    }
+    let current = keys.into_iter().find(|key| key.state == "current").map(|key| key.kid);
+    let occasion = match (current, emergency) {
+        (Some(current), true) => Occasion::Emergency { current },
+        (Some(current), false) => Occasion::Planned { current },
+        (None, _) => bail!("the ring is empty; the service fills it at its start"),
+    };
+    match ring.rotate(&occasion).await {
+        Ok(rotation) => tell(&rotation),
+        Err(Refused::ByAnother) => println!("somebody else rotated the keys just now"),
+        Err(refused) => return Err(refused.into()),
+    }
+    Ok(())
+}
+
+fn tell(rotation: &Rotation) {
+    let Rotation { current, published_at, former, until, revoked, next } = rotation;
+    println!("current  {current}");
+    match next {
+        Some(next) => println!("next     {next}"),
+        None => println!("next     not made yet: the services try again"),
+    }
+    if revoked.is_empty() {
+        println!("retired  {former}, verifies until {}", rfc3339(*until));
+    }
+    for kid in revoked {
+        println!("revoked  {kid}");
+    }
+    if Clock::default().now() - *published_at < CLIENTS_CACHE {
+        eprintln!(
+            "note: {current} is published since {} only; clients that keep the key set for ten \
+             minutes may refuse its tokens until they fetch it again",
+            rfc3339(*published_at)
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! `service_keys`: the ring that signs for all in service mode.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+
+use super::delete_batch;
+use crate::schema::service_keys;
+
+/// Published, signs after the next rotation.
+pub const NEXT: &str = "next";
+/// Signs.
+pub const CURRENT: &str = "current";
+/// Verifies until its last token is past.
+pub const RETIRED: &str = "retired";
+/// Refused.
+pub const REVOKED: &str = "revoked";
+
+/// Any number that no other lock of ours has.
+const LOCK: i64 = 7_305_790_115;
+
+/// A key of the ring.
+#[derive(Clone, Debug, Insertable, Queryable, Selectable)]
+#[diesel(table_name = service_keys)]
+pub struct ServiceKey {
+    /// Random key id.
+    pub kid: String,
+    /// What the JWKS shows.
+    pub public_jwk: Value,
+    /// Algorithm and size.
+    pub key_type: String,
+    /// Where the private key is.
+    pub store: String,
+    /// Which part it has in the ring.
+    pub state: String,
+    /// The sealed private key, PKCS#8, where it is kept here and may sign.
+    pub sealed_key: Option<Vec<u8>>,
+    /// Which key of the keyring sealed it.
+    pub sealing_key_id: Option<String>,
+    /// The longest life of its tokens, in seconds.
+    pub token_life: i64,
+    /// Since when the JWKS shows it.
+    pub published_at: DateTime<Utc>,
+    /// Since when it signs.
+    pub activated_at: Option<DateTime<Utc>>,
+    /// When it stopped to.
+    pub retired_at: Option<DateTime<Utc>>,
+    /// Until when it still matters, once it stopped.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Makes everybody else who changes the ring wait until this transaction ends.
+pub async fn lock(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
+        .bind::<BigInt, _>(LOCK)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// The keys that are published at `now`: current, next, then retired ones, the newest first.
+pub async fn list_published(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<ServiceKey>> {
+    use service_keys::dsl;
+    let ends_later = dsl::state.eq(RETIRED).and(dsl::until.assume_not_null().gt(now));
+    dsl::service_keys
+        .select(ServiceKey::as_select())
+        .filter(dsl::state.eq_any([CURRENT, NEXT]).or(ends_later))
+        .order((dsl::state, dsl::retired_at.desc()))
+        .load(connection)
+        .await
+}
+
+/// Adds a key.
+pub async fn insert(connection: &mut AsyncPgConnection, key: &ServiceKey) -> QueryResult<usize> {
+    diesel::insert_into(service_keys::table).values(key).execute(connection).await
+}
+
+/// Removes a key that has never signed.
+pub async fn delete_next(connection: &mut AsyncPgConnection) -> QueryResult<usize> {
+    let next = service_keys::table.filter(service_keys::state.eq(NEXT));
+    diesel::delete(next).execute(connection).await
+}
+
+/// Lets the next key sign from now on.
+pub async fn activate_next(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    use service_keys::dsl;
+    diesel::update(dsl::service_keys.filter(dsl::state.eq(NEXT)))
+        .set((dsl::state.eq(CURRENT), dsl::activated_at.eq(now)))
+        .execute(connection)
+        .await
+}
+
+/// Takes its private part from a key and gives it `state`, `RETIRED` or `REVOKED`, until `until`.
+pub async fn end(
+    connection: &mut AsyncPgConnection,
+    kid: &str,
+    state: &str,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> QueryResult<usize> {
+    use service_keys::dsl;
+    diesel::update(dsl::service_keys.find(kid))
+        .set((
+            dsl::state.eq(state),
+            dsl::sealed_key.eq(None::<Vec<u8>>),
+            dsl::sealing_key_id.eq(None::<String>),
+            dsl::retired_at.eq(now),
+            dsl::until.eq(until),
+        ))
+        .execute(connection)
+        .await
+}
+
+/// Notes that keys which may sign do so, or will, for tokens that live for `seconds`.
+pub async fn note_token_life(
+    connection: &mut AsyncPgConnection,
+    seconds: i64,
+) -> QueryResult<usize> {
+    use service_keys::dsl;
+    let shorter = dsl::state.eq_any([CURRENT, NEXT]).and(dsl::token_life.lt(seconds));
+    diesel::update(dsl::service_keys.filter(shorter))
+        .set(dsl::token_life.eq(seconds))
+        .execute(connection)
+        .await
+}
+
+/// Removes up to `batch` keys that matter no more.
+pub async fn delete_expired(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    delete_batch(connection, "service_keys", "until <= $1", now, batch).await
+}

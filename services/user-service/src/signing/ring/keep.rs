@@ -1,0 +1,63 @@
+//! What keeps a replica's view of the ring fresh, and rotates it where settings say so.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::rotate::{self, Occasion, Refused};
+use super::{Inner, Table};
+use crate::error::Error;
+
+/// How often the table is read when nothing wakes us.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Runs until the last handle on the ring is gone.
+pub(super) async fn run(ring: Weak<Inner>, wake: Arc<Notify>, rotate_every: TimeDelta) {
+    let mut prepared = false;
+    loop {
+        let Some(inner) = ring.upgrade() else { return };
+        match turn(&inner, &mut prepared, rotate_every).await {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "service_keys_not_read"),
+        }
+        drop(inner);
+        // Woken or not, it is time to look.
+        let _ = timeout(POLL, wake.notified()).await;
+    }
+}
+
+async fn turn(inner: &Inner, prepared: &mut bool, rotate_every: TimeDelta) -> Result<(), Error> {
+    let Some(table) = &inner.table else { return Ok(()) };
+    if table.signs && !*prepared {
+        let mut connection = table.database.get().await?;
+        rotate::prepare(&mut connection, &table.stores, table.rules, inner.clock.now()).await?;
+        *prepared = true;
+    }
+    inner.read(Instant::now()).await?;
+    if table.signs && rotate_every > TimeDelta::zero() {
+        rotate_if_due(inner, table, rotate_every).await?;
+    }
+    Ok(())
+}
+
+/// Whichever replica comes first does it; the others find it done.
+async fn rotate_if_due(inner: &Inner, table: &Table, every: TimeDelta) -> Result<(), Error> {
+    let now = inner.clock.now();
+    let mut connection = table.database.get().await?;
+    let occasion = Occasion::Due { before: now - every };
+    match rotate::rotate(&mut connection, &table.stores, table.rules, &occasion, now).await {
+        Ok(rotation) => {
+            tracing::info!(kid = rotation.current, retired = rotation.former, "keys_rotated");
+            inner.read(Instant::now()).await.map(drop)
+        }
+        Err(Refused::NotDue | Refused::ByAnother) => Ok(()),
+        Err(Refused::TooManyRetired(until)) => {
+            tracing::warn!(%until, "key_rotation_postponed");
+            Ok(())
+        }
+        Err(Refused::Failed(error)) => Err(error),
+    }
+}
