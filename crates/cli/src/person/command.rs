@@ -165,7 +165,9 @@ impl Command {
             Self::EndAll { here } => {
                 tell(here.json, &session::end_all(&mut Person::open(&here)?).await?)
             }
-            Self::Keys { here, .. } => tell(here.json, &keys::list(&mut Person::open(&here)?).await?),
+            Self::Keys { here, .. } => {
+                tell(here.json, &keys::list(&mut Person::open(&here)?).await?)
+            }
         }
     }
 }

@@ -16,8 +16,8 @@ use prometheus::IntCounterVec;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::key_cache::KeyCache;
 use super::LARGEST_LEEWAY;
+use super::key_cache::KeyCache;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::published_key::{self, ServedKey};

@@ -101,9 +101,9 @@ impl ServiceRing {
         if snapshot.signer().is_none() {
             snapshot = self.inner.read(Instant::now()).await?;
         }
-        snapshot.signer().ok_or_else(|| {
-            Error::SignerUnavailable("no service key that can be used".to_owned())
-        })
+        snapshot
+            .signer()
+            .ok_or_else(|| Error::SignerUnavailable("no service key that can be used".to_owned()))
     }
 
     /// The public JWK of the key that signs.

@@ -27,10 +27,7 @@ impl Rules {
     /// Of a service with these settings.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
-        Self {
-            token_life: settings.token.life.as_secs(),
-            leeway: settings.token.leeway.as_delta(),
-        }
+        Self { token_life: settings.token.life.as_secs(), leeway: settings.token.leeway.as_delta() }
     }
 
     /// When a key's last token has expired everywhere.
