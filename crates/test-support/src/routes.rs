@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+const METHODS: [&str; 6] = ["get", "head", "put", "post", "delete", "patch"];
 
 /// Ways to add a route that leave it out of the OpenAPI document.
 const UNDOCUMENTED: [&str; 5] =

@@ -15,6 +15,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::browser::Browser;
 use crate::config::Settings;
 use crate::feed::{FeedClients, Hub};
 use crate::metrics::ServiceMetrics;
@@ -54,6 +55,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let state = State {
         pool: pool.clone(),
         clock,
+        browser: Browser::new(&settings)?,
         keyring,
         mac_keys,
         hasher,
@@ -109,6 +111,10 @@ fn routes(config: &mut ServiceConfig) {
         .service(handlers::log_out_everywhere::log_out_everywhere)
         .service(handlers::list_sessions::list_sessions)
         .service(handlers::remove_session::remove_session)
+        // Browsers
+        .service(handlers::browser::show_csrf::show_csrf)
+        .service(handlers::browser::verify_token::verify_token)
+        .service(handlers::browser::verify_token::probe_token)
         // For other services
         .service(handlers::introspect_token::introspect_token)
         .service(handlers::revoke_token::revoke_token)

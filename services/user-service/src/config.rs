@@ -1,5 +1,6 @@
 //! The settings of user-service.
 
+mod browser;
 mod captcha;
 mod check;
 mod schema;
@@ -14,6 +15,7 @@ use sealed_columns::KeyringSettings;
 use serde::Deserialize;
 use vault_crypto::Keyring;
 
+pub use browser::BrowserSettings;
 pub use captcha::{CaptchaProvider, CaptchaSettings, WhenAway};
 pub use schema::SCHEMA;
 pub use signing::{KeyStore, SigningMode, SigningSettings};
@@ -35,6 +37,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// Browsers.
     pub cors: CorsSettings,
+    /// The cookie API.
+    pub browser: BrowserSettings,
     /// PostgreSQL.
     pub database: DatabaseSettings,
     /// Sealing keys.

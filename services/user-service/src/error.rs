@@ -59,6 +59,18 @@ pub enum Error {
         /// Whether one was sent.
         token_sent: bool,
     },
+    /// The cookie API: no access token in a cookie, or none that is good.
+    #[error("not signed in")]
+    NotSignedIn {
+        /// Whether one was sent.
+        cookie_sent: bool,
+    },
+    /// The cookie API: two cookies of one name, of which one was planted.
+    #[error("two cookies of one name")]
+    DuplicateCookies,
+    /// The cookie API: the request may be another page's doing; why is for log and metric alone.
+    #[error("csrf: {0}")]
+    CsrfInvalid(&'static str),
     /// A sensitive change needs the password or a fresh sign-in (RFC 9470's error name).
     #[error("insufficient user authentication")]
     InsufficientUserAuthentication,
@@ -160,6 +172,19 @@ impl Error {
                 Problem::unavailable("busy", "too much at once; try again shortly", *after)
             }
             Self::Unauthorized { token_sent } => Problem::unauthorized(*token_sent),
+            Self::NotSignedIn { cookie_sent } => not_signed_in(*cookie_sent),
+            Self::DuplicateCookies => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "duplicate_cookies",
+                "two cookies of one name were sent; all of them are cleared, log in again",
+            )
+            .with_challenge("Bearer"),
+            Self::CsrfInvalid(_) => Problem::new(
+                StatusCode::FORBIDDEN,
+                "csrf_invalid",
+                "get a token from `/api/v5/auth/csrf` and send it as `X-CSRF-Token`, from a page \
+                 that may call",
+            ),
             Self::InsufficientUserAuthentication => insufficient_user_authentication(),
             Self::ForeignClient => Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -205,6 +230,13 @@ fn signer_unavailable(reason: &str) -> Problem {
     tracing::error!(reason, "signer_unavailable");
     let message = "tokens can't be signed right now; try again shortly";
     Problem::unavailable("signer_unavailable", message, Duration::from_secs(2))
+}
+
+/// A browser's 401: the codes are the bearer API's.
+fn not_signed_in(cookie_sent: bool) -> Problem {
+    let mut problem = Problem::unauthorized(cookie_sent);
+    problem.message = "you are not signed in, or not any more; refresh or log in again".into();
+    problem
 }
 
 /// RFC 9470, section 3.

@@ -2,6 +2,7 @@
 //! per device, rotating refresh tokens, JWKS and the change feed.
 
 pub mod app;
+mod browser;
 mod captcha;
 pub mod config;
 mod devices;

@@ -55,6 +55,12 @@ pub struct ServiceMetrics {
     pub database_connections: IntGaugeVec,
     /// Password hashes waiting or being made.
     pub password_queue: IntGauge,
+    /// CSRF checks by `outcome`: `valid`, `invalid`.
+    pub csrf: IntCounterVec,
+    /// Duration of such a check.
+    pub csrf_duration: Histogram,
+    /// Duration of `verify-token`, whatever it answers.
+    pub verify_duration: Histogram,
 }
 
 impl ServiceMetrics {
@@ -147,6 +153,15 @@ impl ServiceMetrics {
             ),
             password_queue: metrics
                 .gauge("password_hashes_pending", "Password hashes waiting or being made"),
+            csrf: metrics.counter(
+                "csrf_checks_total",
+                "CSRF checks of the cookie API by outcome: valid, invalid",
+                &["outcome"],
+            ),
+            csrf_duration: metrics
+                .short_histogram("csrf_check_duration_seconds", "Duration of CSRF checks"),
+            verify_duration: metrics
+                .short_histogram("verify_token_duration_seconds", "Duration of verify-token"),
         }
     }
 }

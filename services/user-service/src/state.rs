@@ -7,6 +7,7 @@ use common::database::Pool;
 use tokio_util::sync::CancellationToken;
 use vault_crypto::Keyring;
 
+use crate::browser::Browser;
 use crate::captcha::Captcha;
 use crate::config::Settings;
 use crate::error::Error;
@@ -14,9 +15,10 @@ use crate::feed::{FeedClients, Hub};
 use crate::limits::RateLimiter;
 use crate::metrics::ServiceMetrics;
 use crate::models::auth_session::AuthSession;
+use crate::models::key_change::ChangeKind;
 use crate::passwords::PasswordHasher;
 use crate::sessions::{EndReason, MacKeys};
-use crate::signing::Signing;
+use crate::signing::{LARGEST_LEEWAY, Signing};
 
 /// One a process; clones share everything.
 #[derive(Clone)]
@@ -27,6 +29,8 @@ pub struct State {
     pub clock: Clock,
     /// The settings as read.
     pub settings: Settings,
+    /// Cookies, CSRF tokens and origins.
+    pub browser: Browser,
     /// Seals private keys and secrets.
     pub keyring: Keyring,
     /// Keys under refresh tokens.
@@ -67,6 +71,10 @@ impl State {
     pub fn forget_sessions(&self, sessions: &[AuthSession], reason: EndReason) {
         if sessions.is_empty() {
             return;
+        }
+        for session in sessions {
+            let until = session.last_access_expires_at + LARGEST_LEEWAY;
+            self.hub.revoked().add(ChangeKind::Sid.as_str(), &session.id.to_string(), until);
         }
         self.hub.wake();
         self.signing.forget(sessions.iter().filter_map(|session| session.kid.as_deref()));

@@ -129,11 +129,11 @@ impl Schema {
     fn deployment(&self, environment: &Environment, file: &Config) -> Result<String, String> {
         let given = self.given("environment", None, environment, file);
         let deployment = given.unwrap_or_else(|| "production".to_owned());
-        if matches!(deployment.as_str(), "production" | "development") {
+        if matches!(deployment.as_str(), "production" | "preview" | "development") {
             return Ok(deployment);
         }
         let name = self.variable("environment");
-        Err(format!("{name}: it must be `production` or `development`"))
+        Err(format!("{name}: it must be `production`, `preview` or `development`"))
     }
 
     fn knows(&self, key: &str) -> bool {

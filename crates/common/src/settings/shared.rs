@@ -10,6 +10,9 @@ use super::Setting;
 pub enum DeploymentEnvironment {
     /// On somebody's machine, with secrets that everybody knows.
     Development,
+    /// A build to be looked at, on a host, with an issuer, keys and a database of its own. Secrets
+    /// are as in production.
+    Preview,
     /// Everywhere else.
     Production,
 }
@@ -18,7 +21,7 @@ pub enum DeploymentEnvironment {
 pub const GENERAL: &[Setting] = &[
     Setting::new(
         "environment",
-        "`production` or `development`; the latter accepts development secrets",
+        "`production`, `preview` (cookies for pages on other sites) or `development`, which alone accepts development secrets",
     )
     .default("production"),
     Setting::new("log.level", "Log level, or levels by target: `info,user_service=debug`")

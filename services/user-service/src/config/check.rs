@@ -3,6 +3,7 @@ use std::time::Duration;
 use common::settings::Period;
 
 use super::Settings;
+use crate::browser::Browser;
 use crate::feed::FeedClients;
 use crate::sessions::MacKeys;
 use crate::signing::LARGEST_LEEWAY;
@@ -30,6 +31,8 @@ impl Settings {
             self.vault.keyring().map(drop),
             MacKeys::parse(refresh.mac_keys.expose()).map(drop),
             FeedClients::parse(&self.feed).map(drop),
+            Browser::new(self).map(drop),
+            self.check_client_ids(),
         ];
         rules.into_iter().filter_map(Result::err).collect()
     }
@@ -46,6 +49,14 @@ impl Settings {
         } else {
             Err("`signing.rsa_bits` must be 2048, 3072 or 4096".to_owned())
         }
+    }
+
+    /// By the client a token tells which API it is for.
+    fn check_client_ids(&self) -> Result<(), String> {
+        if self.browser.client_id == self.token.client_id {
+            return Err("`browser.client_id` must not be that of the bearer API".to_owned());
+        }
+        Ok(())
     }
 
     fn check_idle(&self) -> Result<(), String> {
@@ -104,6 +115,9 @@ mod tests {
             ("REFRESH__IDLE", "1h", "refresh.idle"),
             ("LIMITS__RECENT_SIGN_IN", "200000d", "limits.recent_sign_in"),
             ("LIMITS__SESSIONS_PER_USER", "0", "limits.sessions_per_user"),
+            ("BROWSER__CSRF_KEYS", "1:00", "browser.csrf_keys"),
+            ("BROWSER__COOKIE_DOMAIN", "example.com", "browser.cookie_domain"),
+            ("BROWSER__CLIENT_ID", "latchkey-app", "browser.client_id"),
         ];
         for (name, value, key) in bad {
             let error = check(name, value).unwrap_err();

@@ -3,6 +3,7 @@
 use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HTTP, Schema, Setting};
 use sealed_columns::PKCS11;
 
+use super::browser::BROWSER;
 use super::captcha::CAPTCHA;
 use super::signing::SIGNING;
 
@@ -118,7 +119,7 @@ const LIMITS: &[Setting] = &[
 pub const SCHEMA: Schema = Schema {
     service: "user-service",
     sections: &[
-        GENERAL, OWN, HTTP, ADMIN, CORS, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING, FEED,
-        PASSWORDS, LIMITS, CAPTCHA,
+        GENERAL, OWN, HTTP, ADMIN, CORS, BROWSER, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING,
+        FEED, PASSWORDS, LIMITS, CAPTCHA,
     ],
 };

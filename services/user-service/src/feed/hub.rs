@@ -10,6 +10,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::timeout;
 
 use super::position::Position;
+use super::revoked::Revoked;
 use super::stream::render;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
@@ -40,6 +41,8 @@ struct Inner {
     metrics: ServiceMetrics,
     /// Forgets what others revoke.
     signing: Signing,
+    /// What is revoked, for requests that ask no database.
+    revoked: Revoked,
     events: broadcast::Sender<Bytes>,
     wake: Arc<Notify>,
     read_at: Mutex<Option<Instant>>,
@@ -76,6 +79,7 @@ impl Hub {
             clock,
             metrics,
             signing,
+            revoked: Revoked::default(),
             events: broadcast::channel(BACKLOG).0,
             wake: Arc::clone(&wake),
             read_at: Mutex::new(None),
@@ -105,6 +109,18 @@ impl Hub {
     pub fn is_fresh(&self) -> bool {
         let read_at = *self.inner.read_at.lock().unwrap_or_else(PoisonError::into_inner);
         read_at.is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// What is revoked, as far as this process knows: all of it only while [`Self::knows_all`].
+    #[must_use]
+    pub fn revoked(&self) -> &Revoked {
+        &self.inner.revoked
+    }
+
+    /// Whether what is not in [`Self::revoked`] is not revoked.
+    #[must_use]
+    pub fn knows_all(&self) -> bool {
+        self.is_fresh() && self.inner.revoked.is_complete()
     }
 
     /// Has the table read at once, for a revocation made in this process.
@@ -141,6 +157,8 @@ impl Inner {
         let Some(known) = progress.as_mut().filter(|known| known.seen.epoch == state.epoch) else {
             // A first reading, or another database behind the same name: streams replay anew.
             self.signing.lookup.forget_all();
+            drop(connection);
+            self.fill_revoked().await?;
             self.epoch.send_replace(Some(state.epoch.clone()));
             *progress = Some(Progress { seen: state, sent: BTreeSet::new() });
             return Ok(());
@@ -164,10 +182,32 @@ impl Inner {
         }
         known.sent.retain(|(transaction, _)| !state.shows(*transaction));
         known.seen = state;
-        Ok(())
+        drop(connection);
+        if self.revoked.sweep(self.clock.now()) { self.fill_revoked().await } else { Ok(()) }
+    }
+
+    /// Reads every revocation that still matters. Whatever commits meanwhile comes as an event.
+    async fn fill_revoked(&self) -> Result<(), Error> {
+        self.revoked.clear();
+        let mut connection = self.pool.get().await?;
+        let mut cursor = (0, 0);
+        loop {
+            let page = key_change::list_after(&mut connection, cursor, self.clock.now(), PAGE);
+            let page = timeout(STATEMENT, page).await;
+            let page = connection.answered(page)?;
+            for change in &page {
+                cursor = (change.transaction_id, change.id);
+                self.revoked.add(&change.kind, &change.value, change.until);
+            }
+            if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+                self.revoked.complete();
+                return Ok(());
+            }
+        }
     }
 
     fn send(&self, change: &KeyChange, position: &Position) {
+        self.revoked.add(&change.kind, &change.value, change.until);
         if change.kind == ChangeKind::Kid.as_str() {
             self.signing.forget([change.value.as_str()]);
         }

@@ -7,6 +7,7 @@
 mod clients;
 mod hub;
 mod position;
+mod revoked;
 mod stream;
 
 pub use clients::FeedClients;

@@ -1,5 +1,6 @@
 //! The endpoints, one a file: request and response types, and a handler that reads as prose.
 
+pub(crate) mod browser;
 pub(crate) mod change_password;
 pub(crate) mod introspect_token;
 pub(crate) mod list_devices;
@@ -23,7 +24,7 @@ pub(crate) mod update_device;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::USER_AGENT;
+use actix_web::http::header::{HeaderMap, USER_AGENT};
 use actix_web::{Error, FromRequest, HttpRequest};
 use common::http::{ClientAddress, Problem};
 use common::text::{check_line, shown};
@@ -76,11 +77,15 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let user_agent = request.headers().get(USER_AGENT);
-        let user_agent = user_agent.map(|value| shown(value.as_bytes(), MAX_USER_AGENT));
+        let user_agent = user_agent(request.headers());
         let address = ClientAddress::from_request(request, payload).into_inner();
         ready(address.map(|address| Self { user_agent, address, browser: None }))
     }
+}
+
+/// What a browser or app says it is, cut to what is remembered.
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
+    headers.get(USER_AGENT).map(|value| shown(value.as_bytes(), MAX_USER_AGENT))
 }
 
 /// An optional text: within `max` characters, none of them control or invisible ones.

@@ -78,21 +78,11 @@ pub(super) async fn find_live(
     state: &State,
     token: &str,
 ) -> Result<Result<(AccessClaims, AuthSession), &'static str>, Error> {
-    let unverified = match Unverified::parse(token) {
-        Ok(unverified) => unverified,
-        Err(reason) => return Ok(Err(reason.as_str())),
+    let (_, claims) = match check_signed(state, token).await? {
+        Ok(signed) => signed,
+        Err(reason) => return Ok(Err(reason)),
     };
-    let key = state.signing.verification_key(&state.pool, unverified.kid()).await?;
-    let Some(key) = key else { return Ok(Err("unknown_key")) };
     let now = state.clock.now();
-    let claims = match unverified.check(&key, &state.signing.policy(), now) {
-        Ok(claims) => claims,
-        Err(reason) => return Ok(Err(reason.as_str())),
-    };
-    // The policy's leeway is for replicas whose clocks are behind the signer's, not for expiry.
-    if now.timestamp() >= claims.exp {
-        return Ok(Err("expired"));
-    }
     let mut connection = state.pool.get().await?;
     let session = auth_session::find(&mut connection, claims.sid).await?;
     let session = session.filter(|session| session.ended_at.is_none() && now < session.expires_at);
@@ -101,4 +91,26 @@ pub(super) async fn find_live(
         return Ok(Err("token_revoked"));
     }
     Ok(Ok((claims, session)))
+}
+
+/// The key id and the claims of an access token that we signed and that has not expired, or why it
+/// is none; whether it was revoked is for the caller to ask.
+pub(super) async fn check_signed(
+    state: &State,
+    token: &str,
+) -> Result<Result<(String, AccessClaims), &'static str>, Error> {
+    let unverified = match Unverified::parse(token) {
+        Ok(unverified) => unverified,
+        Err(reason) => return Ok(Err(reason.as_str())),
+    };
+    let kid = unverified.kid().to_owned();
+    let key = state.signing.verification_key(&state.pool, &kid).await?;
+    let Some(key) = key else { return Ok(Err("unknown_key")) };
+    let now = state.clock.now();
+    let claims = match unverified.check(&key, &state.signing.policy(), now) {
+        Ok(claims) => claims,
+        Err(reason) => return Ok(Err(reason.as_str())),
+    };
+    // The policy's leeway is for replicas whose clocks are behind the signer's, not for expiry.
+    if now.timestamp() >= claims.exp { Ok(Err("expired")) } else { Ok(Ok((kid, claims))) }
 }

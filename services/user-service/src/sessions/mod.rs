@@ -16,6 +16,7 @@ mod sensitive;
 mod token;
 mod update_device;
 mod use_device;
+mod verify;
 
 use common::http::ClientAddress;
 use rand::RngExt as _;
@@ -25,7 +26,7 @@ use vault_crypto::{Identity, Keyring};
 use zeroize::Zeroizing;
 
 pub use api_kind::ApiKind;
-pub use authenticated::Authenticated;
+pub use authenticated::{Authenticated, authenticate};
 pub use end::{EndReason, end};
 pub use open::{Login, Opened, open};
 pub use presented::{Presented, find_active, log_out, revoke};
@@ -35,6 +36,7 @@ pub use sensitive::{change_password, end_now, remove_device, require_recent_sign
 pub use token::MacKeys;
 use token::RefreshToken;
 pub use update_device::{DeviceUpdate, update_device};
+pub use verify::{family_of, find_live_family, verify};
 
 use crate::error::Error;
 use crate::models::auth_session::AuthSession;

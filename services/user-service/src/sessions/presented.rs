@@ -72,6 +72,7 @@ pub async fn revoke(state: &State, client: &str, token: &str) -> Result<&'static
     let mut connection = state.pool.get().await?;
     key_change::insert(&mut connection, &[change]).await?;
     drop(connection);
+    state.hub.revoked().add(ChangeKind::Jti.as_str(), &claims.jti, until + LARGEST_LEEWAY);
     state.hub.wake();
     Ok("access")
 }

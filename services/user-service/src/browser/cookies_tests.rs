@@ -1,0 +1,163 @@
+use common::settings::Environment;
+
+use super::*;
+use crate::config::SCHEMA;
+
+const LIFE: Duration = Duration::from_secs(60);
+
+fn policy(pairs: &[(&str, &str)]) -> Result<CookiePolicy, String> {
+    let key = format!("1:{}", "ab".repeat(32));
+    let secrets = [
+        ("DATABASE__URL", "postgres://a:b@c/d"),
+        ("VAULT__KEYS", key.as_str()),
+        ("REFRESH__MAC_KEYS", &key),
+        ("BROWSER__CSRF_KEYS", &key),
+        ("FEED__CLIENTS", "a:0123456789abcdef0123456789abcdef"),
+    ];
+    let variables = secrets.iter().chain(pairs);
+    let variables = variables.map(|(name, value)| (format!("USER_SERVICE__{name}"), *value));
+    let (settings, _) = SCHEMA.read::<Settings>(&Environment::from_iter(variables)).unwrap();
+    CookiePolicy::new(&settings)
+}
+
+fn production() -> CookiePolicy {
+    policy(&[("PUBLIC_URL", "https://id.example.com")]).unwrap()
+}
+
+fn with_a_domain() -> CookiePolicy {
+    policy(&[("PUBLIC_URL", "https://id.example.com"), ("BROWSER__COOKIE_DOMAIN", "example.com")])
+        .unwrap()
+}
+
+fn preview() -> CookiePolicy {
+    let url = ("PUBLIC_URL", "https://id-42.preview.example");
+    policy(&[("ENVIRONMENT", "preview"), url]).unwrap()
+}
+
+fn development(url: &str) -> CookiePolicy {
+    policy(&[("ENVIRONMENT", "development"), ("PUBLIC_URL", url)]).unwrap()
+}
+
+/// Every cookie of a policy as it is set, values left out.
+fn all(policy: &CookiePolicy) -> Vec<String> {
+    let set = Kind::ALL.map(|kind| policy.set(kind, "x", LIFE).to_string());
+    set.map(|cookie| cookie.replace("=x; Max-Age=60; Path=/; HttpOnly", "")).to_vec()
+}
+
+#[test]
+fn production_cookies_are_of_this_host_and_site_alone() {
+    let expected = ["access", "refresh", "presession", "csrf"]
+        .map(|kind| format!("__Host-latchkey_v5_{kind}; SameSite=Strict; Secure"));
+    assert_eq!(all(&production()), expected);
+}
+
+#[test]
+fn a_configured_domain_is_for_the_access_cookie_alone() {
+    let mut expected = all(&production());
+    expected[0] =
+        "__Secure-latchkey_v5_access; SameSite=None; Secure; Domain=example.com".to_owned();
+    assert_eq!(all(&with_a_domain()), expected);
+}
+
+#[test]
+fn preview_cookies_go_with_requests_of_other_sites_and_stay_on_their_host() {
+    let expected: Vec<String> =
+        all(&production()).iter().map(|it| it.replace("Strict", "None")).collect();
+    assert_eq!(all(&preview()), expected);
+    assert!(preview().cross_site() && !production().cross_site() && !with_a_domain().cross_site());
+}
+
+#[test]
+fn development_cookies_are_relaxed_on_localhost_only() {
+    let expected = ["access", "refresh", "presession", "csrf"]
+        .map(|kind| format!("latchkey_v5_{kind}; SameSite=Lax"));
+    for local in ["http://localhost:3000", "http://127.0.0.1:8080", "http://[::1]:8080"] {
+        assert_eq!(all(&development(local)), expected, "{local}");
+    }
+    for other in ["https://dev.example.com", "http://127.0.0.1.example.com", "http://10.0.0.1"] {
+        assert_eq!(all(&development(other)), all(&production()), "{other}");
+    }
+}
+
+#[test]
+fn cookies_are_cleared_with_the_attributes_they_were_set_with() {
+    for policy in [production(), with_a_domain(), preview(), development("http://localhost")] {
+        let cleared: Vec<String> = policy.clear_all("/api").iter().map(Cookie::to_string).collect();
+        for kind in Kind::ALL {
+            let set = policy.set(kind, "x", LIFE).to_string();
+            let clear = set.replace("=x; Max-Age=60;", "=; Max-Age=0;");
+            assert_ne!(set, clear);
+            assert!(cleared.contains(&clear), "{clear} in {cleared:?}");
+        }
+    }
+}
+
+#[test]
+fn planted_variants_are_cleared_wherever_they_may_have_been_planted() {
+    assert!(production().clear_planted("/api/v5/auth/csrf").is_empty(), "browsers refuse them");
+    let planted = with_a_domain().clear_planted("/api/v5");
+    let planted: Vec<String> = planted.iter().map(Cookie::to_string).collect();
+    let access = |path: &str, rest: &str| {
+        let name = "__Secure-latchkey_v5_access=; Max-Age=0";
+        format!("{name}; Path={path}; HttpOnly; SameSite=None; Secure{rest}")
+    };
+    let mut expected = vec![
+        "__Host-latchkey_v5_access=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict; Secure".into(),
+        access("/", ""),
+    ];
+    for path in ["/api", "/api/", "/api/v5"] {
+        expected.extend([access(path, "; Domain=example.com"), access(path, "")]);
+    }
+    assert_eq!(planted, expected);
+}
+
+#[test]
+fn a_domain_that_is_not_above_this_host_is_refused() {
+    let with = |environment: &str, domain: &str| {
+        let url = ("PUBLIC_URL", "https://id.example.com");
+        policy(&[("ENVIRONMENT", environment), url, ("BROWSER__COOKIE_DOMAIN", domain)]).map(drop)
+    };
+    assert_eq!(with("production", "id.example.com"), Ok(()));
+    for bad in ["com", ".example.com", "other.com", "d.example.com", "ample.com", "example.com; x"]
+    {
+        let error = with("production", bad).unwrap_err();
+        assert!(error.starts_with("`browser.cookie_domain`"), "{bad}: {error}");
+    }
+    assert!(with("preview", "example.com").is_err());
+    assert!(with("development", "example.com").is_err());
+}
+
+fn read(lines: &[&[u8]]) -> ReceivedCookies {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+    }
+    production().read(&headers)
+}
+
+#[test]
+fn our_cookies_are_found_among_others_however_malformed() {
+    let lines: &[&[u8]] = &[
+        b"a=b; ;; =; x; \xff\xfe=\xff; __Host-latchkey_v5_access=token ;q=\"a;b",
+        b"__host-latchkey_v5_refresh=no; latchkey_v5_refresh=no; __Host-latchkey_v5_csrf=a=b",
+    ];
+    let cookies = read(lines);
+    assert_eq!(cookies.get(Kind::Access), Ok(Some("token")));
+    assert_eq!(cookies.get(Kind::Refresh), Ok(None));
+    assert_eq!(cookies.get(Kind::Csrf), Ok(Some("a=b")));
+    assert!(!cookies.has_duplicates());
+    let unreadable = read(&[b"__Host-latchkey_v5_access=\xff\xfe"]);
+    assert_eq!(unreadable.get(Kind::Access), Ok(Some("")));
+}
+
+#[test]
+fn two_cookies_of_one_name_are_neither() {
+    let one = b"__Host-latchkey_v5_access=a";
+    let both = b"__Host-latchkey_v5_access=a; __Host-latchkey_v5_access=a";
+    for lines in [&[&one[..], &one[..]][..], &[&both[..]]] {
+        let cookies = read(lines);
+        assert_eq!(cookies.get(Kind::Access), Err(Duplicate));
+        assert_eq!(cookies.single(Kind::Access), None);
+        assert!(cookies.has_duplicates());
+    }
+}

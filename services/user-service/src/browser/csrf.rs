@@ -1,0 +1,166 @@
+//! CSRF tokens: `<version>.<base64url MAC>` over whose they are, the user agent and the day.
+//!
+//! Nothing is stored: whoever is shown one again computes it again. A page on another host can
+//! neither read one nor make one for a session that it does not have.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const DAY: i64 = 24 * 60 * 60;
+/// Today's key and its predecessor.
+const MAX_KEYS: usize = 2;
+
+/// Versioned keys: the first writes, both read.
+#[derive(Clone)]
+pub struct CsrfKeys(Vec<(u8, Zeroizing<[u8; 32]>)>);
+
+impl CsrfKeys {
+    /// From `version:<64 hex>[,…]`, versions 1 to 255, one or two.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut keys: Vec<(u8, Zeroizing<[u8; 32]>)> = Vec::new();
+        for (index, part) in text.split(',').map(str::trim).enumerate() {
+            let wrong = |what: &str| format!("`browser.csrf_keys`: key {} {what}", index + 1);
+            let (version, hex) =
+                part.split_once(':').ok_or_else(|| wrong("is not `version:<64 hex>`"))?;
+            let version = version.parse().ok().filter(|version| *version > 0);
+            let version: u8 = version.ok_or_else(|| wrong("has no version from 1 to 255"))?;
+            let mut key = Zeroizing::new([0; 32]);
+            hex::decode_to_slice(hex, key.as_mut())
+                .map_err(|_| wrong("has no 64 hex characters"))?;
+            if keys.iter().any(|(other, _)| *other == version) {
+                return Err(wrong("repeats a version"));
+            }
+            if index >= MAX_KEYS {
+                return Err(wrong("is one too many: today's and its predecessor are enough"));
+            }
+            keys.push((version, key));
+        }
+        Ok(Self(keys))
+    }
+
+    /// The token of `subject`, a session's id or before login the pre-session's; the same all day.
+    #[must_use]
+    pub fn issue(&self, subject: Uuid, user_agent: Option<&str>, now: DateTime<Utc>) -> String {
+        let (version, key) = &self.0[0];
+        let tag = mac(&**key, subject, user_agent, day(now));
+        format!("{version}.{}", URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// Whether `token` is that of `subject` and `user_agent`, of today or yesterday. A wrong one
+    /// takes as long as a good one.
+    #[must_use]
+    pub fn verify(
+        &self,
+        token: &str,
+        subject: Uuid,
+        user_agent: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let Some((version, encoded)) = token.split_once('.') else { return false };
+        let key = self.0.iter().find(|(known, _)| known.to_string() == version);
+        let (Some((_, key)), Ok(given)) = (key, URL_SAFE_NO_PAD.decode(encoded)) else {
+            return false;
+        };
+        let today = day(now);
+        let matches = |day| mac(&**key, subject, user_agent, day).ct_eq(&given[..]);
+        (matches(today) | matches(today - 1)).into()
+    }
+}
+
+fn day(now: DateTime<Utc>) -> i64 {
+    now.timestamp().div_euclid(DAY)
+}
+
+/// All parts but the last have one length each, so that no two inputs are the same bytes.
+#[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+fn mac(key: &[u8], subject: Uuid, user_agent: Option<&str>, day: i64) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
+    mac.update(b"latchkey csrf v5\0");
+    mac.update(subject.as_bytes());
+    mac.update(&day.to_be_bytes());
+    mac.update(&[u8::from(user_agent.is_some())]);
+    mac.update(user_agent.unwrap_or_default().as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn keys(text: &str) -> CsrfKeys {
+        CsrfKeys::parse(&text.replace("K1", &"ab".repeat(32)).replace("K2", &"cd".repeat(32)))
+            .unwrap()
+    }
+
+    /// Noon, so that a day more or less is a whole bucket.
+    fn noon() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 / DAY * DAY + DAY / 2, 0).unwrap()
+    }
+
+    #[test]
+    fn a_token_of_today_and_yesterday_passes_and_an_older_or_later_one_does_not() {
+        let (keys, subject) = (keys("1:K1"), Uuid::new_v4());
+        let token = keys.issue(subject, Some("a"), noon());
+        assert_eq!(token, keys.issue(subject, Some("a"), noon() + TimeDelta::hours(11)));
+        for (days, passes) in [(0, true), (1, true), (2, false), (-1, false)] {
+            let then = noon() + TimeDelta::days(days);
+            assert_eq!(keys.verify(&token, subject, Some("a"), then), passes, "{days}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_session_or_another_agent_is_refused() {
+        let (keys, subject) = (keys("1:K1"), Uuid::new_v4());
+        let token = keys.issue(subject, Some("a"), noon());
+        assert!(!keys.verify(&token, Uuid::new_v4(), Some("a"), noon()));
+        assert!(!keys.verify(&token, subject, Some("b"), noon()));
+        assert!(!keys.verify(&token, subject, Some(""), noon()));
+        assert!(!keys.verify(&token, subject, None, noon()));
+    }
+
+    #[test]
+    fn the_former_key_still_reads_and_one_that_is_gone_does_not() {
+        let subject = Uuid::new_v4();
+        let token = keys("1:K1").issue(subject, None, noon());
+        assert!(keys("2:K2,1:K1").verify(&token, subject, None, noon()));
+        assert!(!keys("2:K2").verify(&token, subject, None, noon()));
+        assert!(!keys("1:K2").verify(&token, subject, None, noon()));
+        assert!(keys("2:K2,1:K1").issue(subject, None, noon()).starts_with("2."));
+    }
+
+    #[test]
+    fn any_changed_character_is_refused() {
+        let (keys, subject) = (keys("1:K1"), Uuid::new_v4());
+        let token = keys.issue(subject, None, noon());
+        for index in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(!keys.verify(&changed, subject, None, noon()), "{index}");
+        }
+        for bad in ["", ".", "1.", "1", "01.x", &token[..token.len() - 1], &format!("{token}A")] {
+            assert!(!keys.verify(bad, subject, None, noon()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn key_errors_name_the_key_and_show_nothing_of_it() {
+        for bad in ["", "1", "0:00", "x:00", "1:zz", "256:00"] {
+            let error = CsrfKeys::parse(bad).map(|_| ()).unwrap_err();
+            assert!(error.starts_with("`browser.csrf_keys`: key 1"), "{error}");
+        }
+        let key = "00".repeat(32);
+        for bad in [format!("1:{key},1:{key}"), format!("1:{key},2:{key},3:{key}")] {
+            let error = CsrfKeys::parse(&bad).map(|_| ()).unwrap_err();
+            assert!(error.starts_with("`browser.csrf_keys`: key") && !error.contains("00"));
+        }
+    }
+}

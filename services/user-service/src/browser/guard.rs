@@ -1,0 +1,248 @@
+//! The extractors that stand before every handler of the cookie API.
+//!
+//! All check where the request came from; where it may change something, also that its page was
+//! given a CSRF token for just this session. What they check first costs least.
+
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderName;
+use actix_web::{FromRequest, HttpRequest, web};
+use chrono::{DateTime, Utc};
+use common::http::Problem;
+use subtle::ConstantTimeEq as _;
+use token_verifier::{NoToken, bearer_token};
+use uuid::Uuid;
+
+use super::cookies::{Kind, ReceivedCookies};
+use super::{Refusal, origin};
+use crate::error::Error;
+use crate::handlers::user_agent;
+use crate::sessions::{self, ApiKind};
+use crate::state::State;
+
+const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+
+type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>>>>;
+
+/// The caller of an endpoint that needs a session in cookies.
+#[derive(Clone, Debug)]
+pub struct BrowserSession {
+    /// Who.
+    pub user_id: Uuid,
+    /// In which browser.
+    pub device_id: Uuid,
+    /// In which session.
+    pub session_id: Uuid,
+    /// When they last proved who they are.
+    pub auth_time: DateTime<Utc>,
+}
+
+impl FromRequest for BrowserSession {
+    type Error = Refusal;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = state_of(&request)?;
+            check_origin(state, &request)?;
+            let cookies = undoubted_cookies(state, &request)?;
+            let token = access_token(&request, &cookies)?;
+            let caller = state.in_time(sessions::authenticate(state, token, ApiKind::Cookie)).await;
+            let caller = caller.map_err(|error| match error {
+                Error::Unauthorized { .. } => Error::NotSignedIn { cookie_sent: true },
+                error => error,
+            })?;
+            check_csrf(state, &request, &cookies, Some(caller.session_id))?;
+            Ok(Self {
+                user_id: caller.user_id,
+                device_id: caller.device_id,
+                session_id: caller.session_id,
+                auth_time: caller.auth_time,
+            })
+        })
+    }
+}
+
+/// The caller of `refresh` and `logout`, who needs an authentic refresh token in its cookie and no
+/// access token.
+#[derive(Clone, Debug)]
+pub struct RefreshCookie {
+    /// The refresh token; its MAC holds, and nothing else of it has been looked at.
+    pub token: String,
+    /// Its family.
+    pub family: Uuid,
+}
+
+impl FromRequest for RefreshCookie {
+    type Error = Refusal;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = state_of(&request)?;
+            check_origin(state, &request)?;
+            let cookies = undoubted_cookies(state, &request)?;
+            let token = cookies.single(Kind::Refresh).ok_or(NONE)?;
+            let Some(family) = sessions::family_of(state, token) else {
+                let clear = state.browser.cookies.clear_all(request.path());
+                return Err(Refusal::clearing(Error::InvalidRefreshToken, clear));
+            };
+            check_csrf(state, &request, &cookies, Some(family))?;
+            Ok(Self { token: token.to_owned(), family })
+        })
+    }
+}
+
+/// The caller of an endpoint before login, who may be anybody.
+#[derive(Clone, Debug)]
+pub struct PreSession {
+    /// The refresh token of the session that this browser had until now, if it has one.
+    pub former: Option<String>,
+}
+
+impl FromRequest for PreSession {
+    type Error = Refusal;
+    type Future = Extraction<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = state_of(&request)?;
+            check_origin(state, &request)?;
+            let cookies = state.browser.cookies.read(request.headers());
+            let subject = state.in_time(find_subject(state, &cookies)).await?;
+            check_csrf(state, &request, &cookies, subject.map(Subject::id))?;
+            Ok(Self { former: cookies.single(Kind::Refresh).map(str::to_owned) })
+        })
+    }
+}
+
+/// What a CSRF token is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A live session.
+    Session(Uuid),
+    /// What stands for one before login.
+    PreSession(Uuid),
+}
+
+impl Subject {
+    /// Its id.
+    #[must_use]
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::Session(id) | Self::PreSession(id) => id,
+        }
+    }
+}
+
+/// What `csrf` and the endpoints before login bind a token to: the live session that the cookies
+/// show, else the pre-session. Cookies in doubt are as none.
+pub async fn find_subject(
+    state: &State,
+    cookies: &ReceivedCookies,
+) -> Result<Option<Subject>, Error> {
+    if let Some(token) = cookies.single(Kind::Access)
+        && let Ok(claims) = sessions::verify(state, token, ApiKind::Cookie).await?
+    {
+        return Ok(Some(Subject::Session(claims.sid)));
+    }
+    if let Some(token) = cookies.single(Kind::Refresh)
+        && let Some(family) = sessions::find_live_family(state, token, ApiKind::Cookie).await?
+    {
+        return Ok(Some(Subject::Session(family)));
+    }
+    let pre_session = cookies.single(Kind::PreSession).and_then(|value| value.parse().ok());
+    Ok(pre_session.map(Subject::PreSession))
+}
+
+const NONE: Error = Error::NotSignedIn { cookie_sent: false };
+
+/// The access token of the cookie, unless `Authorization` says something else.
+pub fn access_token<'a>(
+    request: &HttpRequest,
+    cookies: &'a ReceivedCookies,
+) -> Result<&'a str, Error> {
+    let token = cookies.single(Kind::Access).ok_or(NONE)?;
+    match bearer_token(request.headers()) {
+        Err(NoToken::Missing) => Ok(token),
+        Ok(bearer) if bearer == token => Ok(token),
+        Ok(_) | Err(NoToken::Malformed) => Err(Error::Request(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "`Authorization` and the cookie name different tokens; send one of them",
+        ))),
+    }
+}
+
+/// Our cookies, none of which came twice.
+pub fn undoubted_cookies(state: &State, request: &HttpRequest) -> Result<ReceivedCookies, Refusal> {
+    let cookies = state.browser.cookies.read(request.headers());
+    if cookies.has_duplicates() {
+        tracing::warn!("duplicate_cookies");
+        let clear = state.browser.cookies.clear_all(request.path());
+        return Err(Refusal::clearing(Error::DuplicateCookies, clear));
+    }
+    Ok(cookies)
+}
+
+/// The service's state.
+pub fn state_of(request: &HttpRequest) -> Result<&web::Data<State>, Error> {
+    let state = request.app_data::<web::Data<State>>();
+    state.ok_or_else(|| Error::Internal("no state in the app".to_owned()))
+}
+
+fn check_origin(state: &State, request: &HttpRequest) -> Result<(), Error> {
+    let checked = state.browser.origins.check(request.method(), request.headers());
+    checked.map_err(|reason| refuse(state, reason))
+}
+
+/// Refuses what may change something without the token of `subject`, in header and cookie alike.
+fn check_csrf(
+    state: &State,
+    request: &HttpRequest,
+    cookies: &ReceivedCookies,
+    subject: Option<Uuid>,
+) -> Result<(), Error> {
+    if origin::is_safe(request.method()) {
+        return Ok(());
+    }
+    let timer = state.metrics.csrf_duration.start_timer();
+    let checked = judge_csrf(state, request, cookies, subject);
+    drop(timer);
+    checked.map_err(|reason| refuse(state, reason))?;
+    state.metrics.csrf.with_label_values(&["valid"]).inc();
+    Ok(())
+}
+
+fn judge_csrf(
+    state: &State,
+    request: &HttpRequest,
+    cookies: &ReceivedCookies,
+    subject: Option<Uuid>,
+) -> Result<(), &'static str> {
+    let mut headers = request.headers().get_all(X_CSRF_TOKEN);
+    let header = headers.next().ok_or("token_missing")?;
+    if headers.next().is_some() {
+        return Err("token_twice");
+    }
+    let header = header.to_str().map_err(|_| "token_wrong")?;
+    let cookie = cookies.single(Kind::Csrf).ok_or("cookie_missing")?;
+    if !bool::from(header.as_bytes().ct_eq(cookie.as_bytes())) {
+        return Err("cookie_differs");
+    }
+    let agent = user_agent(request.headers());
+    let subject = subject.ok_or("no_session")?;
+    let good = state.browser.csrf.verify(header, subject, agent.as_deref(), state.clock.now());
+    good.then_some(()).ok_or("token_wrong")
+}
+
+fn refuse(state: &State, reason: &'static str) -> Error {
+    state.metrics.csrf.with_label_values(&["invalid"]).inc();
+    tracing::warn!(reason, "csrf_rejected");
+    Error::CsrfInvalid(reason)
+}

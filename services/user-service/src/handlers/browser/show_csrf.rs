@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use common::http::ErrorBody;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::browser::cookies::Kind;
+use crate::browser::guard::{Subject, find_subject};
+use crate::error::Error;
+use crate::handlers::user_agent;
+use crate::state::State;
+
+/// How long a browser keeps what stands for a session before login.
+const PRE_SESSION_LIFE: Duration = Duration::from_hours(24);
+/// The day of its making and the day after.
+const TOKEN_LIFE: Duration = Duration::from_hours(48);
+
+/// What a page sends as `X-CSRF-Token` with every POST, PUT, PATCH and DELETE.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CsrfToken {
+    /// Good today and tomorrow, for this session and this browser; the cookie that comes with it
+    /// must be sent along.
+    #[schema(example = "1.q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA")]
+    csrf_token: String,
+}
+
+/// Get a CSRF token
+///
+/// Of the session in the cookies or, where there is none, of a pre-session that this makes. Get
+/// one anew after a login, and after a 403 `csrf_invalid`.
+#[utoipa::path(tag = "browser", responses(
+    (status = 200, description = "The token", body = CsrfToken, headers(("set-cookie" = String))),
+    (status = 403, description = "`csrf_invalid`", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`", body = ErrorBody),
+))]
+#[get("/api/v5/auth/csrf")]
+pub(crate) async fn show_csrf(
+    state: web::Data<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let (browser, headers) = (&state.browser, request.headers());
+    browser.origins.check(request.method(), headers).map_err(Error::CsrfInvalid)?;
+    let cookies = browser.cookies.read(headers);
+    let subject = state.in_time(find_subject(&state, &cookies)).await?;
+    let subject = subject.unwrap_or_else(|| Subject::PreSession(Uuid::new_v4()));
+    let now = state.clock.now();
+    let csrf_token = browser.csrf.issue(subject.id(), user_agent(headers).as_deref(), now);
+    let mut answer = HttpResponse::Ok();
+    answer.append_header(browser.cookies.set(Kind::Csrf, &csrf_token, TOKEN_LIFE));
+    if let Subject::PreSession(id) = subject {
+        let id = id.to_string();
+        answer.append_header(browser.cookies.set(Kind::PreSession, &id, PRE_SESSION_LIFE));
+    }
+    if cookies.has_duplicates() {
+        for planted in browser.cookies.clear_planted(request.path()) {
+            answer.append_header(planted);
+        }
+    }
+    Ok(answer.json(CsrfToken { csrf_token }))
+}

@@ -1,0 +1,60 @@
+//! Whose an access token or a refresh token is, where that must cost next to nothing.
+
+use common::claims::AccessClaims;
+use uuid::Uuid;
+
+use super::authenticated::{check_signed, find_live};
+use super::{ApiKind, RefreshToken};
+use crate::error::Error;
+use crate::models::auth_session;
+use crate::state::State;
+
+/// The claims of an access token of `api` that is good now, or why it is not: from memory while
+/// the change feed is read, from the database else.
+pub async fn verify(
+    state: &State,
+    token: &str,
+    api: ApiKind,
+) -> Result<Result<AccessClaims, &'static str>, Error> {
+    let verdict = if state.hub.knows_all() {
+        let signed = check_signed(state, token).await?;
+        signed.and_then(|(kid, claims)| {
+            let sid = claims.sid.hyphenated();
+            let mut buffer = Uuid::encode_buffer();
+            let revoked = state.hub.revoked();
+            if revoked.contains(&kid, sid.encode_lower(&mut buffer), &claims.jti) {
+                return Err("revoked");
+            }
+            Ok(claims)
+        })
+    } else {
+        find_live(state, token).await?.map(|(claims, _)| claims)
+    };
+    Ok(verdict.and_then(|claims| {
+        // Each API's tokens are issued to a client of its own.
+        let of_browsers = claims.client_id == state.settings.browser.client_id;
+        if of_browsers == (api == ApiKind::Cookie) { Ok(claims) } else { Err("other_api") }
+    }))
+}
+
+/// The family that an authentic refresh token names, whatever has become of it.
+#[must_use]
+pub fn family_of(state: &State, token: &str) -> Option<Uuid> {
+    RefreshToken::parse(&state.mac_keys, token).map(|token| token.family)
+}
+
+/// The same while the family lives and is one of `api`.
+pub async fn find_live_family(
+    state: &State,
+    token: &str,
+    api: ApiKind,
+) -> Result<Option<Uuid>, Error> {
+    let Some(family) = family_of(state, token) else { return Ok(None) };
+    let mut connection = state.pool.get().await?;
+    let session = auth_session::find(&mut connection, family).await?;
+    let now = state.clock.now();
+    let live = session.filter(|session| {
+        session.ended_at.is_none() && now < session.expires_at && session.api == api.as_str()
+    });
+    Ok(live.map(|session| session.id))
+}
