@@ -115,6 +115,15 @@ fn routes(config: &mut ServiceConfig) {
         .service(handlers::browser::show_csrf::show_csrf)
         .service(handlers::browser::verify_token::verify_token)
         .service(handlers::browser::verify_token::probe_token)
+        // Sessions in browsers
+        .service(handlers::browser::register::register_in_browser)
+        .service(handlers::browser::log_in::log_in_browser)
+        .service(handlers::browser::refresh::refresh_browser)
+        .service(handlers::browser::log_out::log_out_of_browser)
+        .service(handlers::browser::log_out_everywhere::log_out_everywhere)
+        .service(handlers::browser::list_sessions::list_sessions)
+        .service(handlers::browser::remove_session::remove_session)
+        .service(handlers::browser::remove_sessions::remove_sessions)
         // For other services
         .service(handlers::introspect_token::introspect_token)
         .service(handlers::revoke_token::revoke_token)

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod answers;
+mod browser;
+mod browser_walk;
 mod commands;
 mod file;
 mod menu;

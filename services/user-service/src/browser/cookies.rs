@@ -23,11 +23,16 @@ pub enum Kind {
     PreSession,
     /// The CSRF token, to be matched by `X-CSRF-Token`.
     Csrf,
+    /// What tells this browser from others, beyond its sessions.
+    Browser,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Access, Self::Refresh, Self::PreSession, Self::Csrf];
+    pub const ALL: [Self; 5] =
+        [Self::Access, Self::Refresh, Self::PreSession, Self::Csrf, Self::Browser];
+    /// Those that are over with the session.
+    const OF_SESSION: [Self; 4] = [Self::Access, Self::Refresh, Self::PreSession, Self::Csrf];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -35,6 +40,7 @@ impl Kind {
             Self::Refresh => "refresh",
             Self::PreSession => "presession",
             Self::Csrf => "csrf",
+            Self::Browser => "browser",
         }
     }
 }
@@ -148,6 +154,13 @@ impl CookiePolicy {
         ours.chain(self.clear_planted(path)).collect()
     }
 
+    /// Takes away what was the session's; the browser is the same one afterwards.
+    #[must_use]
+    pub fn clear_session(&self, path: &str) -> Vec<Cookie> {
+        let ours = Kind::OF_SESSION.into_iter().map(|kind| self.clear(kind));
+        ours.chain(self.clear_planted(path)).collect()
+    }
+
     /// Takes away what we do not set, or did under another configuration, and leaves our own.
     #[must_use]
     pub fn clear_planted(&self, path: &str) -> Vec<Cookie> {
@@ -239,7 +252,7 @@ pub struct Duplicate;
 
 /// Our cookies as a request brought them.
 #[derive(Debug)]
-pub struct ReceivedCookies([(Kind, Vec<String>); 4]);
+pub struct ReceivedCookies([(Kind, Vec<String>); 5]);
 
 impl ReceivedCookies {
     /// The value of the cookie of `kind`.

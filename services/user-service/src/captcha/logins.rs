@@ -29,7 +29,6 @@ pub async fn check_login(
     state.limiter.check(Limit::DeviceLogin, device.into()).await
 }
 
-#[allow(dead_code, reason = "for the login of the cookie API")]
 /// Lets a browser's login go on. Who solves a CAPTCHA is past the username's limit, so that nobody
 /// is kept from signing in by others who guess.
 pub async fn check_browser_login(

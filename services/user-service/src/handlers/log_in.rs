@@ -76,6 +76,13 @@ pub(crate) struct EndedSession {
     last_seen_at: DateTime<Utc>,
 }
 
+impl EndedSession {
+    pub(crate) fn list(mut ended: Vec<AuthSession>) -> Vec<Self> {
+        ended.sort_by_key(|session| session.last_seen_at);
+        ended.into_iter().map(Self::from).collect()
+    }
+}
+
 impl From<AuthSession> for EndedSession {
     fn from(session: AuthSession) -> Self {
         Self {
@@ -134,16 +141,15 @@ async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<Logge
         api: ApiKind::Bearer,
         replaces: None,
     };
-    let mut opened = open(state, &login, &request.nonce).await?;
+    let opened = open(state, &login, &request.nonce).await?;
     if outdated {
         renew_hash(state, &user, &request.password);
     }
-    opened.crowded_out.sort_by_key(|session| session.last_seen_at);
     Ok(LoggedIn {
         session_id: opened.session.id,
         tokens: opened.tokens.into(),
         user: user.view(),
-        ended_sessions: opened.crowded_out.into_iter().map(EndedSession::from).collect(),
+        ended_sessions: EndedSession::list(opened.crowded_out),
     })
 }
 

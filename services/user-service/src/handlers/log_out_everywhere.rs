@@ -18,6 +18,12 @@ pub(crate) struct LoggedOutEverywhere {
     sessions_ended: usize,
 }
 
+impl LoggedOutEverywhere {
+    pub(crate) fn new(sessions_ended: usize) -> Self {
+        Self { message: "logged out everywhere", sessions_ended }
+    }
+}
+
 /// End all own sessions
 #[utoipa::path(tag = "sessions", security(("bearer" = [])), responses(
     (status = 200, description = "All have ended, this one too", body = LoggedOutEverywhere),
@@ -30,5 +36,5 @@ pub(crate) async fn log_out_everywhere(
     caller: Authenticated,
 ) -> Result<web::Json<LoggedOutEverywhere>, Error> {
     let sessions_ended = end_now(&state, caller.user_id, Which::All, EndReason::LogoutAll).await?;
-    Ok(web::Json(LoggedOutEverywhere { message: "logged out everywhere", sessions_ended }))
+    Ok(web::Json(LoggedOutEverywhere::new(sessions_ended)))
 }

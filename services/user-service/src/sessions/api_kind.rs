@@ -1,3 +1,5 @@
+use crate::config::Settings;
+
 /// The two ways in. A session refreshes only through the one that opened it, and its access tokens
 /// are good at the other's endpoints neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,14 @@ impl ApiKind {
         match self {
             Self::Bearer => "bearer",
             Self::Cookie => "cookie",
+        }
+    }
+
+    /// Whom tokens are issued to, and for what.
+    pub(super) fn client_and_scope(self, settings: &Settings) -> (&str, &str) {
+        match self {
+            Self::Bearer => (&settings.token.client_id, &settings.token.scope),
+            Self::Cookie => (&settings.browser.client_id, &settings.browser.scope),
         }
     }
 

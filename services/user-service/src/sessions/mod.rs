@@ -7,6 +7,7 @@ mod api_kind;
 mod authenticated;
 mod decide;
 mod end;
+mod known_browser;
 mod open;
 mod presented;
 mod prove;
@@ -28,8 +29,9 @@ use zeroize::Zeroizing;
 pub use api_kind::ApiKind;
 pub use authenticated::{Authenticated, authenticate};
 pub use end::{EndReason, end};
+pub use known_browser::KnownBrowser;
 pub use open::{Login, Opened, open};
-pub use presented::{Presented, find_active, log_out, revoke};
+pub use presented::{Presented, find_active, find_named, log_out, revoke};
 pub use refresh::refresh;
 pub use retire::{retire_batch, retire_due};
 pub use sensitive::{change_password, end_now, remove_device, require_recent_sign_in};
@@ -50,6 +52,8 @@ pub struct TokenPair {
     pub refresh_token: String,
     /// Seconds that the access token lives.
     pub expires_in: i64,
+    /// Seconds that the refresh token may live, unless it is used before.
+    pub refresh_expires_in: i64,
 }
 
 /// Who is asking, as far as a session remembers it.

@@ -101,7 +101,12 @@ pub async fn open(state: &State, login: &Login<'_>) -> Result<Opened, Error> {
         }
         (None, None) => return Err(Error::Internal("a session without a key".to_owned())),
     };
-    let tokens = TokenPair { access_token, refresh_token, expires_in };
+    let tokens = TokenPair {
+        access_token,
+        refresh_token,
+        expires_in,
+        refresh_expires_in: (session.expires_at - now).num_seconds(),
+    };
     Ok(Opened { session, tokens, crowded_out })
 }
 
@@ -126,6 +131,7 @@ async fn sign_ahead(
 fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -> AuthSession {
     let settings = &state.settings;
     let expires_at = now + session_life(&settings.refresh, false);
+    let (client_id, scope) = login.api.client_and_scope(settings);
     AuthSession {
         id,
         user_id: login.user_id,
@@ -138,8 +144,8 @@ fn new_session(state: &State, login: &Login<'_>, id: Uuid, now: DateTime<Utc>) -
         sealing_key_id: String::new(),
         auth_time: now,
         amr: login.api.amr(),
-        client_id: settings.token.client_id.clone(),
-        scope: settings.token.scope.clone(),
+        client_id: client_id.to_owned(),
+        scope: scope.to_owned(),
         user_agent: login.caller.user_agent.clone(),
         address_range: login.caller.address.range(),
         created_at: now,

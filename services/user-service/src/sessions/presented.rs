@@ -4,6 +4,7 @@
 use chrono::{DateTime, TimeDelta};
 use common::claims::AccessClaims;
 
+use super::ApiKind;
 use super::authenticated::find_live;
 use super::end::EndReason;
 use super::sensitive::end_now;
@@ -46,6 +47,22 @@ pub async fn find_active(state: &State, token: &str) -> Result<Option<Presented>
     }
     let found = find_live(state, token).await?.ok();
     Ok(found.map(|(claims, session)| Presented::Access(Box::new(claims), Box::new(session))))
+}
+
+/// The live session that opened through `api` and that an authentic refresh token belongs to,
+/// superseded ones included.
+pub async fn find_named(
+    state: &State,
+    token: &str,
+    api: ApiKind,
+) -> Result<Option<AuthSession>, Error> {
+    let found = find_family(state, token).await?;
+    let named = found.filter(|(token, session)| {
+        token.counter <= session.counter
+            && session.ended_at.is_none()
+            && session.api == api.as_str()
+    });
+    Ok(named.map(|(_, session)| session))
 }
 
 /// Ends the family of any authentic token, superseded ones included; silent about the rest.

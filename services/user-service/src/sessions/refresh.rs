@@ -168,7 +168,12 @@ async fn prepare(
             .ok_or_else(|| Error::Internal(format!("MAC key {version} is not in the ring")))?;
     let signer = state.signing.signer(&state.pool, session).await?;
     let (access_token, expires_in) = state.signing.sign(&signer, session, now).await?;
-    Ok(TokenPair { access_token, refresh_token, expires_in })
+    Ok(TokenPair {
+        access_token,
+        refresh_token,
+        expires_in,
+        refresh_expires_in: (session.expires_at - now).num_seconds(),
+    })
 }
 
 /// Ends a family whose life is over, so that its key need not wait for housekeeping.

@@ -47,7 +47,7 @@ impl MacKeys {
         self.0[0].0
     }
 
-    fn find(&self, version: u8) -> Option<&[u8; 32]> {
+    pub(super) fn find(&self, version: u8) -> Option<&[u8; 32]> {
         self.0.iter().find(|(other, _)| *other == version).map(|(_, key)| &**key)
     }
 }
@@ -107,7 +107,7 @@ fn counter_mac(secret: &[u8], counter: i64) -> [u8; 32] {
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
+pub(super) fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
     mac.update(message);
     mac

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
+mod browser_login;
+mod browser_refresh;
+mod browser_sessions;
+mod browser_support;
 mod captcha;
 mod captcha_stand_in;
 mod change_feed;

@@ -1,0 +1,50 @@
+use actix_web::{HttpRequest, HttpResponse, post, web};
+use common::http::ErrorBody;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{known_browser, set_cookies};
+use crate::browser::Refusal;
+use crate::browser::guard::RefreshCookie;
+use crate::sessions::{self, ApiKind, Caller};
+use crate::state::State;
+
+/// A session whose tokens were exchanged in cookies.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Refreshed {
+    /// Seconds until the next refresh is due.
+    #[schema(example = 7200)]
+    expires_in: i64,
+    /// To be sent in `X-CSRF-Token` from now on.
+    #[schema(example = "1.0c1bWd0Yk2l7yQb8J5c3f2m6v9n4x1z8aQwErTyUiOp")]
+    csrf_token: String,
+}
+
+/// Exchange the refresh cookie for its successor and a fresh access cookie
+///
+/// The last one presented again by the same browser within the grace window gives the same
+/// successor; anything older ends the session. Cookies are left as they are where the refresh is
+/// refused: a late answer must not take away those of a login since.
+#[utoipa::path(tag = "browser",
+    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), responses(
+    (status = 200, description = "Fresh tokens, in cookies", body = Refreshed),
+    (status = 401, description = "`invalid_refresh_token`: log in again", body = ErrorBody),
+    (status = 403, description = "`csrf_invalid`", body = ErrorBody),
+    (status = 409, description = "`refresh_in_progress`: try again", body = ErrorBody),
+    (status = 429, description = "`rate_limited`, rotations an hour by browser", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`: the token is still good", body = ErrorBody),
+))]
+#[post("/api/v5/auth/refresh")]
+pub(crate) async fn refresh_browser(
+    state: web::Data<State>,
+    request: HttpRequest,
+    cookie: RefreshCookie,
+    mut caller: Caller,
+) -> Result<HttpResponse, Refusal> {
+    caller.browser = known_browser(&state, &request).map(|browser| browser.id);
+    let refresh = sessions::refresh(&state, &cookie.token, None, &caller, ApiKind::Cookie);
+    let tokens = state.in_time(refresh).await?;
+    let mut answer = HttpResponse::Ok();
+    let csrf_token = set_cookies(&state, &mut answer, cookie.family, &tokens, &caller);
+    Ok(answer.json(Refreshed { expires_in: tokens.expires_in, csrf_token }))
+}

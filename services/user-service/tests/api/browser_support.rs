@@ -1,0 +1,45 @@
+//! Browsers of the cookie API.
+
+use serde_json::{Value, json};
+use test_support::{Answer, TestBrowser};
+
+use super::support::{PASSWORD, TestApp};
+
+/// What the service under test takes itself for.
+pub(crate) const ORIGIN: &str = "http://127.0.0.1:8080";
+pub(crate) const FIREFOX: &str =
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+pub(crate) const LOGIN: &str = "/api/v5/auth/login";
+pub(crate) const REFRESH: &str = "/api/v5/auth/refresh";
+pub(crate) const LOGOUT: &str = "/api/v5/auth/logout";
+pub(crate) const SESSIONS: &str = "/api/v5/auth/sessions";
+
+impl TestApp {
+    /// A browser that has loaded a page and knows its CSRF token.
+    pub(crate) async fn browser(&self) -> TestBrowser {
+        let browser = TestBrowser::new(&self.server.url(""), ORIGIN, FIREFOX);
+        let _ = browser.get_csrf().await.expect(200);
+        browser
+    }
+
+    /// A browser in which a new user has signed in, and what the login answered.
+    pub(crate) async fn browse_as(&self, username: &str) -> (TestBrowser, Value) {
+        let _ = self.register(username).await.expect(201);
+        let browser = self.browser().await;
+        let answer = log_in(&browser, username).await.expect(200);
+        (browser, answer.json)
+    }
+}
+
+pub(crate) async fn log_in(browser: &TestBrowser, username: &str) -> Answer {
+    browser.post(LOGIN, &json!({ "username": username, "password": PASSWORD })).await
+}
+
+pub(crate) async fn refresh(browser: &TestBrowser) -> Answer {
+    browser.post(REFRESH, &json!({})).await
+}
+
+/// Whether the browser's session lives.
+pub(crate) async fn is_live(browser: &TestBrowser) -> bool {
+    browser.get(SESSIONS).await.status == 200
+}
