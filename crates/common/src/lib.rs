@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod paging;
 pub mod prepared;
 pub mod readiness;
+pub mod redis;
 pub mod service;
 pub mod settings;
 pub mod tally;

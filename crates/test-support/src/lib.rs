@@ -2,7 +2,8 @@
 //!
 //! `TEST_DATABASE_URL` names a PostgreSQL server whose user may create databases,
 //! `TEST_KEYCLOAK_URL` a Keycloak with the administrator `admin` and `TEST_KEYCLOAK_HOME` its
-//! distribution; `cargo xtask test` starts both and sets them.
+//! distribution; `cargo xtask test` starts both and sets them. `TEST_REDIS_URL` names a Redis that
+//! services are then to use; `cargo xtask test --redis` starts one and sets it.
 
 #![expect(
     clippy::return_self_not_must_use,
@@ -24,6 +25,7 @@ mod process;
 mod programs;
 mod protection;
 mod raw;
+mod redis;
 mod routes;
 mod server;
 mod soft_hsm;
@@ -45,6 +47,7 @@ pub use process::ServiceProcess;
 pub use programs::program;
 pub use protection::{assert_protected, check_protection};
 pub use raw::{RawAnswer, RawConnection};
+pub use redis::{TestRedis, redis_url};
 pub use routes::declared_routes;
 pub use server::TestServer;
 pub use soft_hsm::SoftHsm;

@@ -48,12 +48,14 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let signing = Signing::start(&settings, pool.clone(), keyring.clone(), &clock, &counters)?;
     let url = settings.database.url.clone();
     let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone(), signing.clone());
-    let refused = counters.limited.clone();
-    let limiter = limits::limiter(&settings, clock.clone(), pool.clone(), refused);
+    let redis = settings.redis.open(&metrics)?;
+    let stores = (pool.clone(), redis.clone());
+    let limiter = limits::limiter(&settings, clock.clone(), stores, &counters);
     let checks = counters.captcha_checks.clone();
     let captcha = captcha::captcha(&settings.captcha, clock.clone(), checks)?;
     let state = State {
         pool: pool.clone(),
+        redis: redis.clone(),
         clock,
         browser: Browser::new(&settings)?,
         keyring,
@@ -71,13 +73,19 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let draining = state.draining.clone();
     tokio::spawn(housekeeping::run(state.clone()));
     tokio::spawn(housekeeping::watch_connections(state.clone()));
-    let readiness = Readiness::default()
+    let mut readiness = Readiness::default()
         .with("database", move || database::check(pool.clone()))
         .with("keyring", move || keys.clone().readiness())
         .with("change_feed", move || {
             let fresh = hub.is_fresh();
             async move { fresh.then_some(()).ok_or_else(|| "the changes can't be read".to_owned()) }
         });
+    if let Some(redis) = redis {
+        readiness = readiness.with("redis", move || {
+            let redis = redis.clone();
+            async move { redis.readiness().await }
+        });
+    }
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
     let state = web::Data::new(state);
     Ok(Blueprint {

@@ -8,6 +8,7 @@ mod signing;
 
 use common::database::DatabaseSettings;
 use common::http::CorsSettings;
+use common::redis::RedisSettings;
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
 use common::settings::{DeploymentEnvironment, Period, Secret, web_url};
 use common::telemetry::LogSettings;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Proof that a person is there.
     pub captcha: CaptchaSettings,
+    /// Redis.
+    pub redis: RedisSettings,
 }
 
 /// Section `vault`.
@@ -171,6 +174,8 @@ pub enum LimitStore {
     Memory,
     /// In the database, for all replicas together.
     Postgres,
+    /// In Redis, for all replicas together; in the database while that is away.
+    Redis,
 }
 
 /// Section `limits`.

@@ -6,6 +6,7 @@
 mod counted;
 mod memory;
 mod postgres;
+mod redis;
 mod window;
 
 use std::net::IpAddr;
@@ -15,19 +16,21 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use common::database::Pool;
+use common::redis::Redis;
 use futures_util::future::BoxFuture;
-use prometheus::IntCounterVec;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use counted::Counted;
 pub use memory::MemoryLimiter;
 pub use postgres::PostgresLimiter;
+use redis::RedisLimiter;
 use window::Rule;
 pub use window::Window;
 
 use crate::config::{LimitSettings, LimitStore, Settings};
 use crate::error::Error;
+use crate::metrics::ServiceMetrics;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,20 +178,25 @@ pub trait RateLimiter: Send + Sync {
     fn wait(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<Option<Duration>, Error>>;
 }
 
-/// The store that the settings name; `refused` counts by limit.
+/// The store that the settings name.
 #[must_use]
 pub fn limiter(
     settings: &Settings,
     clock: Clock,
-    pool: Pool,
-    refused: IntCounterVec,
+    (pool, redis): (Pool, Option<Redis>),
+    metrics: &ServiceMetrics,
 ) -> Arc<dyn RateLimiter> {
     let rules = Rules::new(&settings.limits, settings.captcha.login_failures);
-    let store: Arc<dyn RateLimiter> = match settings.limits.store {
-        LimitStore::Memory => Arc::new(MemoryLimiter::new(rules, clock)),
-        LimitStore::Postgres => Arc::new(PostgresLimiter::new(rules, clock, pool)),
+    let database = PostgresLimiter::new(rules, clock.clone(), pool);
+    let store: Arc<dyn RateLimiter> = match (settings.limits.store, redis) {
+        (LimitStore::Memory, _) => Arc::new(MemoryLimiter::new(rules, clock)),
+        (LimitStore::Redis, Some(redis)) => {
+            let fallbacks = metrics.redis_fallbacks.clone();
+            Arc::new(RedisLimiter::new(rules, clock, redis, database, fallbacks))
+        }
+        (LimitStore::Postgres | LimitStore::Redis, _) => Arc::new(database),
     };
-    Arc::new(Counted { store, refused })
+    Arc::new(Counted { store, refused: metrics.limited.clone() })
 }
 
 fn limited(wait: TimeDelta) -> Error {

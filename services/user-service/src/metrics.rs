@@ -19,6 +19,10 @@ pub struct ServiceMetrics {
     pub revocations: IntCounterVec,
     /// What limits refused, by `limit`.
     pub limited: IntCounterVec,
+    /// What Redis was asked and the database did, by `what`: `limits`, `refresh`.
+    pub redis_fallbacks: IntCounterVec,
+    /// Refreshes by what their family's mutex came to, `outcome`.
+    pub refresh_mutex: IntCounterVec,
     /// CAPTCHAs by `action` and `outcome`.
     pub captcha_checks: IntCounterVec,
     /// Sessions ended by `reason`.
@@ -96,6 +100,17 @@ impl ServiceMetrics {
                 "Requests refused by limit: register, register_device, login, username, \
                  device_login, password_check, login_failure (a browser then needs a CAPTCHA)",
                 &["limit"],
+            ),
+            redis_fallbacks: metrics.counter(
+                "redis_fallbacks_total",
+                "What the database did because Redis was away: limits, refresh (without its mutex)",
+                &["what"],
+            ),
+            refresh_mutex: metrics.counter(
+                "refresh_mutex_total",
+                "Refreshes by what came of their session's mutex in Redis: held, waited (for \
+                 another's), gave_up (waiting), away",
+                &["outcome"],
             ),
             captcha_checks: metrics.counter(
                 "captcha_checks_total",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use common::clock::Clock;
 use common::database::Pool;
+use common::redis::Redis;
 use tokio_util::sync::CancellationToken;
 use vault_crypto::Keyring;
 
@@ -25,6 +26,8 @@ use crate::signing::{LARGEST_LEEWAY, Signing};
 pub struct State {
     /// PostgreSQL.
     pub pool: Pool,
+    /// Where there is one.
+    pub redis: Option<Redis>,
     /// The time.
     pub clock: Clock,
     /// The settings as read.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use common::settings::Period;
 
-use super::Settings;
+use super::{LimitStore, Settings};
 use crate::browser::Browser;
 use crate::feed::FeedClients;
 use crate::sessions::MacKeys;
@@ -20,6 +20,8 @@ impl Settings {
             self.check_idle(),
             self.captcha.check(self.environment),
             self.check_leeway(),
+            self.redis.check(),
+            self.check_limit_store(),
             self.check_rsa_bits(),
             self.check_service_keys(),
             self.check_rotation(),
@@ -55,6 +57,13 @@ impl Settings {
     fn check_client_ids(&self) -> Result<(), String> {
         if self.browser.client_id == self.token.client_id {
             return Err("`browser.client_id` must not be that of the bearer API".to_owned());
+        }
+        Ok(())
+    }
+
+    fn check_limit_store(&self) -> Result<(), String> {
+        if self.limits.store == LimitStore::Redis && self.redis.url.is_none() {
+            return Err("`limits.store` is `redis`, and there is no `redis.url`".to_owned());
         }
         Ok(())
     }
@@ -118,6 +127,7 @@ mod tests {
             ("BROWSER__CSRF_KEYS", "1:00", "browser.csrf_keys"),
             ("BROWSER__COOKIE_DOMAIN", "example.com", "browser.cookie_domain"),
             ("BROWSER__CLIENT_ID", "latchkey-app", "browser.client_id"),
+            ("LIMITS__STORE", "redis", "redis.url"),
         ];
         for (name, value, key) in bad {
             let error = check(name, value).unwrap_err();

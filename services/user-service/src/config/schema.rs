@@ -1,5 +1,6 @@
 //! Every key of the configuration, its default and what it is for.
 
+use common::redis::REDIS;
 use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HTTP, Schema, Setting};
 use sealed_columns::PKCS11;
 
@@ -79,7 +80,7 @@ const PASSWORDS: &[Setting] = &[
 ];
 
 const LIMITS: &[Setting] = &[
-    Setting::new("limits.store", "Where limits are counted: `postgres`, for all replicas together, or `memory`, by each for itself")
+    Setting::new("limits.store", "Where limits are counted: `postgres` or `redis`, for all replicas together, or `memory`, by each for itself")
         .default("postgres"),
     Setting::new("limits.registration_open", "Whether anybody may register").default("true"),
     Setting::new("limits.registrations_per_hour", "Registrations an hour from one address")
@@ -120,6 +121,6 @@ pub const SCHEMA: Schema = Schema {
     service: "user-service",
     sections: &[
         GENERAL, OWN, HTTP, ADMIN, CORS, BROWSER, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING,
-        FEED, PASSWORDS, LIMITS, CAPTCHA,
+        FEED, PASSWORDS, LIMITS, CAPTCHA, REDIS,
     ],
 };

@@ -31,8 +31,8 @@ impl PostgresLimiter {
 
     async fn count(&self, limit: Limit, key: LimitKey) -> Result<(), Error> {
         let (now, rule, key) = (self.clock.now(), self.rules.of(limit), key.digest(limit));
-        if let Some(until) = self.blocked.get(&key).filter(|until| *until > now) {
-            return Err(limited(until - now));
+        if let Some(wait) = self.blocked.get(&key).and_then(|until| rule.wait_until(until, now)) {
+            return Err(limited(wait));
         }
         let mut connection = self.pool.get().await?;
         let counted = connection

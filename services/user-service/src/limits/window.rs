@@ -1,15 +1,28 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Each time that a limit is reached again the wait doubles, so many times at most.
-const DOUBLINGS: i32 = 3;
+pub(super) const DOUBLINGS: i32 = 3;
 /// A key that stays away for so many windows after its last wait begins anew.
-const FORGIVEN_AFTER: i32 = 4;
+pub(super) const FORGIVEN_AFTER: i32 = 4;
 
 /// How much is allowed in how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) allowed: usize,
     pub(super) window: TimeDelta,
+}
+
+impl Rule {
+    /// How long there is to wait, if at all. A clock stepped back leaves times of the future, which
+    /// must not block for ever.
+    pub(super) fn wait_until(self, until: DateTime<Utc>, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let wait = until - now;
+        (wait > TimeDelta::zero() && wait <= self.longest()).then_some(wait)
+    }
+
+    fn longest(self) -> TimeDelta {
+        self.window * (1 << DOUBLINGS)
+    }
 }
 
 /// What is remembered of one key: a sliding window and how often it was full.
@@ -39,8 +52,7 @@ impl Window {
             self.events.push(now);
             return Ok(());
         }
-        let frees = self.events[self.events.len() - rule.allowed] + rule.window - now;
-        let wait = (frees * (1 << self.strikes.clamp(0, DOUBLINGS))).min(longest(rule));
+        let wait = self.growing(rule, self.events[self.events.len() - rule.allowed], now);
         self.strikes = (self.strikes + 1).min(DOUBLINGS);
         self.blocked_until = Some(now + wait);
         Err(wait)
@@ -51,13 +63,17 @@ impl Window {
         let within = |time: &&DateTime<Utc>| (now - **time).abs() < rule.window;
         let mut newest = self.events.iter().rev().filter(within);
         let last = newest.nth(rule.allowed - 1);
-        self.blocked(rule, now).or_else(|| last.map(|last| *last + rule.window - now))
+        self.blocked(rule, now).or_else(|| last.map(|last| self.growing(rule, *last, now)))
     }
 
-    /// A clock stepped back leaves times of the future, which must not block for ever.
+    /// Until `event` has left the window, and longer each time.
+    fn growing(&self, rule: Rule, event: DateTime<Utc>, now: DateTime<Utc>) -> TimeDelta {
+        let frees = event + rule.window - now;
+        (frees * (1 << self.strikes.clamp(0, DOUBLINGS))).min(rule.longest())
+    }
+
     fn blocked(&self, rule: Rule, now: DateTime<Utc>) -> Option<TimeDelta> {
-        let wait = self.blocked_until? - now;
-        (wait > TimeDelta::zero() && wait <= longest(rule)).then_some(wait)
+        rule.wait_until(self.blocked_until?, now)
     }
 
     /// When nothing of it matters any more.
@@ -65,10 +81,6 @@ impl Window {
         let after = |until: DateTime<Utc>| until + rule.window * FORGIVEN_AFTER;
         self.blocked_until.map_or(now, after).max(now + rule.window)
     }
-}
-
-fn longest(rule: Rule) -> TimeDelta {
-    rule.window * (1 << DOUBLINGS)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod authenticated;
 mod decide;
 mod end;
 mod known_browser;
+mod mutex;
 mod open;
 mod presented;
 mod prove;

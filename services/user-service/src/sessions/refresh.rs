@@ -6,6 +6,7 @@ use diesel_async::AsyncConnection as _;
 
 use super::decide::{Decision, Presented, Rules, decide};
 use super::end::{EndReason, end};
+use super::mutex::{Turn, take_turn};
 use super::prove::show;
 use super::sensitive::end_now;
 use super::{ApiKind, Caller, RefreshToken, TokenPair, open_secret};
@@ -44,7 +45,12 @@ pub async fn refresh(
         };
         match decide(&session, presented, now, rules(state, api)) {
             Decision::Rotate(recent) => {
-                if let Some(tokens) = rotate(state, session, recent, caller, now).await? {
+                // Who has waited once goes to the database.
+                let turn =
+                    if lost_a_race { Turn::Ours(None) } else { take_turn(state, session.id).await };
+                if matches!(turn, Turn::Ours(_))
+                    && let Some(tokens) = rotate(state, session, recent, caller, now).await?
+                {
                     return Ok(tokens);
                 }
             }

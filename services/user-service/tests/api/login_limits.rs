@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
-use test_support::{Answer, TestDevice, TestServer, eventually};
+use test_support::{Answer, TestDevice, TestRedis, TestServer, eventually};
 
 use super::support::{PASSWORD, TestApp, count, send};
 
@@ -12,6 +12,9 @@ const BY_NAME: (&str, &str) = ("USER_SERVICE__LIMITS__LOGINS_PER_USERNAME_PER_HO
 const BY_ADDRESS: (&str, &str) = ("USER_SERVICE__LIMITS__LOGINS_PER_MINUTE", "3");
 const BY_DEVICE: (&str, &str) = ("USER_SERVICE__LIMITS__LOGINS_PER_DEVICE_PER_HOUR", "3");
 const IN_MEMORY: (&str, &str) = ("USER_SERVICE__LIMITS__STORE", "memory");
+const IN_DATABASE: (&str, &str) = ("USER_SERVICE__LIMITS__STORE", "postgres");
+const IN_REDIS: (&str, &str) = ("USER_SERVICE__LIMITS__STORE", "redis");
+const REDIS_URL: &str = "USER_SERVICE__REDIS__URL";
 
 fn guess(app: &TestApp, device: &TestDevice, username: &str) -> Value {
     device.login(username, "a wrong password", app.now().timestamp_millis())
@@ -27,8 +30,10 @@ fn wait(answer: &Answer) -> i64 {
 
 #[tokio::test]
 async fn who_fails_for_somebody_locks_the_name_and_not_the_devices_that_are_theirs() {
-    for store in [&[ES256, BY_NAME][..], &[ES256, BY_NAME, IN_MEMORY]] {
-        let app = TestApp::with(store).await;
+    let redis = TestRedis::start().await;
+    let url = redis.url();
+    for store in [&[IN_DATABASE][..], &[IN_MEMORY], &[IN_REDIS, (REDIS_URL, &url)]] {
+        let app = TestApp::with(&[&[ES256, BY_NAME], store].concat()).await;
         let victim = app.sign_in().await;
         let attacker = app.register_device().await;
         // The victim's own first login counted too.
@@ -61,18 +66,25 @@ async fn who_fails_for_somebody_locks_the_name_and_not_the_devices_that_are_thei
 
 #[tokio::test]
 async fn replicas_count_together_and_waits_grow() {
-    let app = TestApp::with(&[ES256, BY_ADDRESS]).await;
+    let redis = TestRedis::start().await;
+    let url = redis.url();
+    for store in [&[IN_DATABASE][..], &[IN_REDIS, (REDIS_URL, &url)]] {
+        waits_grow(&TestApp::with(&[&[ES256, BY_ADDRESS], store].concat()).await).await;
+    }
+}
+
+async fn waits_grow(app: &TestApp) {
     let replica = app.replica().await;
     let device = app.register_device().await;
     let mut waits = Vec::new();
     for _ in 0..3 {
         for number in 0..3 {
             let server = if number % 2 == 0 { &app.server } else { &replica };
-            let _ = log_in_at(&app, server, &guess(&app, &device, "alice")).await.expect(401);
+            let _ = log_in_at(app, server, &guess(app, &device, "alice")).await.expect(401);
         }
-        let limited = log_in_at(&app, &replica, &guess(&app, &device, "alice")).await;
+        let limited = log_in_at(app, &replica, &guess(app, &device, "alice")).await;
         let limited = limited.expect_error(429, "rate_limited");
-        let there = log_in_at(&app, &app.server, &guess(&app, &device, "alice")).await;
+        let there = log_in_at(app, &app.server, &guess(app, &device, "alice")).await;
         let _ = there.expect_error(429, "rate_limited");
         waits.push(wait(&limited));
         app.clock.turn(TimeDelta::seconds(wait(&limited)));
@@ -166,7 +178,7 @@ async fn no_spelling_of_a_name_an_address_or_a_path_is_a_way_around_a_limit() {
 
 #[tokio::test]
 async fn what_limits_remember_goes_when_it_no_longer_matters() {
-    let app = TestApp::with(&[ES256]).await;
+    let app = TestApp::with(&[ES256, IN_DATABASE]).await;
     let _ = app.sign_in().await;
     let mut connection = app.database.connect().await;
     let rows = "SELECT count(*) AS count FROM rate_limits";

@@ -28,6 +28,7 @@ mod oauth;
 mod older_keys;
 mod pool;
 mod races;
+mod redis;
 mod refresh_races;
 mod registration;
 mod service_keys;

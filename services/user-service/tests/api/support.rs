@@ -9,7 +9,7 @@ use common::settings::{Environment, List, Secret};
 use diesel_async::AsyncPgConnection;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use test_support::{Answer, TestDatabase, TestDevice, TestServer, eventually};
+use test_support::{Answer, TestDatabase, TestDevice, TestServer, eventually, redis_url};
 use user_service::{MIGRATIONS, app, config};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -62,10 +62,12 @@ impl TestApp {
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create("user", || MIGRATIONS).await;
         let clock = Clock::default();
+        let given = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let settings: Vec<(String, String)> = SETTINGS
             .iter()
-            .chain(settings)
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .map(given)
+            .chain(redis_settings())
+            .chain(settings.iter().map(given))
             .collect();
         let server = serve(&settings, database.secret(), clock.clone()).await;
         let client = Client::builder().user_agent("test/1").build().unwrap();
@@ -205,6 +207,15 @@ impl TestApp {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0, |value| value.parse().unwrap())
     }
+}
+
+/// Those of a Redis that the run is to use, with keys that are the app's own.
+fn redis_settings() -> Vec<(String, String)> {
+    let Some(url) = redis_url() else { return Vec::new() };
+    let prefix = uuid::Uuid::new_v4().to_string();
+    [("REDIS__URL", url), ("REDIS__PREFIX", prefix), ("LIMITS__STORE", "redis".to_owned())]
+        .map(|(key, value)| (format!("USER_SERVICE__{key}"), value))
+        .into()
 }
 
 async fn serve(settings: &[(String, String)], url: Secret, clock: Clock) -> TestServer {

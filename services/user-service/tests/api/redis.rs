@@ -1,0 +1,163 @@
+//! What Redis adds, and that nothing is lost with it.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use serde_json::json;
+use test_support::{ServiceProcess, TcpProxy, TestRedis, eventually};
+
+use super::support::{Session, TestApp, count, send};
+
+const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
+const BY_ADDRESS: (&str, &str) = ("USER_SERVICE__LIMITS__LOGINS_PER_MINUTE", "3");
+const STORE: (&str, &str) = ("USER_SERVICE__LIMITS__STORE", "redis");
+const PREFIX: (&str, &str) = ("USER_SERVICE__REDIS__PREFIX", "test:");
+const URL: &str = "USER_SERVICE__REDIS__URL";
+const ROWS: &str = "SELECT count(*) AS count FROM rate_limits";
+
+async fn app(url: &str, more: &[(&str, &str)]) -> TestApp {
+    TestApp::with(&[&[ES256, STORE, PREFIX, (URL, url)], more].concat()).await
+}
+
+/// Refreshes with one token at once on both replicas; what came of each, successors each once.
+async fn refresh_at_once(app: &TestApp, session: &Session, times: usize) -> Vec<String> {
+    let replica = app.replica().await;
+    let body = json!({ "refresh_token": session.refresh_token });
+    let answers = join_all((0..times).map(|number| {
+        let server = if number % 2 == 0 { &app.server } else { &replica };
+        send(app.client.post(server.url("/api/auth/refresh")).json(&body))
+    }));
+    let mut found: Vec<String> = answers
+        .await
+        .into_iter()
+        .map(|answer| answer.expect(200).member("refresh_token"))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+async fn mutex(app: &TestApp, outcome: &str) -> u64 {
+    app.metric(&format!(r#"user_service_refresh_mutex_total{{outcome="{outcome}"}}"#)).await
+}
+
+#[tokio::test]
+async fn limits_are_counted_in_redis_and_in_the_database_while_it_is_away() {
+    let mut redis = TestRedis::start().await;
+    let app = app(&redis.url(), &[BY_ADDRESS]).await;
+    let device = app.register_device().await;
+    let mut connection = app.database.connect().await;
+    let attempts = async |expected: &[u16]| {
+        for status in expected {
+            let body = app.login_body(&device, "nobody-at-all");
+            assert_eq!(app.post("/api/auth/login", &body).await.status.as_u16(), *status);
+        }
+    };
+    attempts(&[401, 401, 401, 429]).await;
+    assert_eq!(count(&mut connection, ROWS).await, 0);
+    redis.kill().await;
+    attempts(&[401, 401, 401, 429]).await;
+    assert!(count(&mut connection, ROWS).await > 0);
+    assert_eq!(app.metric("user_service_redis_up").await, 0);
+    let fallbacks = r#"user_service_redis_fallbacks_total{what="limits"}"#;
+    assert!(app.metric(fallbacks).await >= 4);
+    let ready = send(app.client.get(app.server.admin_url("/ready"))).await.expect(200);
+    let dependencies = ready.json["dependencies"].as_array().unwrap();
+    assert!(dependencies.iter().any(|one| one["name"] == "redis" && one["status"] == "degraded"));
+    redis.restart().await;
+    eventually("Redis counts again", async || {
+        app.clock.turn(TimeDelta::minutes(10));
+        let _ = app.post("/api/auth/login", &app.login_body(&device, "nobody")).await;
+        (redis.ask("DBSIZE").await != "0").then_some(())
+    })
+    .await;
+    assert_eq!(app.metric("user_service_redis_up").await, 1);
+}
+
+#[tokio::test]
+async fn a_redis_that_falls_silent_holds_nobody_up_and_a_new_connection_is_made() {
+    let redis = TestRedis::start().await;
+    let proxy = TcpProxy::start(&redis.url()).await;
+    let app = app(&proxy.url(&redis.url()), &[]).await;
+    let session = app.sign_in().await;
+    proxy.freeze();
+    let started = Instant::now();
+    let _ = app.refresh(&session.refresh_token).await.expect(200);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(mutex(&app, "away").await, 1);
+    eventually("it is asked again", async || {
+        let _ = app.refresh(&app.sign_in().await.refresh_token).await.expect(200);
+        (mutex(&app, "held").await > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_of_many_refreshes_holds_the_mutex_and_lets_go_of_it() {
+    let redis = TestRedis::start().await;
+    let app = app(&redis.url(), &[]).await;
+    let session = app.sign_in().await;
+    assert_eq!(refresh_at_once(&app, &session, 20).await.len(), 1);
+    assert!(mutex(&app, "held").await <= 20);
+    let mut connection = app.database.connect().await;
+    let counter = "SELECT counter AS count FROM auth_sessions WHERE ended_at IS NULL";
+    assert_eq!(count(&mut connection, counter).await, 1);
+    eventually("it is free again", async || {
+        let held = redis.ask(&format!("EXISTS test:refresh:{}", session.id)).await;
+        (held == "0").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_holder_that_dies_costs_two_seconds_and_no_session() {
+    let redis = TestRedis::start().await;
+    let app = app(&redis.url(), &[]).await;
+    let session = app.sign_in().await;
+    let url = redis.url();
+    let variables = [
+        ("__ENVIRONMENT", "development"),
+        ("__SIGNING__ALGORITHM", "ES256"),
+        ("__DATABASE__URL", app.database.url()),
+        ("__REDIS__URL", &url),
+        ("__REDIS__PREFIX", PREFIX.1),
+        ("USER_SERVICE_FAILPOINT", "refresh_before_commit"),
+    ];
+    let process = ServiceProcess::start(env!("CARGO_BIN_EXE_user-service"), &variables).await;
+    let body = json!({ "refresh_token": session.refresh_token });
+    let request = app.client.post(process.url("/api/auth/refresh")).json(&body).send();
+    let (answer, ()) = tokio::join!(request, async move {
+        process.logged("failpoint_reached").await;
+        process.kill().await;
+    });
+    assert!(answer.is_err(), "the process died without an answer");
+    assert_eq!(redis.ask(&format!("EXISTS test:refresh:{}", session.id)).await, "1");
+    let started = Instant::now();
+    assert_eq!(refresh_at_once(&app, &session, 4).await.len(), 1);
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(mutex(&app, "gave_up").await > 0);
+}
+
+#[tokio::test]
+async fn a_redis_that_lies_makes_no_second_head() {
+    let redis = TestRedis::start().await;
+    let app = app(&redis.url(), &[]).await;
+    let session = app.sign_in().await;
+    let key = format!("test:refresh:{}", session.id);
+    // Everybody is told that it is free.
+    let forgetting = async {
+        loop {
+            redis.ask(&format!("DEL {key}")).await;
+        }
+    };
+    let found = tokio::select! {
+        found = refresh_at_once(&app, &session, 20) => found,
+        () = forgetting => unreachable!("it goes on for ever"),
+    };
+    assert_eq!(found.len(), 1);
+    // What another has set is not ours to remove.
+    redis.ask(&format!("SET {key} another")).await;
+    let _ = app.refresh(&found[0]).await.expect(200);
+    assert_eq!(redis.ask(&format!("EXISTS {key}")).await, "1");
+}
