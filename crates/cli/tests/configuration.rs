@@ -21,8 +21,9 @@ const CONTROL: &str = "a\u{7}b";
 /// A database that is not there.
 const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/none";
 /// The settings that may be any text at all.
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     "captcha.site_key",
+    "redis.prefix",
     "token.issuer",
     "token.audience",
     "token.client_id",

@@ -90,7 +90,11 @@ impl RedisSettings {
     }
 
     fn client(&self) -> Result<Option<Client>, String> {
-        let Some(url) = &self.url else { return Ok(None) };
+        let Some(url) = &self.url else {
+            let unused = self.ca_file.is_some();
+            let needs = || "`redis.ca_file` is given, and no `redis.url`".to_owned();
+            return if unused { Err(needs()) } else { Ok(None) };
+        };
         let wrong =
             || "`redis.url` is no URL such as rediss://user:password@host:6379/0".to_owned();
         let client = match &self.ca_file {
@@ -200,7 +204,7 @@ impl Failure {
         match self {
             Self::Skipped => "left alone".to_owned(),
             Self::Slow => "no answer in time".to_owned(),
-            Self::Redis(error) => error.code().map_or_else(|| error.category(), |code| code).into(),
+            Self::Redis(error) => error.code().unwrap_or_else(|| error.category()).to_owned(),
         }
     }
 }
@@ -222,12 +226,13 @@ mod tests {
     #[test]
     fn what_is_no_redis_is_named_and_its_password_is_not() {
         for (url, ca_file, key) in [
-            ("http://hidden@redis.test", None, "redis.url"),
-            ("hidden", None, "redis.url"),
-            ("redis://:hidden@redis.test", Some("/no/such/file"), "redis.ca_file"),
-            ("rediss://:hidden@redis.test", Some("/no/such/file"), "redis.ca_file"),
+            (Some("http://hidden@redis.test"), None, "redis.url"),
+            (Some("hidden"), None, "redis.url"),
+            (Some("redis://:hidden@redis.test"), Some("/no/such/file"), "redis.ca_file"),
+            (Some("rediss://:hidden@redis.test"), Some("/no/such/file"), "redis.ca_file"),
+            (None, Some("/no/such/file"), "redis.ca_file"),
         ] {
-            let error = check(Some(url), ca_file).unwrap_err();
+            let error = check(url, ca_file).unwrap_err();
             assert!(error.contains(key) && !error.contains("hidden"), "{error}");
         }
         assert_eq!(check(Some("rediss://:hidden@redis.test:6379/1"), None), Ok(()));

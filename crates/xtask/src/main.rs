@@ -20,6 +20,9 @@ enum Command {
         /// Throw the data of earlier runs away
         #[arg(long)]
         fresh: bool,
+        /// Start Redis as well, which the services then share limits and more through
+        #[arg(long)]
+        redis: bool,
     },
     /// Play the main story against running services
     Demo {
@@ -32,6 +35,9 @@ enum Command {
         /// Say instead how much of the vault's code its tests reach; less than 80 % is an error
         #[arg(long)]
         coverage: bool,
+        /// Let the services of all tests use Redis
+        #[arg(long)]
+        redis: bool,
         /// Passed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -47,9 +53,11 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Up { fresh } => up::up(fresh).await,
+        Command::Up { fresh, redis } => up::up(fresh, redis).await,
         Command::Demo { arguments } => demo::run_demo(&arguments).await,
-        Command::Test { coverage, arguments } => test::test(coverage, &arguments).await,
+        Command::Test { coverage, redis, arguments } => {
+            test::test(coverage, redis, &arguments).await
+        }
         Command::Bench { arguments } => bench::bench(&arguments).await,
     };
     match result {

@@ -94,6 +94,18 @@ const JAVA: Need = Need {
              set JAVA_HOME",
 };
 
+const REDIS: Need = Need {
+    what: "Redis",
+    probe: &["redis-server", "--version"],
+    debian: &["redis-server"],
+    others: "Fedora: `dnf install valkey-compat-redis`; macOS: `brew install redis`",
+};
+
+/// Redis, where none was found.
+pub(crate) async fn provide_redis() -> Result<()> {
+    provide([&REDIS].into_iter()).await
+}
+
 /// Java, where none that will do was found.
 pub(crate) async fn provide_java() -> Result<()> {
     obtain(&[&JAVA]).await
@@ -106,7 +118,7 @@ pub(crate) async fn check() -> Result<()> {
 
 /// What testing takes.
 pub(crate) async fn check_for_tests() -> Result<()> {
-    provide(NEEDS.iter().chain(TEST_NEEDS)).await
+    provide(NEEDS.iter().chain(TEST_NEEDS).chain([&REDIS])).await
 }
 
 /// What measuring the tests' reach takes: LLVM's own tools, and cargo's way to them.

@@ -63,6 +63,8 @@ pub const KEYCLOAK: Port = Port::new("Keycloak", "LATCHKEY_KEYCLOAK_PORT", 8180)
 /// Keycloak's own health and metrics.
 pub const KEYCLOAK_MANAGEMENT: Port =
     Port::new("Keycloak", "LATCHKEY_KEYCLOAK_MANAGEMENT_PORT", 9180);
+/// Redis, where there is one.
+pub const REDIS: Port = Port::new("Redis", "LATCHKEY_REDIS_PORT", 63790);
 /// The admin listeners.
 pub const ADMIN: [Port; 3] = [
     Port::new("user-service", "USER_SERVICE__ADMIN__PORT", 9080),

@@ -10,6 +10,7 @@ use tokio::process::Command;
 use crate::environment::Environment;
 use crate::keycloak::Server;
 use crate::postgres::{Binaries, Cluster, Durability, Owner, Source};
+use crate::redis::Redis;
 use crate::ui::say;
 
 /// Where the throw-away PostgreSQL looks for a port.
@@ -72,6 +73,30 @@ pub(crate) async fn with_postgres(
     let result = work(&cluster.url()).await;
     cluster.stop().await?;
     result
+}
+
+/// A Redis, and the folder that goes with it.
+pub(crate) struct ThrowAwayRedis {
+    redis: Redis,
+    _folder: Folder,
+}
+
+impl ThrowAwayRedis {
+    pub(crate) async fn start() -> Result<Self> {
+        let folder = env::temp_dir().join(format!("latchkey-test-redis-{}", std::process::id()));
+        let folder = Folder(folder);
+        let redis = Redis::start(&folder.0, 0, Durability::ThrownAway).await?;
+        Ok(Self { redis, _folder: folder })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.redis.url()
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.redis.stop().await
+    }
 }
 
 /// Goes with what is in it.

@@ -10,9 +10,11 @@ use tokio::process::Command;
 
 use crate::build::Programs;
 use crate::environment::Environment;
+use crate::folders::Folders;
 use crate::keycloak::{self, Java, Startup};
-use crate::ports::{ADMIN, AUTH, CHAT, KEYCLOAK, KEYCLOAK_MANAGEMENT, Port, USER};
+use crate::ports::{ADMIN, AUTH, CHAT, KEYCLOAK, KEYCLOAK_MANAGEMENT, Port, REDIS, USER};
 use crate::postgres::{self, Binaries, Cluster, Durability, Owner, Source};
+use crate::redis::Redis;
 use crate::service::{Ready, Service};
 use crate::ui::{Progress, say};
 use crate::{StopSignal, check, needs, workspace};
@@ -21,31 +23,31 @@ const POSTGRES_PORT: u16 = 54320;
 const DATABASES: [&str; 3] = ["user_service", "chat_service", "auth_manager"];
 /// Overrides where PostgreSQL's data is kept.
 const DATA_FOLDER: &str = "LATCHKEY_DATA_FOLDER";
-/// Where Keycloak is unpacked and keeps its data.
-const KEYCLOAK_FOLDER: &str = ".latchkey/keycloak";
 const PROVIDERS_FILE: &str = "AUTH_MANAGER__PROVIDERS__FILE";
 /// Services that run without Keycloak too.
 const ALONE: usize = 2;
 
 /// Runs everything until Ctrl-C, or until something ends by itself.
-pub async fn up(fresh: bool) -> Result<()> {
+pub async fn up(fresh: bool, redis: bool) -> Result<()> {
     let environment = Environment::read()?;
     for port in [USER, CHAT, AUTH, KEYCLOAK, KEYCLOAK_MANAGEMENT].iter().chain(&ADMIN) {
         port.check(&environment)?;
     }
+    if environment.get(REDIS.variable).is_some() {
+        REDIS.check(&environment)?;
+    }
     needs::check().await?;
     let mut stop = StopSignal::listen()?;
     if let Some(url) = environment.get("DATABASE_URL") {
-        let keycloak = workspace().join(KEYCLOAK_FOLDER);
-        if fresh && keycloak.exists() {
-            std::fs::remove_dir_all(&keycloak)?;
+        let folders = Folders::new(None, redis);
+        if fresh {
+            folders.clear().await?;
         }
-        return run_on(url, &keycloak, fresh, &environment, &mut stop).await;
+        return run_on(url, &folders, fresh, &environment, &mut stop).await;
     }
     let owner = Owner::find()?;
     let given = environment.get(DATA_FOLDER).map(PathBuf::from);
-    let keycloak = given.as_ref().map(|folder| folder.with_extension("keycloak"));
-    let keycloak = keycloak.unwrap_or_else(|| workspace().join(KEYCLOAK_FOLDER));
+    let folders = Folders::new(given.as_deref(), redis);
     let folder = given.unwrap_or_else(|| owner.data_folder(&workspace()));
     let _held = hold(&folder)?;
     let cluster = tokio::select! {
@@ -53,10 +55,10 @@ pub async fn up(fresh: bool) -> Result<()> {
         // What was begun is dropped, and told to end; wait for it.
         () = stop.asked() => return Cluster::end_leftover(&folder),
     };
-    if fresh && keycloak.exists() {
-        std::fs::remove_dir_all(&keycloak)?;
+    if fresh {
+        folders.clear().await?;
     }
-    let result = run_on(&cluster.url(), &keycloak, false, &environment, &mut stop).await;
+    let result = run_on(&cluster.url(), &folders, false, &environment, &mut stop).await;
     cluster.stop().await?;
     say("PostgreSQL has stopped; its data is kept (`--fresh` starts over)");
     result
@@ -94,13 +96,13 @@ async fn start_postgres(owner: &Owner, folder: PathBuf, fresh: bool) -> Result<C
 /// Until the services run, a signal just ends what is being done; then they are drained.
 async fn run_on(
     url: &str,
-    keycloak: &Path,
+    folders: &Folders,
     fresh: bool,
     environment: &Environment,
     stop: &mut StopSignal,
 ) -> Result<()> {
     let prepared = tokio::select! {
-        prepared = prepare(url, keycloak, fresh, environment) => prepared?,
+        prepared = prepare(url, folders, fresh, environment) => prepared?,
         () = stop.asked() => return Ok(()),
     };
     prepared.serve_until_stopped(stop).await
@@ -112,17 +114,19 @@ struct Prepared {
     /// With their ports, and where they are reached.
     services: Vec<(&'static str, u16, String)>,
     keycloak: Option<Service>,
+    redis: Option<Redis>,
     variables: Vec<(String, String)>,
 }
 
-/// Keycloak, databases, programs and migrations.
+/// Redis, Keycloak, databases, programs and migrations.
 async fn prepare(
     url: &str,
-    folder: &Path,
+    folders: &Folders,
     fresh: bool,
     environment: &Environment,
 ) -> Result<Prepared> {
-    let keycloak = start_keycloak(folder, environment).await?;
+    let redis = start_redis(folders.redis.as_deref(), environment).await?;
+    let keycloak = start_keycloak(&folders.keycloak, environment).await?;
     let mut urls = Vec::new();
     for name in DATABASES {
         if fresh {
@@ -131,8 +135,9 @@ async fn prepare(
         postgres::create(url, name).await?;
         urls.push(postgres::url_of(url, name)?);
     }
-    let mut variables = missing_variables(&urls, environment)?;
-    if let Some(file) = keycloak::providers_file(folder, KEYCLOAK.number(environment)?)?
+    let redis_url = redis.as_ref().map(Redis::url);
+    let mut variables = missing_variables(&urls, redis_url.as_deref(), environment)?;
+    if let Some(file) = keycloak::providers_file(&folders.keycloak, KEYCLOAK.number(environment)?)?
         && environment.get(PROVIDERS_FILE).is_none()
     {
         variables.push((PROVIDERS_FILE.to_owned(), file.display().to_string()));
@@ -157,7 +162,16 @@ async fn prepare(
     let placed =
         |(name, port): (_, Port)| Ok((name, port.number(environment)?, port.url(environment)?));
     let services = services.into_iter().map(placed).collect::<Result<_>>()?;
-    Ok(Prepared { programs, services, keycloak, variables })
+    Ok(Prepared { programs, services, keycloak, redis, variables })
+}
+
+/// Redis, where it was asked for.
+async fn start_redis(folder: Option<&Path>, environment: &Environment) -> Result<Option<Redis>> {
+    let Some(folder) = folder else { return Ok(None) };
+    let port = REDIS.number(environment)?;
+    let redis = Redis::start(folder, port, Durability::Kept).await?;
+    say(&format!("Redis is ready at {}", redis.url()));
+    Ok(Some(redis))
 }
 
 /// Begins to start Keycloak, which goes on while the services are built. None where the machine
@@ -185,9 +199,16 @@ async fn start_keycloak(folder: &Path, environment: &Environment) -> Result<Opti
 }
 
 /// What the caller has not set already.
-fn missing_variables(urls: &[String], environment: &Environment) -> Result<Vec<(String, String)>> {
+fn missing_variables(
+    urls: &[String],
+    redis: Option<&str>,
+    environment: &Environment,
+) -> Result<Vec<(String, String)>> {
     let user_url = USER.url(environment)?;
     let auth_url = AUTH.url(environment)?;
+    let with_redis = redis.into_iter().flat_map(|url| {
+        [("USER_SERVICE__REDIS__URL", url), ("USER_SERVICE__LIMITS__STORE", "redis")]
+    });
     let wanted = [
         ("USER_SERVICE__DATABASE__URL", urls[0].as_str()),
         ("CHAT_SERVICE__DATABASE__URL", &urls[1]),
@@ -199,8 +220,9 @@ fn missing_variables(urls: &[String], environment: &Environment) -> Result<Vec<(
         ("AUTH_MANAGER__PUBLIC_URL", &auth_url),
         ("CHAT_SERVICE__VERIFIER__USER_SERVICE_URL", &user_url),
     ];
-    let missing = wanted.iter().filter(|(name, _)| environment.get(name).is_none());
-    Ok(missing.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    let wanted = wanted.into_iter().chain(with_redis);
+    let missing = wanted.filter(|(name, _)| environment.get(name).is_none());
+    Ok(missing.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 impl Prepared {
@@ -219,6 +241,9 @@ impl Prepared {
         };
         for stopped in join_all(running.into_iter().map(Service::stop)).await {
             stopped?;
+        }
+        if let Some(redis) = self.redis {
+            redis.stop().await?;
         }
         result
     }
@@ -255,12 +280,13 @@ mod tests {
             ("USER_SERVICE__DATABASE__URL", ""),
         ]);
         let urls = ["u", "c", "a"].map(|name| format!("postgres://a/{name}"));
-        let variables = missing_variables(&urls, &environment).unwrap();
+        let variables = missing_variables(&urls, Some("redis://a"), &environment).unwrap();
         let value = |name: &str| {
             variables.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
         };
         assert_eq!(value("USER_SERVICE__PUBLIC_URL"), Some("http://127.0.0.1:1234"));
         assert_eq!(value("USER_SERVICE__DATABASE__URL"), Some("postgres://a/u"));
         assert_eq!(value("CHAT_SERVICE__DATABASE__URL"), None);
+        assert_eq!(value("USER_SERVICE__REDIS__URL"), Some("redis://a"));
     }
 }

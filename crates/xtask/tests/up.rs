@@ -125,10 +125,17 @@ async fn up_runs_everything_ends_it_on_ctrl_c_and_keeps_data_until_told_to_start
     assert!(status.success() && rest.contains("its data is kept"), "{status}: {rest}");
     assert!(ports.into_iter().all(is_free), "a service still listens");
 
-    let mut second = Up::start(&folder, ports, &[]);
+    let mut second = Up::start(&folder, ports, &["--redis"]);
     let client = second.running().await;
+    let pid_file = folder.with_extension("redis").join("redis.pid");
+    assert!(pid_file.exists() && pid_file.with_file_name("appendonlydir").exists());
+    let service = format!("http://127.0.0.1:{}", ports[2]);
+    let ready = reqwest::get(format!("{service}/ready")).await.unwrap().text().await.unwrap();
+    assert!(ready.contains(r#"{"name":"redis","status":"ready""#), "{ready}");
     assert!(client.batch_execute("SELECT FROM kept").await.is_ok());
     assert!(second.interrupt().await.0.success());
+    // Redis removes it as it ends.
+    assert!(!pid_file.exists(), "Redis has stayed");
 
     let mut third = Up::start(&folder, ports, &["--fresh"]);
     let client = third.running().await;

@@ -29,6 +29,7 @@ mod older_keys;
 mod pool;
 mod races;
 mod redis;
+mod redis_tls;
 mod refresh_races;
 mod registration;
 mod service_keys;
