@@ -25,11 +25,13 @@ mod cipher;
 mod identity;
 mod keyring;
 mod pkcs11;
+mod pkcs11_signing;
 mod sealed;
 mod token_hash;
 
 pub use identity::Identity;
 pub use keyring::{Keyring, KeyringError, OpenError};
 pub use pkcs11::{Pkcs11Error, WrappingKey, WrappingKeyPlace};
+pub use pkcs11_signing::{SigningKind, SigningPublic, SigningToken};
 pub use sealed::{Sealed, key_id_of};
 pub use token_hash::{TokenHasher, TokenKeyError};

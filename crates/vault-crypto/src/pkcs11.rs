@@ -30,7 +30,7 @@ pub struct WrappingKeyPlace<'a> {
 /// A token that can't be used: one line, without the PIN and without any key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("PKCS#11: {0}")]
-pub struct Pkcs11Error(String);
+pub struct Pkcs11Error(pub(crate) String);
 
 /// An AES-256 key in a PKCS#11 token that wraps the keys of a ring. Its session ends on drop.
 pub struct WrappingKey {
@@ -45,7 +45,7 @@ static MODULES: Mutex<BTreeMap<String, Pkcs11>> = Mutex::new(BTreeMap::new());
 impl WrappingKey {
     /// Loads the module, signs in to the token and finds the key.
     pub fn find(place: &WrappingKeyPlace<'_>) -> Result<Self, Pkcs11Error> {
-        let session = sign_in(&load(place.module)?, place)?;
+        let session = sign_in(&load(place.module)?, place.token, place.pin, false)?;
         Ok(Self { key: find_key(&session, place.key)?, session })
     }
 
@@ -84,7 +84,7 @@ impl WrappingKey {
     }
 }
 
-fn load(module: &str) -> Result<Pkcs11, Pkcs11Error> {
+pub(crate) fn load(module: &str) -> Result<Pkcs11, Pkcs11Error> {
     let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(loaded) = modules.get(module) {
         return Ok(loaded.clone());
@@ -100,18 +100,24 @@ fn load(module: &str) -> Result<Pkcs11, Pkcs11Error> {
     Ok(loaded)
 }
 
-fn sign_in(context: &Pkcs11, place: &WrappingKeyPlace<'_>) -> Result<Session, Pkcs11Error> {
+/// A session of the token's user, in which keys may be made where it is `writable`.
+pub(crate) fn sign_in(
+    context: &Pkcs11,
+    token: &str,
+    pin: &str,
+    writable: bool,
+) -> Result<Session, Pkcs11Error> {
     let slots = context
         .get_slots_with_token()
         .map_err(|error| failed("the tokens can't be listed", &error))?;
     let slot = slots
         .into_iter()
-        .find(|slot| context.get_token_info(*slot).is_ok_and(|token| token.label() == place.token))
-        .ok_or_else(|| Pkcs11Error(format!("there is no token `{}`", place.token)))?;
-    let session = context
-        .open_ro_session(slot)
-        .map_err(|error| failed("the token opens no session", &error))?;
-    match session.login(UserType::User, Some(&AuthPin::new(place.pin.into()))) {
+        .find(|slot| context.get_token_info(*slot).is_ok_and(|found| found.label() == token))
+        .ok_or_else(|| Pkcs11Error(format!("there is no token `{token}`")))?;
+    let opened =
+        if writable { context.open_rw_session(slot) } else { context.open_ro_session(slot) };
+    let session = opened.map_err(|error| failed("the token opens no session", &error))?;
+    match session.login(UserType::User, Some(&AuthPin::new(pin.into()))) {
         // The sign-in is the process's, not the session's.
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
         Err(error) => Err(failed("the token refuses the PIN", &error)),
@@ -150,7 +156,7 @@ fn length() -> cryptoki::types::Ulong {
 }
 
 /// The module's own name for what went wrong, such as `CKR_PIN_INCORRECT`, where it gives one.
-fn failed(what: &str, error: &Error) -> Pkcs11Error {
+pub(crate) fn failed(what: &str, error: &Error) -> Pkcs11Error {
     match error {
         Error::Pkcs11(code, _) => Pkcs11Error(format!("{what} ({code:?})")),
         _ => Pkcs11Error(what.to_owned()),

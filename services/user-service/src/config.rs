@@ -19,7 +19,7 @@ use vault_crypto::Keyring;
 pub use browser::BrowserSettings;
 pub use captcha::{CaptchaProvider, CaptchaSettings, WhenAway};
 pub use schema::SCHEMA;
-pub use signing::{KeyStore, SigningMode, SigningSettings};
+pub use signing::{KeyStore, SigningMode, SigningSettings, TransitSettings};
 
 /// The settings as read.
 #[derive(Clone, Debug, Deserialize)]

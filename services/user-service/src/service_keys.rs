@@ -80,7 +80,7 @@ impl Ring {
     /// Rotates it; replicas hear of that by themselves.
     pub async fn rotate(&mut self, occasion: &Occasion) -> Result<Rotation, Refused> {
         let keyring = self.settings.vault.keyring().map_err(Error::Internal)?;
-        let stores = KeyStores::new(&self.settings.signing, keyring);
+        let stores = KeyStores::new(&self.settings.signing, keyring).map_err(Error::Internal)?;
         let (rules, now) = (rotate::Rules::of(&self.settings), Clock::default().now());
         rotate::rotate(&mut self.connection, &stores, rules, occasion, now).await
     }

@@ -24,6 +24,7 @@ impl Settings {
             self.check_limit_store(),
             self.check_rsa_bits(),
             self.check_service_keys(),
+            self.check_key_stores(),
             self.check_rotation(),
             at_least("signing.jwks_max_keys", signing.jwks_max_keys, 1),
             at_least("signing.pool_size", signing.pool_size, 0),

@@ -1,6 +1,6 @@
 //! Section `signing`: which keys sign, and where service keys are.
 
-use common::settings::{List, Period, Setting};
+use common::settings::{List, Period, Secret, Setting};
 use serde::Deserialize;
 use token_verifier::Algorithm;
 
@@ -17,8 +17,22 @@ pub(super) const SIGNING: &[Setting] = &[
     Setting::new("signing.rsa_bits", "Modulus of new RSA keys: 2048, 3072 or 4096").default("2048"),
     Setting::new(
         "signing.service_keys",
-        "Where private service keys of the ring are: `database` (the default), sealed by `vault.keys`; says nothing where the ring is in files",
+        "Where new private service keys are: `database` (the default), sealed by `vault.keys`; `pkcs11`, in a token; `transit`, behind HashiCorp Vault or OpenBao",
     ),
+    Setting::new(
+        "signing.pkcs11_module",
+        "PKCS#11 module (a shared library) of the token with the service keys",
+    ),
+    Setting::new("signing.pkcs11_token", "Label of the token"),
+    Setting::new("signing.pkcs11_pin", "The token's user PIN").secret(),
+    Setting::new("signing.transit_url", "Where the transit service is, `https://vault.example.com:8200`"),
+    Setting::new("signing.transit_mount", "Where its transit engine is mounted").default("transit"),
+    Setting::new(
+        "signing.transit_token_path",
+        "File with its token, read at each call, so that an agent may renew it",
+    ),
+    Setting::new("signing.transit_ca_path", "PEM of the CAs that its certificate may be from, instead of the public ones"),
+    Setting::new("signing.transit_timeout", "How long one call of it may take").default("2s"),
     Setting::new(
         "signing.rotate_every",
         "How often one replica rotates the service keys; 0 leaves it to `latchkey keys rotate`",
@@ -65,6 +79,10 @@ pub enum SigningMode {
 pub enum KeyStore {
     /// In the table of the ring, sealed by the keyring.
     Database,
+    /// In a PKCS#11 token.
+    Pkcs11,
+    /// Behind a transit service.
+    Transit,
 }
 
 impl KeyStore {
@@ -73,6 +91,8 @@ impl KeyStore {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Database => "database",
+            Self::Pkcs11 => "pkcs11",
+            Self::Transit => "transit",
         }
     }
 }
@@ -89,6 +109,22 @@ pub struct SigningSettings {
     pub rsa_bits: u32,
     /// Where new service keys are made.
     pub service_keys: Option<KeyStore>,
+    /// Module of the PKCS#11 token.
+    pub pkcs11_module: Option<String>,
+    /// Its label.
+    pub pkcs11_token: Option<String>,
+    /// Its user's PIN.
+    pub pkcs11_pin: Option<Secret>,
+    /// The transit service.
+    pub transit_url: Option<String>,
+    /// Its engine.
+    pub transit_mount: String,
+    /// The file with its token.
+    pub transit_token_path: Option<String>,
+    /// Its CAs.
+    pub transit_ca_path: Option<String>,
+    /// The longest call.
+    pub transit_timeout: Period,
     /// How often service keys rotate; zero: by command only.
     pub rotate_every: Period,
     /// The current service key.
@@ -109,7 +145,65 @@ pub struct SigningSettings {
     pub jwks_max_keys: i64,
 }
 
+/// A PKCS#11 token.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenPlace<'a> {
+    /// Path of the module.
+    pub module: &'a str,
+    /// Label of the token.
+    pub token: &'a str,
+    /// Its user's PIN.
+    pub pin: &'a Secret,
+}
+
+/// A transit service.
+#[derive(Clone, Debug)]
+pub struct TransitSettings {
+    /// Where it is.
+    pub url: String,
+    /// Where its transit engine is mounted.
+    pub mount: String,
+    /// The file with the token.
+    pub token_path: String,
+    /// PEM of its CAs; none: the public ones.
+    pub ca_path: Option<String>,
+    /// How long a call may take.
+    pub timeout: Period,
+}
+
 impl SigningSettings {
+    /// The token with service keys; none where none is configured.
+    pub fn pkcs11(&self) -> Result<Option<TokenPlace<'_>>, String> {
+        let parts = (&self.pkcs11_module, &self.pkcs11_token, &self.pkcs11_pin);
+        match parts {
+            (Some(module), Some(token), Some(pin)) => Ok(Some(TokenPlace { module, token, pin })),
+            (None, None, None) if self.store() != KeyStore::Pkcs11 => Ok(None),
+            _ => Err("`signing.pkcs11_module`, `signing.pkcs11_token` and `signing.pkcs11_pin` \
+                      belong together, and `pkcs11` service keys need them"
+                .to_owned()),
+        }
+    }
+
+    /// The transit service; none where none is configured.
+    pub fn transit(&self) -> Result<Option<TransitSettings>, String> {
+        match (&self.transit_url, &self.transit_token_path) {
+            (Some(url), Some(token_path)) if is_web_url(url) => Ok(Some(TransitSettings {
+                url: url.clone(),
+                mount: self.transit_mount.trim_matches('/').to_owned(),
+                token_path: token_path.clone(),
+                ca_path: self.transit_ca_path.clone(),
+                timeout: self.transit_timeout,
+            })),
+            (Some(_), Some(_)) => {
+                Err("`signing.transit_url` is no `https://` or `http://` URL".to_owned())
+            }
+            (None, None) if self.store() != KeyStore::Transit => Ok(None),
+            _ => Err("`signing.transit_url` and `signing.transit_token_path` belong together, and \
+                      `transit` service keys need them"
+                .to_owned()),
+        }
+    }
+
     /// Whether the ring is one of PEM files.
     #[must_use]
     pub fn is_in_files(&self) -> bool {
@@ -125,7 +219,17 @@ impl SigningSettings {
     }
 }
 
+fn is_web_url(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
+}
+
 impl Settings {
+    /// The places of keys are given whole or not at all.
+    pub(super) fn check_key_stores(&self) -> Result<(), String> {
+        self.signing.pkcs11()?;
+        self.signing.transit().map(drop)
+    }
+
     pub(super) fn check_service_keys(&self) -> Result<(), String> {
         let signing = &self.signing;
         if !signing.is_in_files() {

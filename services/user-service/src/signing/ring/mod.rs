@@ -78,7 +78,7 @@ impl ServiceRing {
         let wake = Arc::new(Notify::new());
         let table = Table {
             database,
-            stores: KeyStores::new(signing, keyring),
+            stores: KeyStores::new(signing, keyring)?,
             rules: Rules::of(settings),
             signs: signing.mode == SigningMode::Service,
             reading: Mutex::new(()),

@@ -154,7 +154,7 @@ async fn insert_new(
     rules: Rules,
     now: DateTime<Utc>,
 ) -> Result<String, Error> {
-    let key = stores.make(NEXT, rules.token_life, now).await.map_err(Error::Internal)?;
+    let key = stores.make(NEXT, rules.token_life, now).await?;
     service_key::insert(connection, &key).await?;
     Ok(key.kid)
 }

@@ -1,0 +1,128 @@
+//! Service keys that never come into the process: in a `SoftHSM` token, or behind a transit service.
+
+use test_support::{SoftHsm, eventually};
+
+use super::service_keys::{kid_of, kids, published, ring, rotate};
+use super::support::{TestApp, claims, count, header};
+use super::transit_stand_in::TransitStandIn;
+
+const SERVICE: (&str, &str) = ("USER_SERVICE__SIGNING__MODE", "service");
+
+/// Tokens of these keys are good for the issuer, for a rotation and for whoever reads the set.
+async fn tokens_are_good(settings: &[(&str, &str)], algorithm: &str) {
+    let own = [SERVICE, ("USER_SERVICE__SIGNING__ALGORITHM", algorithm)];
+    let settings = [&own[..], settings].concat();
+    let app = TestApp::with(&settings).await;
+    let replica = app.replica().await;
+    let session = app.sign_in().await;
+    assert_eq!(header(&session.access_token)["alg"], algorithm);
+    assert!(app.is_live(&session).await);
+    verify(&app, &session.access_token).await;
+    let mut ring = ring(&app, &settings).await;
+    let next = kids(&mut ring).await[1].1.clone();
+    rotate(&mut ring).await.unwrap();
+    let mut session = session;
+    let newer = eventually("the next key signs on the other replica", || {
+        let url = replica.url("/api/auth/refresh");
+        let token = session.refresh_token.clone();
+        let client = app.client.clone();
+        let next = next.clone();
+        async move {
+            let body = serde_json::json!({ "refresh_token": token });
+            let answer = super::support::send(client.post(url).json(&body)).await.expect(200);
+            (kid_of(&answer.member("access_token")) == next).then_some(answer)
+        }
+    })
+    .await;
+    session.access_token = newer.member("access_token");
+    assert!(app.is_live(&session).await);
+    verify(&app, &session.access_token).await;
+    assert_eq!(published(&app, &replica).await.len(), 3);
+    let mut connection = app.database.connect().await;
+    let sealed = "SELECT count(*) FROM service_keys WHERE sealed_key IS NOT NULL";
+    assert_eq!(count(&mut connection, sealed).await, 0);
+}
+
+/// As a client would that takes the key out of the set and knows nothing of ours.
+async fn verify(app: &TestApp, token: &str) {
+    use josekit::jwk::Jwk;
+    use josekit::jws::{ES256, JwsVerifier, RS256};
+    let set = app.get("/.well-known/jwks.json").await.expect(200).json;
+    let kid = kid_of(token);
+    let keys = set["keys"].as_array().unwrap();
+    let key = keys.iter().find(|key| key["kid"] == *kid).unwrap();
+    let jwk = Jwk::from_bytes(serde_json::to_vec(key).unwrap()).unwrap();
+    let verifier: Box<dyn JwsVerifier> = if key["kty"] == "RSA" {
+        Box::new(RS256.verifier_from_jwk(&jwk).unwrap())
+    } else {
+        Box::new(ES256.verifier_from_jwk(&jwk).unwrap())
+    };
+    let (payload, _) = josekit::jws::deserialize_compact(token, verifier.as_ref()).unwrap();
+    let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(payload["jti"], claims(token)["jti"]);
+}
+
+#[actix_web::test]
+async fn keys_in_a_token_sign_rs256_and_es256_and_never_leave_it() {
+    let test = "outside_keys::keys_in_a_token_sign_rs256_and_es256_and_never_leave_it";
+    let Some(module) = SoftHsm::module_of_child(test) else { return };
+    let settings = [
+        ("USER_SERVICE__SIGNING__SERVICE_KEYS", "pkcs11"),
+        ("USER_SERVICE__SIGNING__PKCS11_MODULE", module.as_str()),
+        ("USER_SERVICE__SIGNING__PKCS11_TOKEN", SoftHsm::TOKEN),
+        ("USER_SERVICE__SIGNING__PKCS11_PIN", SoftHsm::PIN),
+    ];
+    for algorithm in ["RS256", "ES256"] {
+        tokens_are_good(&settings, algorithm).await;
+    }
+}
+
+fn transit_settings(transit: &TransitStandIn) -> [(&'static str, String); 4] {
+    let token = transit.token_file.path().to_str().unwrap().to_owned();
+    [
+        ("USER_SERVICE__SIGNING__SERVICE_KEYS", "transit".to_owned()),
+        ("USER_SERVICE__SIGNING__TRANSIT_URL", transit.url()),
+        ("USER_SERVICE__SIGNING__TRANSIT_TOKEN_PATH", token),
+        ("USER_SERVICE__SIGNING__MODE", "service".to_owned()),
+    ]
+}
+
+#[tokio::test]
+async fn keys_behind_a_transit_service_sign_rs256_and_es256() {
+    let transit = TransitStandIn::start();
+    let settings = transit_settings(&transit);
+    let settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    for algorithm in ["RS256", "ES256"] {
+        tokens_are_good(&settings, algorithm).await;
+    }
+}
+
+#[tokio::test]
+async fn while_the_transit_service_is_away_tokens_wait_and_no_session_is_lost() {
+    let transit = TransitStandIn::start();
+    let settings = transit_settings(&transit);
+    let settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let strict = ("USER_SERVICE__REFRESH__GRACE", "0");
+    let es256 = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
+    let app = TestApp::with(&[&settings[..], &[strict, es256]].concat()).await;
+    let session = app.sign_in().await;
+    // One failure is made good by one more call, two are not.
+    transit.fail_next(1);
+    let calls = transit.calls();
+    let refreshed = app.refresh(&session.refresh_token).await.expect(200);
+    assert_eq!(transit.calls(), calls + 2);
+    let token = refreshed.member("refresh_token");
+    transit.fail_next(2);
+    let refused = app.refresh(&token).await.expect_error(503, "signer_unavailable");
+    assert_eq!(refused.header("retry-after"), "2");
+    transit.go_away().await;
+    let _ = app.refresh(&token).await.expect_error(503, "signer_unavailable");
+    let body = app.login_body(&session.device, &session.username);
+    let _ = app.post("/api/auth/login", &body).await.expect_error(503, "signer_unavailable");
+    // Neither the refresh nor the login has ended anything, and what was signed before is good.
+    assert!(app.is_live(&session).await);
+    transit.come_back();
+    let _ = app.refresh(&token).await.expect(200);
+}

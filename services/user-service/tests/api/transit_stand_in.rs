@@ -1,0 +1,151 @@
+//! A transit service that really signs, as `HashiCorp` Vault and `OpenBao` answer.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+const TOKEN: &str = "hvs.of-a-test";
+
+pub(crate) struct TransitStandIn {
+    pub(crate) address: SocketAddr,
+    pub(crate) token_file: NamedTempFile,
+    shared: Arc<Shared>,
+    handle: Mutex<ServerHandle>,
+}
+
+#[derive(Default)]
+struct Shared {
+    keys: Mutex<HashMap<String, PKey<Private>>>,
+    /// So many calls are answered 503 before the next good one.
+    failing: AtomicU32,
+    calls: AtomicU32,
+}
+
+impl TransitStandIn {
+    pub(crate) fn start() -> Self {
+        Self::start_with(Arc::default(), "127.0.0.1:0")
+    }
+
+    fn start_with(shared: Arc<Shared>, address: &str) -> Self {
+        let data = web::Data::from(Arc::clone(&shared));
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(data.clone())
+                .route("/v1/transit/keys/{name}", web::post().to(make))
+                .route("/v1/transit/keys/{name}", web::get().to(show))
+                .route("/v1/transit/sign/{name}/sha2-256", web::post().to(sign))
+        });
+        let server = server.workers(1).disable_signals().shutdown_timeout(0);
+        let server = server.bind(address).unwrap();
+        let address = server.addrs()[0];
+        let server = server.run();
+        let handle = Mutex::new(server.handle());
+        tokio::spawn(server);
+        let mut token_file = NamedTempFile::new().unwrap();
+        writeln!(token_file, "{TOKEN}").unwrap();
+        Self { address, token_file, shared, handle }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn fail_next(&self, calls: u32) {
+        self.shared.failing.store(calls, Ordering::SeqCst);
+    }
+
+    pub(crate) fn calls(&self) -> u32 {
+        self.shared.calls.load(Ordering::SeqCst)
+    }
+
+    /// Nobody answers at its address any more, until it is back.
+    pub(crate) async fn go_away(&self) {
+        let handle = self.handle.lock().unwrap().clone();
+        handle.stop(false).await;
+    }
+
+    /// The same service again, at its address and with its keys.
+    pub(crate) fn come_back(&self) {
+        let again = Self::start_with(Arc::clone(&self.shared), &self.address.to_string());
+        *self.handle.lock().unwrap() = again.handle.into_inner().unwrap();
+    }
+}
+
+/// What stands against the call, if anything does.
+fn refusal(shared: &Shared, request: &HttpRequest) -> Option<HttpResponse> {
+    shared.calls.fetch_add(1, Ordering::SeqCst);
+    let failing = shared.failing.load(Ordering::SeqCst);
+    if failing > 0 {
+        shared.failing.store(failing - 1, Ordering::SeqCst);
+        return Some(HttpResponse::ServiceUnavailable().finish());
+    }
+    let token = request.headers().get("x-vault-token").map(|token| token.as_bytes());
+    (token != Some(TOKEN.as_bytes())).then(|| HttpResponse::Forbidden().finish())
+}
+
+async fn make(
+    shared: web::Data<Shared>,
+    name: web::Path<String>,
+    body: web::Json<Value>,
+    request: HttpRequest,
+) -> HttpResponse {
+    if let Some(refusal) = refusal(&shared, &request) {
+        return refusal;
+    }
+    let key = match body["type"].as_str().unwrap() {
+        "rsa-2048" => PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap(),
+        "ecdsa-p256" => {
+            let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+            PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+        }
+        _ => return HttpResponse::BadRequest().finish(),
+    };
+    shared.keys.lock().unwrap().entry(name.into_inner()).or_insert(key);
+    HttpResponse::NoContent().finish()
+}
+
+async fn show(
+    shared: web::Data<Shared>,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> HttpResponse {
+    if let Some(refusal) = refusal(&shared, &request) {
+        return refusal;
+    }
+    let keys = shared.keys.lock().unwrap();
+    let Some(key) = keys.get(&*name) else { return HttpResponse::NotFound().finish() };
+    let pem = String::from_utf8(key.public_key_to_pem().unwrap()).unwrap();
+    HttpResponse::Ok().json(json!({ "data": { "keys": { "1": { "public_key": pem } } } }))
+}
+
+async fn sign(
+    shared: web::Data<Shared>,
+    name: web::Path<String>,
+    body: web::Json<Value>,
+    request: HttpRequest,
+) -> HttpResponse {
+    if let Some(refusal) = refusal(&shared, &request) {
+        return refusal;
+    }
+    let keys = shared.keys.lock().unwrap();
+    let Some(key) = keys.get(&*name) else { return HttpResponse::BadRequest().finish() };
+    let input = STANDARD.decode(body["input"].as_str().unwrap()).unwrap();
+    let mut signer = Signer::new(MessageDigest::sha256(), key).unwrap();
+    let signature = STANDARD.encode(signer.sign_oneshot_to_vec(&input).unwrap());
+    HttpResponse::Ok().json(json!({ "data": { "signature": format!("vault:v1:{signature}") } }))
+}
