@@ -7,5 +7,6 @@ mod logs;
 mod older_tokens;
 mod processes;
 mod replicas;
+mod service_keys;
 mod stories;
 mod vault_story;
