@@ -146,9 +146,7 @@ impl SigningToken {
         idle.key = Some((label.to_owned(), key));
         let signature = match kind {
             SigningKind::Rsa(_) => idle.session.sign(&Mechanism::Sha256RsaPkcs, key, input),
-            SigningKind::P256 => {
-                idle.session.sign(&Mechanism::Ecdsa, key, &Sha256::digest(input))
-            }
+            SigningKind::P256 => idle.session.sign(&Mechanism::Ecdsa, key, &Sha256::digest(input)),
         };
         let signature = signature.map_err(|error| failed("the token does not sign", &error))?;
         self.give_back(idle);
@@ -157,10 +155,8 @@ impl SigningToken {
 }
 
 fn find_private(session: &Session, label: &str) -> Result<ObjectHandle, Pkcs11Error> {
-    let template = [
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
-        Attribute::Label(label.as_bytes().to_vec()),
-    ];
+    let template =
+        [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(label.as_bytes().to_vec())];
     let found =
         session.find_objects(&template).map_err(|error| failed("no key can be found", &error))?;
     match found.as_slice() {

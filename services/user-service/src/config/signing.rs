@@ -198,9 +198,11 @@ impl SigningSettings {
                 Err("`signing.transit_url` is no `https://` or `http://` URL".to_owned())
             }
             (None, None) if self.store() != KeyStore::Transit => Ok(None),
-            _ => Err("`signing.transit_url` and `signing.transit_token_path` belong together, and \
+            _ => {
+                Err("`signing.transit_url` and `signing.transit_token_path` belong together, and \
                       `transit` service keys need them"
-                .to_owned()),
+                    .to_owned())
+            }
         }
     }
 

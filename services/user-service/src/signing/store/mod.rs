@@ -122,7 +122,11 @@ impl KeyStores {
         if key.store == KeyStore::Pkcs11.as_str() {
             let token = Arc::clone(reached(self.token.as_ref())?);
             let purpose = signing_kind(algorithm, self.rsa_bits);
-            return Ok(Signer::new(&key.kid, algorithm, Box::new(Pkcs11Key { token, purpose, kid })));
+            return Ok(Signer::new(
+                &key.kid,
+                algorithm,
+                Box::new(Pkcs11Key { token, purpose, kid }),
+            ));
         }
         if key.store == KeyStore::Transit.as_str() {
             let transit = Arc::clone(reached(self.transit.as_ref())?);

@@ -66,7 +66,8 @@ impl Transit {
     /// Makes a key and answers its public JWK under `kid`.
     pub(super) async fn make(&self, purpose: &str, kid: &str) -> Result<Value, Error> {
         let path = format!("keys/{PREFIX}{kid}");
-        self.call(Method::POST, &path, Some(&json!({ "type": purpose, "exportable": false }))).await?;
+        self.call(Method::POST, &path, Some(&json!({ "type": purpose, "exportable": false })))
+            .await?;
         let key = self.call(Method::GET, &path, None).await?;
         let pem = key["data"]["keys"]["1"]["public_key"].as_str().unwrap_or_default();
         let mut jwk = public_jwk(pem.as_bytes())
@@ -90,14 +91,12 @@ impl Transit {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, Failed> {
-        let lost = |error: reqwest::Error| Failed {
-            reason: error.without_url().to_string(),
-            again: true,
-        };
+        let lost =
+            |error: reqwest::Error| Failed { reason: error.without_url().to_string(), again: true };
         // Read each time: whoever renews the token writes the file anew.
-        let token = fs::read_to_string(&self.token_path)
-            .map(Zeroizing::new)
-            .map_err(|error| Failed { reason: format!("the token's file: {error}"), again: false })?;
+        let token = fs::read_to_string(&self.token_path).map(Zeroizing::new).map_err(|error| {
+            Failed { reason: format!("the token's file: {error}"), again: false }
+        })?;
         let mut request = self.client.request(method, format!("{}/{path}", self.base));
         request = request.header("X-Vault-Token", token.trim());
         if let Some(body) = body {
