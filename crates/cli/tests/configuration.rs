@@ -159,6 +159,50 @@ async fn a_file_of_settings_is_checked_and_all_that_is_wrong_is_said_at_once() {
     assert!(String::from_utf8_lossy(&other.stderr).contains("no service `mail-service`"));
 }
 
+/// Something that the secret in a file of this name may be.
+fn secret(name: &str) -> String {
+    let key = "5a".repeat(32);
+    if name.ends_with("database-url") {
+        NOWHERE.to_owned()
+    } else if name.ends_with("vault-keys") {
+        format!("first:{key}")
+    } else if name.ends_with("clients") {
+        "chat-service:a-secret-that-is-long-enough".to_owned()
+    } else if name.ends_with("keys") {
+        format!("1:{key}")
+    } else {
+        key
+    }
+}
+
+#[tokio::test]
+async fn the_files_for_each_environment_are_right_and_name_every_secret_by_its_file() {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/config");
+    let (folder, place) = (tempfile::tempdir().unwrap(), "/run/secrets/");
+    for environment in ["production", "preview", "development"] {
+        for schema in SCHEMAS {
+            let name = format!("{}.toml", schema.service);
+            let text = std::fs::read_to_string(all.join(environment).join(&name)).unwrap();
+            for path in text.split('"').filter_map(|text| text.strip_prefix(place)) {
+                let path = folder.path().join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, secret(path.to_str().unwrap())).unwrap();
+            }
+            let here = format!("{}/", folder.path().display());
+            let file = folder.path().join(&name);
+            std::fs::write(&file, text.replace(place, &here)).unwrap();
+            let path = Path::new(env!("CARGO_BIN_EXE_latchkey"));
+            let output = run(path, &["config", "check", file.to_str().unwrap()], &[]).await;
+            assert!(output.status.success(), "{environment}/{name}: {output:?}");
+            for setting in schema.settings().filter(|setting| setting.is_secret()) {
+                let member = setting.key().rsplit('.').next().unwrap();
+                let inline = text.lines().any(|line| line.starts_with(&format!("{member} =")));
+                assert!(!inline, "{environment}/{name}: {}", setting.key());
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_operators_commands_refuse_the_same_settings_in_the_same_way() {
     let (users, vault) = (&user_service::config::SCHEMA, &auth_manager::config::SCHEMA);
