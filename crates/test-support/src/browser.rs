@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 
 use reqwest::cookie::{CookieStore as _, Jar};
-use reqwest::{Client, Method, RequestBuilder, Url};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Url};
 use serde_json::Value;
 
 use crate::Answer;
@@ -20,8 +20,18 @@ impl TestBrowser {
     /// Of the service at `base`, which calls itself `origin`.
     #[must_use]
     pub fn new(base: &str, origin: &str, user_agent: &str) -> Self {
+        Self::build(base, origin, Client::builder().user_agent(user_agent))
+    }
+
+    /// One that does not say what it is.
+    #[must_use]
+    pub fn without_agent(base: &str, origin: &str) -> Self {
+        Self::build(base, origin, Client::builder())
+    }
+
+    fn build(base: &str, origin: &str, client: ClientBuilder) -> Self {
         let jar = Arc::new(Jar::default());
-        let client = Client::builder().user_agent(user_agent).cookie_provider(Arc::clone(&jar));
+        let client = client.cookie_provider(Arc::clone(&jar));
         Self {
             client: client.build().expect("a client"),
             jar,
@@ -80,6 +90,14 @@ impl TestBrowser {
         let pairs = header.split("; ").filter_map(|pair| pair.split_once('='));
         let suffix = format!("_{kind}");
         pairs.into_iter().find(|(name, _)| name.ends_with(&suffix)).map(|(_, it)| it.to_owned())
+    }
+
+    /// What its unsafe requests say beside the rest, as lines of a request's head.
+    pub(crate) fn head_lines(&self) -> String {
+        let cookies = self.jar.cookies(&self.base).expect("cookies");
+        let cookies = cookies.to_str().expect("text");
+        let (origin, csrf) = (&self.origin, self.csrf.lock().expect("no panic").clone());
+        format!("Cookie: {cookies}\r\nOrigin: {origin}\r\nX-CSRF-Token: {csrf}\r\n")
     }
 
     /// Puts a cookie in as a `Set-Cookie` header would.

@@ -12,7 +12,7 @@ use common::service::Blueprint;
 use sealed_columns::KeyCheck;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::browser::Browser;
@@ -150,6 +150,12 @@ fn document() -> OpenApi {
          `code` is stable.",
     );
     let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
-    document.components.get_or_insert_default().add_security_scheme("client", basic);
+    let cookie = ApiKeyValue::with_description(
+        "latchkey_v5_access",
+        "With the prefix `__Host-` but in development; unsafe requests send `X-CSRF-Token` as well",
+    );
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("client", basic);
+    components.add_security_scheme("browser", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     document
 }

@@ -29,6 +29,7 @@ async fn a_logout_in_a_browser_is_heard_at_chat_service_at_once() {
     assert_eq!(in_a_cookie, StatusCode::UNAUTHORIZED, "no cookie is accepted there");
     let _ = browser.post("/api/v5/auth/logout", &json!({})).await.expect(200);
     let logged_out = Instant::now();
+    assert!(browser.cookie("access").is_none() && browser.cookie("refresh").is_none());
     eventually("chat-service refuses", || async {
         (ask().await == StatusCode::UNAUTHORIZED).then_some(())
     })

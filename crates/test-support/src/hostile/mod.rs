@@ -8,7 +8,7 @@ mod paths;
 use std::net::SocketAddr;
 
 use self::operation::{Guard, Operation};
-use crate::{Answer, RawAnswer, RawConnection, TestServer};
+use crate::{Answer, RawAnswer, RawConnection, TestBrowser, TestServer};
 
 /// A running service and what opens it.
 pub struct Target {
@@ -16,6 +16,7 @@ pub struct Target {
     metrics_url: String,
     bearer: String,
     basic: String,
+    browser: String,
     operations: Vec<Operation>,
 }
 
@@ -29,16 +30,24 @@ impl Target {
             metrics_url: server.admin_url("/metrics"),
             bearer: token.to_owned(),
             basic: basic.to_owned(),
+            browser: String::new(),
             operations: Operation::list(&document),
         }
     }
 
-    /// The head line that opens it.
+    /// With a browser that is signed in.
+    #[must_use]
+    pub fn with_browser(self, browser: &TestBrowser) -> Self {
+        Self { browser: browser.head_lines(), ..self }
+    }
+
+    /// The head lines that open it.
     fn authorization(&self, operation: &Operation) -> String {
         match operation.guard {
             Guard::Nobody => String::new(),
             Guard::Bearer => format!("Authorization: Bearer {}\r\n", self.bearer),
             Guard::Client => format!("Authorization: Basic {}\r\n", self.basic),
+            Guard::Browser => self.browser.clone(),
         }
     }
 

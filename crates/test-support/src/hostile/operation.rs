@@ -8,6 +8,8 @@ pub(super) enum Guard {
     Bearer,
     /// HTTP Basic, OAuth's errors.
     Client,
+    /// Cookies, `Origin` and a CSRF token.
+    Browser,
 }
 
 /// An operation of a service's OpenAPI document.
@@ -33,11 +35,10 @@ impl Operation {
 
     fn read(document: &Value, path: &str, method: &str, operation: &Value) -> Self {
         let security = &operation["security"][0];
-        let guard = match (&security["bearer"], &security["client"]) {
-            (Value::Array(_), _) => Guard::Bearer,
-            (_, Value::Array(_)) => Guard::Client,
-            _ => Guard::Nobody,
-        };
+        let guards =
+            [("bearer", Guard::Bearer), ("client", Guard::Client), ("browser", Guard::Browser)];
+        let guard = guards.into_iter().find(|(name, _)| security[name].is_array());
+        let guard = guard.map_or(Guard::Nobody, |(_, guard)| guard);
         let content = operation["requestBody"]["content"].as_object();
         let body = content
             .and_then(|content| content.iter().next())

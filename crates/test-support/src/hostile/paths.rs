@@ -61,14 +61,14 @@ impl Target {
         for operation in &self.operations {
             let credentials = self.authorization(operation);
             for target in tricks(&operation.path) {
-                self.lost(operation, &target, "", &[400, 401, 404, 405]).await;
+                self.lost(operation, &target, "", &[400, 401, 403, 404, 405]).await;
                 if !credentials.is_empty() {
                     self.lost(operation, &target, &credentials, &[400, 404, 405]).await;
                 }
             }
             if operation.guard != Guard::Nobody {
                 for target in detours(&operation.path) {
-                    self.lost(operation, &target, "", &[401, 404]).await;
+                    self.lost(operation, &target, "", &[401, 403, 404]).await;
                 }
             }
         }

@@ -1,15 +1,19 @@
 //! Requests that nobody means well with, to every operation.
 
 use base64::Engine as _;
-use test_support::Target;
+use test_support::{Target, TestBrowser};
 
+use super::browser_support::{ORIGIN, log_in};
 use super::support::{FEED_CLIENT, TestApp};
 
 async fn target(app: &TestApp) -> Target {
     let session = app.sign_in().await;
     let (id, secret) = FEED_CLIENT;
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"));
-    Target::new(&app.server, &session.access_token, &basic).await
+    let browser = TestBrowser::without_agent(&app.server.url(""), ORIGIN);
+    let _ = browser.get_csrf().await.expect(200);
+    let _ = log_in(&browser, &session.username).await.expect(200);
+    Target::new(&app.server, &session.access_token, &basic).await.with_browser(&browser)
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ impl BrowserSessionView {
 }
 
 /// List own live sessions, newest first
-#[utoipa::path(tag = "browser", params(PageQuery), responses(
+#[utoipa::path(tag = "browser", params(PageQuery), security(("browser" = [])), responses(
     (status = 200, description = "A page of sessions", body = Page<BrowserSessionView>),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),

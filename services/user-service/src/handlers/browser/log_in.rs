@@ -47,7 +47,7 @@ pub(crate) struct LoggedInBrowser {
 /// The session that the browser had until now ends. Any wrong part gives the same answer in the
 /// same time.
 #[utoipa::path(tag = "browser", request_body = LogInBrowser,
-    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), responses(
+    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "A session; its tokens are in cookies", body = LoggedInBrowser),
     (status = 400, description = "`invalid_request`: a field is missing or of the wrong type", body = ErrorBody),
     (status = 401, description = "`invalid_credentials`: any wrong part", body = ErrorBody),

@@ -13,7 +13,7 @@ use crate::state::State;
 /// With any refresh cookie of the session, superseded ones included: the answer is the same
 /// whether or not the session was live.
 #[utoipa::path(tag = "browser",
-    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), responses(
+    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "The session has ended, and its cookies are cleared", body = Done),
     (status = 401, description = "`unauthorized`: there is no refresh cookie; `duplicate_cookies`", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),

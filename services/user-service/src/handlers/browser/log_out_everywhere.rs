@@ -11,7 +11,7 @@ use crate::state::State;
 
 /// End all own sessions, in browsers and in apps
 #[utoipa::path(tag = "browser",
-    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), responses(
+    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "All have ended, this one too, and its cookies are cleared", body = LoggedOutEverywhere),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),

@@ -26,7 +26,7 @@ pub(crate) struct Refreshed {
 /// successor; anything older ends the session. Cookies are left as they are where the refresh is
 /// refused: a late answer must not take away those of a login since.
 #[utoipa::path(tag = "browser",
-    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), responses(
+    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "Fresh tokens, in cookies", body = Refreshed),
     (status = 401, description = "`invalid_refresh_token`: log in again", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),

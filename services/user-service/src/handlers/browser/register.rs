@@ -11,7 +11,7 @@ use crate::state::State;
 ///
 /// It signs nobody in.
 #[utoipa::path(tag = "browser", request_body = RegisterUser,
-    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), responses(
+    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 201, description = "Registered", body = RegisteredUser),
     (status = 400, description = "`invalid_request`: a field is wrong; `details.field` names it", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`; `registration_closed`; `captcha_required`, whose `details` name `provider`, `site_key` and `action`; `captcha_invalid`", body = ErrorBody),

@@ -15,7 +15,7 @@ use crate::state::State;
 ///
 /// Where it is the caller's own, the cookies go as well.
 #[utoipa::path(tag = "browser", params(("session_id" = Uuid, Path, description = "From the list"),
-    ("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), responses(
+    ("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "It has ended", body = Done),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),

@@ -20,7 +20,7 @@ pub(crate) struct OthersEnded {
 
 /// End all of the caller's sessions but this one
 #[utoipa::path(tag = "browser",
-    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), responses(
+    params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "They have ended", body = OthersEnded),
     (status = 401, description = "`unauthorized` or `invalid_token`; `insufficient_user_authentication`: prove again who you are", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),
