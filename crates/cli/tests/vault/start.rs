@@ -3,7 +3,7 @@ use std::path::Path;
 use common::clock::Clock;
 use common::settings::Environment;
 
-use crate::world::{World, both, new, old};
+use crate::world::{PLAIN, World, both, new, old, sealed};
 
 /// What is wrong with a start of user-service.
 async fn start_user_service(world: &World, ring: &str) -> Result<(), String> {
@@ -65,7 +65,16 @@ async fn each_sealed_column_alone_keeps_its_key() {
         world.auth(&label("older", "new")).await;
     }
     assert_eq!(start_user_service(&world, &new()).await, Ok(()));
+    let service_key = sealed(&new(), "service_keys.sealed_key", &["kid-s"], PLAIN);
+    world
+        .user(&format!(
+            "INSERT INTO service_keys (kid, public_jwk, key_type, store, state, sealed_key,
+                 sealing_key_id, token_life, published_at)
+             VALUES ('kid-s', '{{}}', 'ES256', 'database', 'next', {service_key}, 'new', 1, now())"
+        ))
+        .await;
     for (table, condition, column) in [
+        ("service_keys", "true", "service_keys.sealed_key"),
         ("devices", "true", "devices.sealed_key"),
         ("auth_sessions", "true", "auth_sessions.sealed_secret"),
         ("published_keys", "state = 'waiting'", "published_keys.sealed_key"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use test_support::{ForeignClients, eventually};
 
-use super::support::TestApp;
+use super::support::{Session, TestApp};
 
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
@@ -12,6 +12,18 @@ const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 async fn fetches(app: &TestApp) -> u64 {
     let name = r#"user_service_http_requests_total{method="GET",route="/.well-known/jwks.json",status="200"}"#;
     app.metric(name).await
+}
+
+/// Each of them takes the session's token.
+pub(crate) async fn all_accept(app: &TestApp, session: &Session) {
+    let clients = ForeignClients::provide(Path::new(CLIENTS)).await;
+    let discovery = app.get("/.well-known/oauth-authorization-server").await.expect(200);
+    let keys = app.server.url("/.well-known/jwks.json");
+    let arguments = [keys.as_str(), &discovery.member("issuer"), "latchkey"];
+    for program in ["verify.py", "jose.mjs", "jwks_rsa.mjs"] {
+        let verdict = clients.start(program, &arguments).await.ask(&session.access_token).await;
+        assert_eq!(verdict, format!("accepted {}", session.user_id), "{program}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use test_support::{SoftHsm, eventually};
 
+use super::foreign_clients::all_accept;
 use super::service_keys::{kid_of, kids, published, ring, rotate};
 use super::support::{TestApp, claims, count, header};
 use super::transit_stand_in::TransitStandIn;
@@ -37,6 +38,9 @@ async fn tokens_are_good(settings: &[(&str, &str)], algorithm: &str) {
     session.access_token = newer.member("access_token");
     assert!(app.is_live(&session).await);
     verify(&app, &session.access_token).await;
+    if algorithm == "RS256" {
+        all_accept(&app, &session).await;
+    }
     assert_eq!(published(&app, &replica).await.len(), 3);
     let mut connection = app.database.connect().await;
     let sealed = "SELECT count(*) FROM service_keys WHERE sealed_key IS NOT NULL";

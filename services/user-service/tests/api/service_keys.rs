@@ -236,3 +236,15 @@ async fn a_ring_is_in_files_or_in_the_database_and_not_in_both() {
     }
     load(&[file]).unwrap();
 }
+
+#[tokio::test]
+async fn a_token_of_a_replica_whose_clock_runs_ahead_is_taken_within_the_leeway_and_not_beyond() {
+    let app = TestApp::with(&[SERVICE, ES256]).await;
+    let strict = app.replica_with(&[("USER_SERVICE__TOKEN__LEEWAY", "5s")]).await;
+    let session = app.sign_in().await;
+    app.clock.turn(TimeDelta::seconds(-50));
+    assert_eq!(status_at(&app, &app.server, &session).await, 200);
+    assert_eq!(status_at(&app, &strict, &session).await, 401);
+    app.clock.turn(TimeDelta::seconds(-20));
+    assert_eq!(status_at(&app, &app.server, &session).await, 401);
+}
