@@ -13,9 +13,7 @@ use prometheus::IntCounterVec;
 
 use crate::config::{CaptchaProvider, CaptchaSettings};
 use crate::error::Error;
-#[allow(unused_imports, reason = "for the login of the cookie API")]
-pub use logins::check_browser_login;
-pub use logins::{check_login, count_failure};
+pub use logins::{check_browser_login, check_login, count_failure};
 use site_verify::{RECAPTCHA, SiteVerify, TURNSTILE};
 
 /// What a CAPTCHA is solved for; the provider says which, so that one serves no other purpose.

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use test_support::{Answer, TestDevice};
 
+use super::browser_support::LOGIN;
 use super::captcha_stand_in::{CaptchaStandIn, Mood};
 use super::support::{PASSWORD, TestApp};
 
@@ -153,4 +154,38 @@ async fn what_fails_before_the_password_is_judged_makes_nobody_wait() {
         let _ = app.post("/api/auth/login", &forged).await.expect(401);
     }
     let _ = app.log_in(&device, "alice").await;
+}
+
+#[tokio::test]
+async fn browsers_need_a_captcha_to_register_and_after_failures_in_either_api_to_log_in() {
+    let provider = CaptchaStandIn::start().await;
+    let app = provider.app("turnstile", &[ES256, AFTER_TWO]).await;
+    let browser = app.browser().await;
+    let body =
+        |token: &str| json!({ "username": "alice", "password": PASSWORD, "captcha_token": token });
+    let register = "/api/v5/auth/register";
+    let _ = browser.post(register, &body("")).await.expect_error(403, "captcha_required");
+    let _ = browser.post(register, &body("invented")).await.expect_error(403, "captcha_invalid");
+    let token = provider.solve(&app, "register", &json!({}));
+    let _ = browser.post(register, &body(&token)).await.expect(201);
+
+    // One failure with a device, one in a browser.
+    let device = app.register_device().await;
+    let _ = guess(&app, &device, "ALICE").await.expect(401);
+    let mut wrong = body("");
+    wrong["password"] = json!("a wrong password");
+    let _ = browser.post(LOGIN, &wrong).await.expect(401);
+    let asked = browser.post(LOGIN, &body("")).await.expect_error(403, "captcha_required");
+    assert_eq!(asked.json["details"]["action"], "login");
+    let other = provider.solve(&app, "register", &json!({}));
+    let _ = browser.post(LOGIN, &body(&other)).await.expect_error(403, "captcha_invalid");
+    let _ = guess(&app, &device, "alice").await.expect_error(429, "rate_limited");
+    // A wrong password is no less wrong behind a CAPTCHA, and the right one goes on.
+    wrong["captcha_token"] = json!(provider.solve(&app, "login", &json!({})));
+    let _ = browser.post(LOGIN, &wrong).await.expect_error(401, "invalid_credentials");
+    let token = provider.solve(&app, "login", &json!({}));
+    let _ = browser.post(LOGIN, &body(&token)).await.expect(200);
+    let name = "user_service_captcha_checks_total";
+    let passed = format!(r#"{name}{{action="login",outcome="passed"}}"#);
+    assert_eq!(app.metric(&passed).await, 2);
 }
