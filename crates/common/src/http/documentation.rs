@@ -76,7 +76,8 @@ pub(crate) fn with_common_errors(mut document: OpenApi) -> OpenApi {
     schemas.entry(ErrorBody::name().into_owned()).or_insert_with(ErrorBody::schema);
     for item in document.paths.paths.values_mut() {
         let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
-        for operation in methods.into_iter().chain([&mut item.patch]).flatten() {
+        let others = [&mut item.head, &mut item.patch];
+        for operation in methods.into_iter().chain(others).flatten() {
             let json = matches!(&operation.request_body, Some(RefOr::T(body))
                 if body.content.contains_key("application/json"));
             let body_errors = BODY_ERRORS.iter().filter(|_| json);

@@ -1,9 +1,11 @@
+use actix_web::http::header::HeaderMap;
 use common::settings::Environment;
 
 use super::*;
+use crate::browser::received::{Duplicate, ReceivedCookies};
 use crate::config::SCHEMA;
 
-const LIFE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_mins(1);
 
 fn policy(pairs: &[(&str, &str)]) -> Result<CookiePolicy, String> {
     let key = format!("1:{}", "ab".repeat(32));
@@ -16,7 +18,8 @@ fn policy(pairs: &[(&str, &str)]) -> Result<CookiePolicy, String> {
     ];
     let variables = secrets.iter().chain(pairs);
     let variables = variables.map(|(name, value)| (format!("USER_SERVICE__{name}"), *value));
-    let (settings, _) = SCHEMA.read::<Settings>(&Environment::from_iter(variables)).unwrap();
+    let environment: Environment = variables.collect();
+    let (settings, _) = SCHEMA.read::<Settings>(&environment).unwrap();
     CookiePolicy::new(&settings)
 }
 

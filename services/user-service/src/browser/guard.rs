@@ -3,23 +3,24 @@
 //! All check where the request came from; where it may change something, also that its page was
 //! given a CSRF token for just this session. What they check first costs least.
 
+use std::ops::Deref;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
 use actix_web::{FromRequest, HttpRequest, web};
-use chrono::{DateTime, Utc};
 use common::http::Problem;
 use subtle::ConstantTimeEq as _;
 use token_verifier::{NoToken, bearer_token};
 use uuid::Uuid;
 
-use super::cookies::{Kind, ReceivedCookies};
+use super::cookies::Kind;
+use super::received::ReceivedCookies;
 use super::{Refusal, origin};
 use crate::error::Error;
 use crate::handlers::user_agent;
-use crate::sessions::{self, ApiKind};
+use crate::sessions::{self, ApiKind, Authenticated};
 use crate::state::State;
 
 const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -28,15 +29,14 @@ type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>>>>;
 
 /// The caller of an endpoint that needs a session in cookies.
 #[derive(Clone, Debug)]
-pub struct BrowserSession {
-    /// Who.
-    pub user_id: Uuid,
-    /// In which browser.
-    pub device_id: Uuid,
-    /// In which session.
-    pub session_id: Uuid,
-    /// When they last proved who they are.
-    pub auth_time: DateTime<Utc>,
+pub struct BrowserSession(pub Authenticated);
+
+impl Deref for BrowserSession {
+    type Target = Authenticated;
+
+    fn deref(&self) -> &Authenticated {
+        &self.0
+    }
 }
 
 impl FromRequest for BrowserSession {
@@ -56,12 +56,7 @@ impl FromRequest for BrowserSession {
                 error => error,
             })?;
             check_csrf(state, &request, &cookies, Some(caller.session_id))?;
-            Ok(Self {
-                user_id: caller.user_id,
-                device_id: caller.device_id,
-                session_id: caller.session_id,
-                auth_time: caller.auth_time,
-            })
+            Ok(Self(caller))
         })
     }
 }

@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod csrf;
 pub mod guard;
 pub mod origin;
+pub mod received;
 mod refusal;
 
 use cookies::CookiePolicy;

@@ -1,6 +1,6 @@
 //! Where a request came from, by what browsers say of it.
 
-use actix_web::http::header::{HeaderMap, HeaderName, ORIGIN};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use actix_web::http::{Method, Uri};
 
 use common::http::Cors;
@@ -72,7 +72,7 @@ struct Twice;
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Twice> {
     let mut values = headers.get_all(name);
     let first = values.next();
-    if values.next().is_some() { Err(Twice) } else { Ok(first.map(|value| value.as_bytes())) }
+    if values.next().is_some() { Err(Twice) } else { Ok(first.map(HeaderValue::as_bytes)) }
 }
 
 /// As browsers write it: scheme and host in lower case, the scheme's own port left out.
@@ -89,7 +89,6 @@ fn origin_of(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
     use common::http::CorsSettings;
     use common::settings::List;
 

@@ -43,3 +43,13 @@ pub(crate) async fn refresh(browser: &TestBrowser) -> Answer {
 pub(crate) async fn is_live(browser: &TestBrowser) -> bool {
     browser.get(SESSIONS).await.status == 200
 }
+
+/// The `Cookie` line of a browser, with another CSRF token where one is given.
+pub(crate) fn cookie_line(browser: &TestBrowser, csrf: Option<&str>) -> String {
+    let kinds = ["access", "refresh", "presession", "csrf"].into_iter().filter_map(|kind| {
+        let own = browser.cookie(kind)?;
+        let value = csrf.filter(|_| kind == "csrf").unwrap_or(&own);
+        Some(format!("latchkey_v5_{kind}={value}"))
+    });
+    kinds.collect::<Vec<_>>().join("; ")
+}

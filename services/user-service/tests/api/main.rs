@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
+mod browser_csrf;
 mod browser_login;
 mod browser_refresh;
 mod browser_sessions;
 mod browser_support;
+mod browser_verify;
 mod captcha;
 mod captcha_stand_in;
 mod change_feed;

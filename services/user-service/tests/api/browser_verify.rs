@@ -1,0 +1,110 @@
+//! `verify-token`: from memory while the change feed is read.
+
+use reqwest::Method;
+use test_support::{Answer, TcpProxy, TestBrowser, TestServer, eventually};
+
+use super::browser_support::{LOGOUT, refresh};
+use super::support::{TestApp, send};
+
+const VERIFY: &str = "/api/v5/auth/verify-token";
+const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
+const IMPATIENT: [(&str, &str); 2] = [
+    ("USER_SERVICE__DATABASE__CONNECT_TIMEOUT", "300ms"),
+    ("USER_SERVICE__DATABASE__STATEMENT_TIMEOUT", "300ms"),
+];
+
+async fn verify(app: &TestApp, server: &TestServer, token: &str) -> Answer {
+    let cookie = format!("latchkey_v5_access={token}");
+    send(app.client.get(server.url(VERIFY)).header("cookie", cookie)).await
+}
+
+/// Until what is revoked is known from the feed.
+async fn fresh(app: &TestApp, server: &TestServer) {
+    eventually("the feed is read", || async {
+        let ready = send(app.client.get(server.admin_url("/ready"))).await;
+        (ready.status == 200).then_some(())
+    })
+    .await;
+}
+
+fn token(browser: &TestBrowser) -> String {
+    browser.cookie("access").unwrap()
+}
+
+#[tokio::test]
+async fn a_good_cookie_is_204_and_everything_else_is_401() {
+    let app = TestApp::with(&[ES256]).await;
+    let (browser, _) = app.browse_as("alice").await;
+    let bearer = app.sign_in().await;
+    let good = browser.get(VERIFY).await.expect(204);
+    assert!(good.text.is_empty());
+    let head = send(browser.request(Method::HEAD, VERIFY)).await.expect(204);
+    assert!(head.text.is_empty());
+    let none = app.get(VERIFY).await.expect_error(401, "unauthorized");
+    assert_eq!(none.header("www-authenticate"), "Bearer");
+    let token = token(&browser);
+    let cut = &token[..token.len() - 3];
+    for bad in ["", "x", "a.b.c", "%00", "\"quoted\"", cut, &bearer.access_token] {
+        let _ = verify(&app, &app.server, bad).await.expect_error(401, "invalid_token");
+    }
+    let head = app.request(Method::HEAD, VERIFY).header("cookie", "latchkey_v5_access=x");
+    assert!(send(head).await.expect(401).text.is_empty());
+    let twice = format!("{token}; latchkey_v5_access={token}");
+    let _ = verify(&app, &app.server, &twice).await.expect_error(401, "duplicate_cookies");
+    app.clock.turn(chrono::TimeDelta::hours(2));
+    let _ = verify(&app, &app.server, &token).await.expect_error(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn a_logout_is_heard_of_at_once_and_on_other_replicas_soon() {
+    let app = TestApp::with(&[ES256]).await;
+    let replica = app.replica().await;
+    let (browser, _) = app.browse_as("alice").await;
+    let token = token(&browser);
+    fresh(&app, &app.server).await;
+    fresh(&app, &replica).await;
+    for server in [&app.server, &replica] {
+        let _ = verify(&app, server, &token).await.expect(204);
+    }
+    let _ = browser.post(LOGOUT, &serde_json::json!({})).await.expect(200);
+    let _ = verify(&app, &app.server, &token).await.expect_error(401, "invalid_token");
+    eventually("the replica refuses", || async {
+        (verify(&app, &replica, &token).await.status == 401).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_database_is_asked_while_the_feed_is_fresh_and_none_is_believed_after() {
+    let app = TestApp::with(&[ES256]).await;
+    let (browser, _) = app.browse_as("alice").await;
+    let revoked = token(&browser);
+    let _ = refresh(&browser).await.expect(200);
+    let good = token(&browser);
+    let _ = app.post_token("/api/auth/revoke", &revoked).await.expect(200);
+    let _ = verify(&app, &app.server, &revoked).await.expect_error(401, "invalid_token");
+    // It starts after the revocation, and knows of it.
+    let proxy = TcpProxy::start(app.database.url()).await;
+    let replica = app.replica_on(&proxy.url(app.database.url()), &IMPATIENT).await;
+    fresh(&app, &replica).await;
+    let _ = verify(&app, &replica, &good).await.expect(204);
+    proxy.cut();
+    for _ in 0..10 {
+        let _ = verify(&app, &replica, &good).await.expect(204);
+        let _ = verify(&app, &replica, &revoked).await.expect_error(401, "invalid_token");
+    }
+    eventually("nothing is believed any more", || async {
+        (verify(&app, &replica, &good).await.status == 503).then_some(())
+    })
+    .await;
+    let _ = verify(&app, &replica, &revoked).await.expect_error(503, "database_unavailable");
+    // What it missed is not believed for a moment afterwards.
+    let _ = browser.post(LOGOUT, &serde_json::json!({})).await.expect(200);
+    proxy.mend();
+    eventually("it is heard of", || async {
+        let status = verify(&app, &replica, &good).await.status;
+        assert_ne!(status, 204);
+        (status == 401).then_some(())
+    })
+    .await;
+}
