@@ -86,6 +86,11 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
             async move { redis.readiness().await }
         });
     }
+    let signing = state.signing.clone();
+    readiness = readiness.with("signing_keys", move || {
+        let signing = signing.clone();
+        async move { signing.readiness().await }
+    });
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
     let state = web::Data::new(state);
     Ok(Blueprint {

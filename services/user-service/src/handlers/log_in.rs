@@ -102,7 +102,7 @@ impl From<AuthSession> for EndedSession {
     (status = 400, description = "`invalid_request`: a field is missing or of the wrong type", body = ErrorBody),
     (status = 401, description = "`invalid_credentials`: any wrong part", body = ErrorBody),
     (status = 429, description = "`rate_limited`, by address, username and device, or after failed logins of the username: the nonce is still good", body = ErrorBody),
-    (status = 503, description = "`busy`: the nonce is still good; `database_unavailable`: it may be burned", body = ErrorBody),
+    (status = 503, description = "`busy`: the nonce is still good; `database_unavailable`, `signer_unavailable`: it may be burned", body = ErrorBody),
 ))]
 #[post("/api/auth/login")]
 pub(crate) async fn log_in(

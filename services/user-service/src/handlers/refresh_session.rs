@@ -53,7 +53,7 @@ impl RefreshProof {
     (status = 401, description = "`invalid_refresh_token`: log in again; `invalid_device_proof`: the token is still good", body = ErrorBody),
     (status = 409, description = "`refresh_in_progress`: try again", body = ErrorBody),
     (status = 429, description = "`rate_limited`, rotations an hour by device", body = ErrorBody),
-    (status = 503, description = "`database_unavailable`: the token is still good", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`, `signer_unavailable`: the token is still good", body = ErrorBody),
 ))]
 #[post("/api/auth/refresh")]
 pub(crate) async fn refresh_session(

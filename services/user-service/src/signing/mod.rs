@@ -119,6 +119,14 @@ impl Signing {
         self.mode == SigningMode::Device
     }
 
+    /// Whether there is a service key to sign with, where one is needed.
+    pub async fn readiness(&self) -> Result<(), String> {
+        if self.uses_device_keys() {
+            return Ok(());
+        }
+        self.service.signer().await.map(drop).map_err(|error| error.to_string())
+    }
+
     /// When a token signed at `now` for a session that lives until `session_end` expires, in whole
     /// seconds.
     #[must_use]

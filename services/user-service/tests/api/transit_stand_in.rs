@@ -94,7 +94,8 @@ fn refusal(shared: &Shared, request: &HttpRequest) -> Option<HttpResponse> {
         shared.failing.store(failing - 1, Ordering::SeqCst);
         return Some(HttpResponse::ServiceUnavailable().finish());
     }
-    let token = request.headers().get("x-vault-token").map(|token| token.as_bytes());
+    let token =
+        request.headers().get("x-vault-token").map(actix_web::http::header::HeaderValue::as_bytes);
     (token != Some(TOKEN.as_bytes())).then(|| HttpResponse::Forbidden().finish())
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct LoggedInBrowser {
     (status = 401, description = "`invalid_credentials`: any wrong part", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`; `captcha_required`, whose `details` name `provider`, `site_key` and `action`; `captcha_invalid`", body = ErrorBody),
     (status = 429, description = "`rate_limited`, by address, and by username or browser", body = ErrorBody),
-    (status = 503, description = "`busy`, `captcha_unavailable` or `database_unavailable`", body = ErrorBody),
+    (status = 503, description = "`busy`, `captcha_unavailable`, `signer_unavailable` or `database_unavailable`", body = ErrorBody),
 ))]
 #[post("/api/v5/auth/login")]
 pub(crate) async fn log_in_browser(

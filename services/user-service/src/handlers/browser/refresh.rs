@@ -32,7 +32,7 @@ pub(crate) struct Refreshed {
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),
     (status = 409, description = "`refresh_in_progress`: try again", body = ErrorBody),
     (status = 429, description = "`rate_limited`, rotations an hour by browser", body = ErrorBody),
-    (status = 503, description = "`database_unavailable`: the token is still good", body = ErrorBody),
+    (status = 503, description = "`database_unavailable`, `signer_unavailable`: the token is still good", body = ErrorBody),
 ))]
 #[post("/api/v5/auth/refresh")]
 pub(crate) async fn refresh_browser(

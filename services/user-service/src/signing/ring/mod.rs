@@ -185,6 +185,7 @@ impl Inner {
         }
         drop(connection);
         let snapshot = Arc::new(Snapshot::of(&keys, &before, &table.stores));
+        snapshot.tell_change(&before);
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         // What was forgotten meanwhile may stand in what was read.
         if Arc::ptr_eq(&kept.snapshot, &before) {

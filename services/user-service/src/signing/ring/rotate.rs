@@ -1,6 +1,7 @@
 //! Changes of the ring, each a transaction of its own under the ring's advisory lock.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use common::clock::rfc3339;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 
 use super::super::LARGEST_LEEWAY;
@@ -84,7 +85,7 @@ pub enum Refused {
     #[error("the current key is not old enough")]
     NotDue,
     /// As many retired keys as may be published are still needed.
-    #[error("two retired keys still verify, the older one until {0}; wait for that")]
+    #[error("two retired keys still verify, the older one until {}; wait for that", rfc3339(*.0))]
     TooManyRetired(DateTime<Utc>),
     /// It failed.
     #[error(transparent)]

@@ -63,6 +63,16 @@ impl Snapshot {
         Self { signer, has_current, keys }
     }
 
+    /// Says in the log which key signs, where that is another than before.
+    pub(super) fn tell_change(&self, before: &Self) {
+        let kid = |ring: &Self| ring.signer.as_ref().map(|(kid, _)| kid.clone());
+        if let Some(current) = kid(self)
+            && kid(before).as_ref() != Some(&current)
+        {
+            tracing::info!(kid = current, "service_key_signs");
+        }
+    }
+
     /// The same ring, less a key that was revoked.
     pub(super) fn without(&self, kid: &str) -> Self {
         let ends = self.keys.first().is_some_and(|key| key.is_called(kid));
