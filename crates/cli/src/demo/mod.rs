@@ -2,6 +2,7 @@
 
 mod browser;
 mod chat;
+mod pages;
 mod story;
 mod vault;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 async fn play(arguments: &Arguments) -> Result<()> {
     let mut story = Story::new(arguments)?;
     chat::play(&mut story).await?;
+    pages::play(&mut story).await?;
     if vault::is_there(&story).await {
         vault::play(&mut story).await?;
     } else {
