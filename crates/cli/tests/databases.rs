@@ -33,6 +33,7 @@ impl Column {
         let kind = match self.kind.trim_start_matches('_') {
             "bool" => "Bool",
             "bytea" => "Bytea",
+            "cidr" => "Cidr",
             "int2" => "SmallInt",
             "int4" => "Integer",
             "int8" => "BigInt",
