@@ -21,7 +21,9 @@ const CONTROL: &str = "a\u{7}b";
 /// A database that is not there.
 const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/none";
 /// The settings that may be any text at all.
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 12] = [
+    "browser.client_id",
+    "browser.scope",
     "captcha.site_key",
     "redis.prefix",
     "token.issuer",
