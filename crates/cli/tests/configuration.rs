@@ -21,11 +21,13 @@ const CONTROL: &str = "a\u{7}b";
 /// A database that is not there.
 const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/none";
 /// The settings that may be any text at all.
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 14] = [
     "browser.client_id",
     "browser.scope",
     "captcha.site_key",
     "redis.prefix",
+    "signing.transit_ca_path",
+    "signing.transit_mount",
     "token.issuer",
     "token.audience",
     "token.client_id",
