@@ -186,6 +186,18 @@ impl SigningSettings {
 
     /// The transit service; none where none is configured.
     pub fn transit(&self) -> Result<Option<TransitSettings>, String> {
+        if !self
+            .transit_mount
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_/".contains(&byte))
+        {
+            return Err("`signing.transit_mount` is no path".to_owned());
+        }
+        if self.transit_ca_path.is_some() && self.transit_url.is_none() {
+            return Err(
+                "`signing.transit_ca_path` says nothing without `signing.transit_url`".to_owned()
+            );
+        }
         match (&self.transit_url, &self.transit_token_path) {
             (Some(url), Some(token_path)) if is_web_url(url) => Ok(Some(TransitSettings {
                 url: url.clone(),
