@@ -28,7 +28,8 @@ async fn the_curl_walk_pasted_line_by_line_answers_what_the_page_says() {
         if let Some((_, status)) = line.rsplit_once(" # ") {
             expected.push(status.to_owned());
         }
-        script += &format!("{line}\n");
+        script += &line;
+        script.push('\n');
     }
     assert!(expected.len() > 10, "the page says of each call what it answers");
     let ran = Command::new("bash").args(["-c", &script]).output().unwrap();

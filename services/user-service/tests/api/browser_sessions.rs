@@ -52,7 +52,9 @@ async fn tokens_are_in_cookies_and_no_answer_of_the_whole_walk_has_one_in_its_bo
     });
     answers.push(logged_out);
     answers.push(refresh(&browser).await);
-    answers.iter().for_each(|answer| no_token_in(answer, &browser));
+    for answer in &answers {
+        no_token_in(answer, &browser);
+    }
     for kind in ["access", "refresh", "csrf", "presession"] {
         assert!(browser.cookie(kind).is_none(), "{kind} is cleared");
     }
