@@ -35,7 +35,9 @@ pub use open::{Login, Opened, open};
 pub use presented::{Presented, find_active, find_named, log_out, revoke};
 pub use refresh::refresh;
 pub use retire::{retire_batch, retire_due};
-pub use sensitive::{change_password, end_now, remove_device, require_recent_sign_in};
+pub use sensitive::{
+    change_password, end_now, remove_device, require_recent_login, require_recent_sign_in,
+};
 pub use token::MacKeys;
 use token::RefreshToken;
 pub use update_device::{DeviceUpdate, update_device};

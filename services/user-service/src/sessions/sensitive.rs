@@ -32,6 +32,16 @@ pub async fn end_now(
     Ok(ended.len())
 }
 
+/// Lets pass who signed in lately.
+pub fn require_recent_login(state: &State, caller: &Authenticated) -> Result<(), Error> {
+    let age = state.clock.now() - caller.auth_time;
+    if age <= state.settings.limits.recent_sign_in.as_delta() {
+        Ok(())
+    } else {
+        Err(Error::InsufficientUserAuthentication)
+    }
+}
+
 /// Lets pass who signed in lately or gives the password now.
 pub async fn require_recent_sign_in(
     state: &State,
@@ -45,12 +55,7 @@ pub async fn require_recent_sign_in(
             other => other.map(|_| ()),
         };
     }
-    let age = state.clock.now() - caller.auth_time;
-    if age <= state.settings.limits.recent_sign_in.as_delta() {
-        Ok(())
-    } else {
-        Err(Error::InsufficientUserAuthentication)
-    }
+    require_recent_login(state, caller)
 }
 
 /// Replaces the password and ends every other session, all or nothing.

@@ -125,6 +125,26 @@ async fn sessions_are_ended_one_by_one_all_others_at_once_and_everywhere() {
 }
 
 #[tokio::test]
+async fn who_logged_in_long_ago_ends_no_others_and_a_refresh_makes_it_no_later() {
+    let app = TestApp::with(&[ES256]).await;
+    let (one, other) = (app.browser().await, app.browser().await);
+    let account = json!({ "username": "alice", "password": PASSWORD });
+    let _ = one.post(REGISTER, &account).await.expect(201);
+    let _ = log_in(&one, "alice").await.expect(200);
+    let _ = log_in(&other, "alice").await.expect(200);
+    let logged_in = claims(&one.cookie("access").unwrap())["auth_time"].clone();
+    app.clock.turn(TimeDelta::minutes(11));
+    let _ = refresh(&one).await.expect(200);
+    assert_eq!(claims(&one.cookie("access").unwrap())["auth_time"], logged_in);
+    let refused = one.delete(SESSIONS).await;
+    let _ = refused.expect_error(401, "insufficient_user_authentication");
+    assert!(is_live(&other).await);
+    let _ = log_in(&one, "alice").await.expect(200);
+    let _ = one.delete(SESSIONS).await.expect(200);
+    assert!(!is_live(&other).await);
+}
+
+#[tokio::test]
 async fn nobody_ends_or_sees_a_session_of_somebody_else() {
     let app = TestApp::with(&[ES256]).await;
     let (alice, session) = app.browse_as("alice").await;

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::models::auth_session::Which;
-use crate::sessions::{EndReason, end_now};
+use crate::sessions::{EndReason, end_now, require_recent_login};
 use crate::state::State;
 
 /// How many sessions ended.
@@ -22,7 +22,7 @@ pub(crate) struct OthersEnded {
 #[utoipa::path(tag = "browser",
     params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "They have ended", body = OthersEnded),
-    (status = 401, description = "`unauthorized` or `invalid_token`; `insufficient_user_authentication`: prove again who you are", body = ErrorBody),
+    (status = 401, description = "`unauthorized` or `invalid_token`; `insufficient_user_authentication`: log in again first", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
@@ -31,6 +31,7 @@ pub(crate) async fn remove_sessions(
     state: web::Data<State>,
     caller: BrowserSession,
 ) -> Result<web::Json<OthersEnded>, Refusal> {
+    require_recent_login(&state, &caller)?;
     let which = Which::AllBut(caller.session_id);
     let sessions_ended = end_now(&state, caller.user_id, which, EndReason::SessionRemoved).await?;
     Ok(web::Json(OthersEnded { message: "all other sessions ended", sessions_ended }))
