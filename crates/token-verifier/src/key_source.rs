@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::http::Correlation;
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value;
@@ -105,6 +106,9 @@ pub(crate) fn client() -> Result<Client, String> {
 }
 
 async fn fetch_once(request: RequestBuilder, max_bytes: usize) -> Result<Listing, String> {
+    // Many requests may wait for one fetch; it names the one that began it.
+    let headers = Correlation::headers().into_iter();
+    let request = headers.fold(request, |request, (name, value)| request.header(name, value));
     // reqwest's errors name the URL, which here holds nothing secret.
     let response = request.send().await.map_err(|error| error.to_string())?;
     match response.status() {

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::unread::KeptPayload;
-use super::{ErrorBody, Operations, Problem};
+use super::{Correlation, ErrorBody, Operations, Problem};
 use crate::metrics::HttpMetrics;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -51,8 +51,10 @@ pub(crate) async fn with_context(
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
     let payload = KeptPayload::of(&mut request);
-    let span = tracing::info_span!("request", request_id = %id.0);
-    async move {
+    let correlation = Correlation::of(&request, &id);
+    let trace_id = correlation.trace_id();
+    let span = tracing::info_span!("request", request_id = %id.0, trace_id);
+    let answered = async move {
         let response = next.call(request).await?.map_into_boxed_body();
         let mut response = render_error(&context.operations, &id, response);
         let headers = response.headers_mut();
@@ -64,9 +66,8 @@ pub(crate) async fn with_context(
             Some(payload) => response.map_body(|_, body| payload.until_sent(body)),
             None => response,
         })
-    }
-    .instrument(span)
-    .await
+    };
+    correlation.scope(answered).instrument(span).await
 }
 
 /// Puts the body of the contract in the place of an error's own.

@@ -3,6 +3,7 @@
 mod body;
 mod client_address;
 mod context;
+mod correlation;
 mod cors;
 mod documentation;
 mod operations;
@@ -16,6 +17,7 @@ pub use body::{Body, Form, Query, SegmentPath};
 pub use client_address::{ClientAddress, TrustedProxies};
 pub use context::RequestId;
 pub(crate) use context::{Context, with_context};
+pub use correlation::{Correlation, correlated};
 pub(crate) use cors::with_cors;
 pub use cors::{Cors, CorsSettings, Origin};
 pub use documentation::document;

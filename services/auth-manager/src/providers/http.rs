@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use common::http::Correlation;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use serde_json::{Map, Value};
@@ -81,7 +82,8 @@ impl Http {
     }
 
     async fn reach(&self, url: &str) -> Result<(), Fault> {
-        let sent = self.client.get(url).timeout(self.timeout).send().await;
+        let request = correlate(self.client.get(url)).timeout(self.timeout);
+        let sent = request.send().await;
         let status = sent.map_err(|error| self.away(Call::Discovery, error))?.status();
         if status.is_server_error() {
             return Err(Fault::Away { sent: true, retry_after: self.pause });
@@ -152,7 +154,7 @@ impl Http {
         request: RequestBuilder,
     ) -> Result<Map<String, Value>, Fault> {
         let away = |error: reqwest::Error| self.away(call, error);
-        let response = request.send().await.map_err(away)?;
+        let response = correlate(request).send().await.map_err(away)?;
         let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
         let body = read(response, call.max_bytes()).await.map_err(away)?;
         let body = body.ok_or_else(|| unusable(call, "its answer is too large", self.pause))?;
@@ -192,6 +194,12 @@ impl Deadline {
     fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
+}
+
+/// The call with the names of the request that causes it.
+fn correlate(call: RequestBuilder) -> RequestBuilder {
+    let headers = Correlation::headers().into_iter();
+    headers.fold(call, |call, (name, value)| call.header(name, value))
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

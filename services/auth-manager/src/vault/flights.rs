@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use common::http::correlated;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -36,11 +37,11 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         let (sender, landed) = watch::channel(None);
         flights.insert(key.clone(), landed.clone());
         let (flight, entry) = (start(), Entry { flights: self.clone(), key });
-        tokio::spawn(async move {
+        tokio::spawn(correlated(async move {
             let outcome = flight.await;
             drop(entry);
             sender.send_replace(Some(outcome));
-        });
+        }));
         Seat { landed, joined: false }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use common::http::correlated;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -54,7 +55,7 @@ impl Outbox {
     /// waits. It goes on when its caller is gone.
     pub async fn run_now(&self, state: &State, id: Uuid) -> Result<Outcome, Error> {
         let state = state.clone();
-        let made = tokio::spawn(async move { patiently(&state, id).await });
+        let made = tokio::spawn(correlated(async move { patiently(&state, id).await }));
         made.await.map_err(|error| Error::Internal(error.to_string()))?
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::Value;
 use test_support::{
@@ -136,4 +137,29 @@ async fn every_protected_endpoint_takes_exactly_one_bearer_token_and_nothing_lik
     }
     assert!(protected > 7, "{protected}");
     app.ask(Method::GET, "/validate-token", token).await.expect(200);
+}
+
+#[tokio::test]
+async fn calls_to_the_provider_name_the_request_and_the_trace_that_cause_them() {
+    let app = TestApp::start().await;
+    let signed_in = app.sign_in(&Browser::new()).await;
+    let draw = "/api/auth/manager/access-token?min_ttl=150&persistent_token_id=";
+    let draw = format!("{draw}{}", text(&signed_in, "persistent_token_id"));
+    // The token from the sign-in is too old for the draw by then.
+    app.clock.turn(TimeDelta::seconds(200));
+    // The check of the caller waits for its answer; the refresh has a task of its own.
+    for (method, path, at) in [
+        (Method::GET, "/api/auth/manager/validate-token", "/introspect"),
+        (Method::POST, draw.as_str(), "/token"),
+    ] {
+        let trace = Uuid::new_v4().simple();
+        let request = app.request(method, path).bearer_auth(text(&signed_in, "access_token"));
+        let request = request.header("x-request-id", format!("request.{trace}"));
+        let request = request.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+        let _ = Answer::read(request.send().await.unwrap()).await.expect(200);
+        let call = app.proxy.last(at).to_lowercase();
+        assert!(call.contains(&format!("x-request-id: request.{trace}\r\n")), "{call}");
+        assert!(call.contains(&format!("traceparent: 00-{trace}-")), "{call}");
+        assert!(!call.contains("00f067aa0ba902b7"), "{call}");
+    }
 }

@@ -54,6 +54,8 @@ async fn a_request_is_one_line_that_says_what_and_never_for_whom() {
     let (room, request_id) = (Uuid::new_v4(), "from-the-caller.1");
     let url = process.url(&format!("/api/messages/{room}?limit=2"));
     let request = Client::builder().build().unwrap().get(url).header("x-request-id", request_id);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let request = request.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
     let answer = request.bearer_auth(&user.token).send().await.unwrap();
     assert_eq!(answer.headers()["x-request-id"], request_id);
     let line = process.logged("request").await;
@@ -61,6 +63,7 @@ async fn a_request_is_one_line_that_says_what_and_never_for_whom() {
     assert_eq!(line["route"], "/api/messages/{room_id}");
     assert!(line["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0), "{line}");
     assert_eq!(line["span"]["request_id"], request_id);
+    assert_eq!(line["span"]["trace_id"], trace);
     let text = line.to_string();
     assert!(!text.contains(&user.token) && !text.contains(&room.to_string()), "{text}");
 }

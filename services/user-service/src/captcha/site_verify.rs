@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::clock::Clock;
-use common::http::ClientAddress;
+use common::http::{ClientAddress, Correlation};
 use common::settings::Secret;
 use futures_util::future::BoxFuture;
 use prometheus::IntCounterVec;
@@ -129,6 +129,8 @@ impl SiteVerify {
             .append_pair("remoteip", &address.0.to_string())
             .finish();
         let request = self.client.post(&self.url).header(CONTENT_TYPE, FORM).body(form);
+        let headers = Correlation::headers().into_iter();
+        let request = headers.fold(request, |request, (name, value)| request.header(name, value));
         let mut response = request.send().await?;
         let status = response.status();
         if status.is_server_error() {
