@@ -11,7 +11,7 @@ use test_support::{Answer, TestDatabase, TestServer, eventually};
 use super::client::{ISSUER, Session, post, sign_in, until_ready, verdicts};
 use super::replicas::serve_chat;
 
-/// From the command's end to the refusal. The promise is a tenth of it, which the bench measures on
+/// From the command's end to the refusal. The promise is a tenth of it on
 /// a machine that does nothing else; polling alone would take longer than this.
 const IN_TIME: Duration = Duration::from_secs(1);
 
