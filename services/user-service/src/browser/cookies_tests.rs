@@ -49,7 +49,7 @@ fn all(policy: &CookiePolicy) -> Vec<String> {
 
 #[test]
 fn production_cookies_are_of_this_host_and_site_alone() {
-    let expected = ["access", "refresh", "presession", "csrf"]
+    let expected = ["access", "refresh", "presession", "csrf", "browser"]
         .map(|kind| format!("__Host-latchkey_v5_{kind}; SameSite=Strict; Secure"));
     assert_eq!(all(&production()), expected);
 }
@@ -72,7 +72,7 @@ fn preview_cookies_go_with_requests_of_other_sites_and_stay_on_their_host() {
 
 #[test]
 fn development_cookies_are_relaxed_on_localhost_only() {
-    let expected = ["access", "refresh", "presession", "csrf"]
+    let expected = ["access", "refresh", "presession", "csrf", "browser"]
         .map(|kind| format!("latchkey_v5_{kind}; SameSite=Lax"));
     for local in ["http://localhost:3000", "http://127.0.0.1:8080", "http://[::1]:8080"] {
         assert_eq!(all(&development(local)), expected, "{local}");
