@@ -95,7 +95,8 @@ async fn bad_settings_are_one_line_that_names_the_key_and_status_64() {
         let output = command.envs(settings).output().await.unwrap();
         assert_eq!(output.status.code(), Some(64), "{key}");
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains(key) && said.trim_end().lines().count() == 1, "{said}");
+        assert_eq!(said.lines().filter(|line| line.contains(key)).count(), 1, "{said}");
+        assert!(said.lines().all(|line| line.starts_with("chat-service: ")), "{said}");
         assert!(output.stdout.is_empty(), "{key}");
     }
 }
