@@ -16,6 +16,8 @@ use crate::wire::Shot;
 const RATE: u32 = 5_000;
 /// Connections that it comes over.
 const LANES: usize = 64;
+/// Of that load: one alone may meet a pause of the machine.
+const LOAD_ROUNDS: usize = 5;
 const CALLERS: usize = 1_000;
 /// Expiries met by that many callers.
 const ROUNDS: u32 = 5;
@@ -31,31 +33,40 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
 async fn fresh(vault: &Vault) -> Result<Figure> {
     let pauses = spawn_blocking(machine::describe_pauses).await?;
     let shot = vault.shot()?;
-    let latencies = spawn_blocking(move || on_one_thread(fire(shot))).await??;
+    let mut rounds = spawn_blocking(move || on_one_thread(fire(shot))).await??;
+    rounds.sort_by_key(|latencies| latencies.percentile(0.99));
+    let [best, median, worst] = [0, rounds.len() / 2, rounds.len() - 1].map(|at| &rounds[at]);
     let [half, nearly, most, all] =
-        [0.5, 0.95, 0.99, 1.0].map(|share| ms(latencies.percentile(share)));
+        [0.5, 0.95, 0.99, 1.0].map(|share| ms(median.percentile(share)));
+    let [least, greatest] = [best, worst].map(|latencies| ms(latencies.percentile(0.99)));
     Ok(Figure {
         what: "draw of a stored access token at 5,000 a second, p99",
         value: most,
         unit: Unit::Milliseconds,
         goal: Some(Goal::AtMost(2.0)),
         detail: format!(
-            "{} draws, p50 {half:.2} ms, p95 {nearly:.2} ms, longest {all:.1} ms; {pauses}",
-            latencies.count()
+            "the middle one of {} rounds of {} draws, {least:.2} to {greatest:.2} ms; \
+             in it p50 {half:.2} ms, p95 {nearly:.2} ms, longest {all:.1} ms; {pauses}",
+            rounds.len(),
+            median.count()
         ),
         limit: "pauses of the machine: in the service, waiting for a query and the query itself \
                 take 0.7 ms each at p99",
     })
 }
 
-/// The load, after as much of it as brings everything into motion.
-async fn fire(shot: Shot) -> Result<Latencies> {
+/// The load in rounds, after as much of it as brings everything into motion.
+async fn fire(shot: Shot) -> Result<Vec<Latencies>> {
     let wires = try_join_all((0..LANES).map(|_| shot.clone().connect())).await?;
     let mut lanes: Vec<_> =
         wires.into_iter().map(|mut wire| async move || wire.send().await).collect();
     // Keycloak compiles what the sign-in ran, for some seconds, on the cores that are measured.
     open_loop(RATE, Duration::from_secs(10), &mut lanes).await?;
-    open_loop(RATE, Duration::from_secs(10), &mut lanes).await
+    let mut rounds = Vec::new();
+    for _ in 0..LOAD_ROUNDS {
+        rounds.push(open_loop(RATE, Duration::from_secs(5), &mut lanes).await?);
+    }
+    Ok(rounds)
 }
 
 /// Many callers at once, just after the access token has expired.

@@ -1,11 +1,12 @@
 //! Load of a known shape, and how long its answers took.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
 use tokio::runtime::Builder;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::mpsc::unbounded_channel;
 
 /// How long each of many requests took, shortest first.
 pub(crate) struct Latencies(Vec<Duration>);
@@ -45,23 +46,37 @@ pub(crate) async fn open_loop(
     period: Duration,
     lanes: &mut [impl AsyncFnMut() -> Result<()>],
 ) -> Result<Latencies> {
-    let start = Instant::now() + Duration::from_millis(10);
-    let count = u32::try_from(lanes.len())?;
-    let (step, end) = (Duration::from_secs(count.into()) / rate, start + period);
-    let lanes = (0..count).zip(lanes).map(|(lane, request)| async move {
-        let mut taken = Vec::new();
-        let mut due = start + step * lane / count;
-        let mut free = Instant::now();
-        while due < end {
-            sleep_until(due).await;
-            // A timer that fires late is the load's own fault; a lane still busy is not.
-            let sent = if free > due { due } else { Instant::now() };
-            request().await?;
-            free = Instant::now();
-            taken.push(free - sent);
-            due += step;
+    let (bells, lanes): (Vec<_>, Vec<_>) = lanes
+        .iter_mut()
+        .map(|request| {
+            let (bell, mut due) = unbounded_channel();
+            let lane = async move {
+                let (mut taken, mut free) = (Vec::new(), Instant::now());
+                while let Some(due) = due.recv().await {
+                    // A bell that rings late is the load's own fault; a lane still busy is not.
+                    let sent = if free > due { due } else { Instant::now() };
+                    request().await?;
+                    free = Instant::now();
+                    taken.push(free - sent);
+                }
+                anyhow::Ok(taken)
+            };
+            (bell, lane)
+        })
+        .unzip();
+    // On a thread of its own: the runtime's timers ring at whole milliseconds, which would make
+    // five requests at once of 5,000 a second.
+    thread::spawn(move || {
+        let start = Instant::now() + Duration::from_millis(10);
+        for (shot, bell) in (0_u32..).zip(bells.iter().cycle()) {
+            let after = Duration::from_secs(shot.into()) / rate;
+            if after >= period {
+                break;
+            }
+            thread::sleep((start + after).saturating_duration_since(Instant::now()));
+            // A lane that failed has gone, and said so.
+            let _ = bell.send(start + after);
         }
-        anyhow::Ok(taken)
     });
     Ok(Latencies::new(try_join_all(lanes).await?.concat()))
 }
@@ -108,7 +123,7 @@ mod tests {
         assert_eq!(Latencies::new(Vec::new()).percentile(0.99), Duration::ZERO);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_request_that_had_to_wait_for_another_is_counted_from_its_due_time() {
         let slow = || async {
             tokio::time::sleep(Duration::from_millis(150)).await;
