@@ -15,6 +15,7 @@
 mod answer;
 mod bearer;
 mod browser;
+mod certificates;
 mod database;
 mod device;
 mod documentation;
@@ -35,6 +36,7 @@ mod wait;
 pub use answer::Answer;
 pub use bearer::not_one_bearer;
 pub use browser::TestBrowser;
+pub use certificates::{TestAuthority, TestCertificate};
 pub use database::TestDatabase;
 pub use device::{Offer, TestDevice};
 pub use documentation::check_documentation;
