@@ -69,7 +69,11 @@ impl TestAuthority {
         let mut builder = builder(&name("a server"), &key, -DAY, seconds);
         builder.set_issuer_name(self.certificate.subject_name()).unwrap();
         let mut names = SubjectAlternativeName::new();
-        if host.parse::<std::net::IpAddr>().is_ok() { names.ip(host) } else { names.dns(host) };
+        if host.parse::<std::net::IpAddr>().is_ok() {
+            names.ip(host)
+        } else {
+            names.dns(host)
+        };
         let names = names.build(&builder.x509v3_context(Some(&self.certificate), None)).unwrap();
         builder.append_extension(names).unwrap();
         builder.sign(&self.key, MessageDigest::sha256()).unwrap();
