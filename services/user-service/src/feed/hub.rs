@@ -111,16 +111,17 @@ impl Hub {
         read_at.is_some_and(|at| at.elapsed() < FRESH)
     }
 
-    /// What is revoked, as far as this process knows: all of it only while [`Self::knows_all`].
+    /// What is revoked, as far as this process knows; [`Self::is_revoked`] says whether it may have
+    /// missed something.
     #[must_use]
     pub fn revoked(&self) -> &Revoked {
         &self.inner.revoked
     }
 
-    /// Whether what is not in [`Self::revoked`] is not revoked.
+    /// Whether a token that says all this is revoked; `None` where this process may have missed it.
     #[must_use]
-    pub fn knows_all(&self) -> bool {
-        self.is_fresh() && self.inner.revoked.is_complete()
+    pub fn is_revoked(&self, kid: &str, sid: &str, jti: &str) -> Option<bool> {
+        self.inner.revoked.judge(kid, sid, jti).filter(|_| self.is_fresh())
     }
 
     /// Has the table read at once, for a revocation made in this process.

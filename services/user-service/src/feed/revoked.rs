@@ -46,16 +46,12 @@ impl Revoked {
         *entry = until.max(*entry);
     }
 
-    /// Whether a token that says all this is revoked.
-    #[must_use]
-    pub fn contains(&self, kid: &str, sid: &str, jti: &str) -> bool {
+    /// Whether a token that says all this is revoked; `None` where not all that matters is here.
+    /// Both are asked at once: what is added anew has been taken away first.
+    pub(super) fn judge(&self, kid: &str, sid: &str, jti: &str) -> Option<bool> {
         let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
-        sets.kids.contains_key(kid) || sets.sids.contains_key(sid) || sets.jtis.contains_key(jti)
-    }
-
-    /// Whether what is not here is not revoked.
-    pub(super) fn is_complete(&self) -> bool {
-        self.sets.read().unwrap_or_else(PoisonError::into_inner).complete
+        let Sets { kids, sids, jtis, complete, .. } = &*sets;
+        complete.then(|| kids.contains_key(kid) || sids.contains_key(sid) || jtis.contains_key(jti))
     }
 
     /// Everything has been added.
@@ -110,9 +106,10 @@ mod tests {
         revoked.add("sid", "s", at(20));
         revoked.add("sid", "s", at(10));
         revoked.complete();
-        assert!(revoked.contains("-", "s", "-") && !revoked.contains("s", "-", "s"));
-        assert!(!revoked.sweep(at(19)) && revoked.contains("-", "s", "-"));
-        assert!(!revoked.sweep(at(20)) && !revoked.contains("-", "s", "-"));
+        assert_eq!(revoked.judge("-", "s", "-"), Some(true));
+        assert_eq!(revoked.judge("s", "-", "s"), Some(false));
+        assert!(!revoked.sweep(at(19)) && revoked.judge("-", "s", "-") == Some(true));
+        assert!(!revoked.sweep(at(20)) && revoked.judge("-", "s", "-") == Some(false));
     }
 
     #[test]
@@ -122,11 +119,12 @@ mod tests {
         for number in 0..=CAPACITY {
             revoked.add("jti", &number.to_string(), at(5));
         }
-        assert!(!revoked.is_complete());
+        assert_eq!(revoked.judge("-", "-", "none"), None);
         assert!(revoked.sweep(at(4)), "still no room, but it is tried");
         assert!(revoked.sweep(at(6)));
         revoked.clear();
+        assert_eq!(revoked.judge("-", "-", "7"), None, "until all has been added anew");
         revoked.complete();
-        assert!(revoked.is_complete() && !revoked.contains("-", "-", "7"));
+        assert_eq!(revoked.judge("-", "-", "7"), Some(false));
     }
 }

@@ -82,6 +82,15 @@ pub(super) async fn find_live(
         Ok(signed) => signed,
         Err(reason) => return Ok(Err(reason)),
     };
+    let session = find_session(state, &claims).await?;
+    Ok(session.map(|session| (claims, session)))
+}
+
+/// The session of a token that is signed well, or why it is good no more.
+pub(super) async fn find_session(
+    state: &State,
+    claims: &AccessClaims,
+) -> Result<Result<AuthSession, &'static str>, Error> {
     let now = state.clock.now();
     let mut connection = state.pool.get().await?;
     let session = auth_session::find(&mut connection, claims.sid).await?;
@@ -90,7 +99,7 @@ pub(super) async fn find_live(
     if key_change::names_token(&mut connection, &claims.jti).await? {
         return Ok(Err("token_revoked"));
     }
-    Ok(Ok((claims, session)))
+    Ok(Ok(session))
 }
 
 /// The key id and the claims of an access token that we signed and that has not expired, or why it

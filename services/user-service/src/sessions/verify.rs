@@ -3,7 +3,7 @@
 use common::claims::AccessClaims;
 use uuid::Uuid;
 
-use super::authenticated::{check_signed, find_live};
+use super::authenticated::{check_signed, find_session};
 use super::{ApiKind, RefreshToken};
 use crate::error::Error;
 use crate::models::auth_session;
@@ -16,25 +16,28 @@ pub async fn verify(
     token: &str,
     api: ApiKind,
 ) -> Result<Result<AccessClaims, &'static str>, Error> {
-    let verdict = if state.hub.knows_all() {
-        let signed = check_signed(state, token).await?;
-        signed.and_then(|(kid, claims)| {
-            let sid = claims.sid.hyphenated();
-            let mut buffer = Uuid::encode_buffer();
-            let revoked = state.hub.revoked();
-            if revoked.contains(&kid, sid.encode_lower(&mut buffer), &claims.jti) {
-                return Err("revoked");
-            }
-            Ok(claims)
-        })
-    } else {
-        find_live(state, token).await?.map(|(claims, _)| claims)
+    let (kid, claims) = match check_signed(state, token).await? {
+        Ok(signed) => signed,
+        Err(reason) => return Ok(Err(reason)),
     };
-    Ok(verdict.and_then(|claims| {
-        // Each API's tokens are issued to a client of its own.
-        let of_browsers = claims.client_id == state.settings.browser.client_id;
-        if of_browsers == (api == ApiKind::Cookie) { Ok(claims) } else { Err("other_api") }
-    }))
+    // Each API's tokens are issued to a client of its own.
+    let of_browsers = claims.client_id == state.settings.browser.client_id;
+    if of_browsers != (api == ApiKind::Cookie) {
+        return Ok(Err("other_api"));
+    }
+    // Asked last: a key may have been waited for, and the feed have stopped meanwhile.
+    match is_revoked(state, &kid, &claims) {
+        Some(true) => Ok(Err("revoked")),
+        Some(false) => Ok(Ok(claims)),
+        None => Ok(find_session(state, &claims).await?.map(|_| claims)),
+    }
+}
+
+/// `None` where this process may have missed it.
+fn is_revoked(state: &State, kid: &str, claims: &AccessClaims) -> Option<bool> {
+    let mut buffer = Uuid::encode_buffer();
+    let sid = claims.sid.hyphenated().encode_lower(&mut buffer);
+    state.hub.is_revoked(kid, sid, &claims.jti)
 }
 
 /// The family that an authentic refresh token names, whatever has become of it.

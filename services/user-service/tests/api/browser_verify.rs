@@ -1,10 +1,11 @@
 //! `verify-token`: from memory while the change feed is read.
 
+use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 use test_support::{Answer, TcpProxy, TestBrowser, TestServer, eventually};
 
 use super::browser_support::{LOGOUT, refresh};
-use super::support::{TestApp, send};
+use super::support::{TestApp, count, send};
 
 const VERIFY: &str = "/api/v5/auth/verify-token";
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
@@ -107,4 +108,39 @@ async fn no_database_is_asked_while_the_feed_is_fresh_and_none_is_believed_after
         (status == 401).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_feed_that_stops_while_a_key_is_waited_for_is_not_believed() {
+    let app = TestApp::with(&[ES256]).await;
+    let (browser, _) = app.browse_as("alice").await;
+    let patient = ("USER_SERVICE__DATABASE__STATEMENT_TIMEOUT", "60s");
+    let replica = app.replica_with(&[patient]).await;
+    fresh(&app, &replica).await;
+    let (mut keys, mut feed) = (app.database.connect().await, app.database.connect().await);
+    keys.batch_execute("BEGIN; LOCK TABLE published_keys").await.unwrap();
+    let token = token(&browser);
+    let ended = async {
+        let waiting = "SELECT count(*) AS count FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                       AND query LIKE '%\"published_keys\" LEFT OUTER JOIN \"auth_sessions\"%'";
+        let mut connection = app.database.connect().await;
+        eventually("the key is waited for", || async {
+            let mut connection = app.database.connect().await;
+            (count(&mut connection, waiting).await > 0).then_some(())
+        })
+        .await;
+        feed.batch_execute("BEGIN; LOCK TABLE key_changes").await.unwrap();
+        eventually("the replica hears of nothing", || async {
+            let ready = send(app.client.get(replica.admin_url("/ready"))).await;
+            (ready.status == 503).then_some(())
+        })
+        .await;
+        let end = "UPDATE auth_sessions SET ended_at = now(), end_reason = 'logout'";
+        connection.batch_execute(end).await.unwrap();
+        keys.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(verify(&app, &replica, &token), ended);
+    let _ = answer.expect_error(401, "invalid_token");
+    feed.batch_execute("ROLLBACK").await.unwrap();
 }
