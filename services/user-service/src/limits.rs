@@ -49,7 +49,12 @@ pub enum Limit {
     PasswordCheck,
     /// Logins that failed, by the username, on all devices and browsers.
     LoginFailure,
+    /// Logins behind a CAPTCHA, by the username, in browsers that are not yet that user's.
+    SolvedLogin,
 }
+
+/// So many times the logins of [`Limit::Username`] go behind CAPTCHAs.
+const SOLVED_LOGINS: u32 = 5;
 
 impl Limit {
     fn as_str(self) -> &'static str {
@@ -61,6 +66,7 @@ impl Limit {
             Self::DeviceLogin => "device_login",
             Self::PasswordCheck => "password_check",
             Self::LoginFailure => "login_failure",
+            Self::SolvedLogin => "solved_login",
         }
     }
 }
@@ -120,6 +126,7 @@ pub struct Rules {
     device_login: Rule,
     password_check: Rule,
     login_failure: Rule,
+    solved_login: Rule,
 }
 
 impl Rules {
@@ -139,6 +146,9 @@ impl Rules {
             device_login: per_hour(settings.logins_per_device_per_hour),
             password_check: per_hour(settings.password_checks_per_hour),
             login_failure: per_hour(login_failures),
+            solved_login: per_hour(
+                settings.logins_per_username_per_hour.max(1).saturating_mul(SOLVED_LOGINS),
+            ),
         }
     }
 
@@ -153,6 +163,7 @@ impl Rules {
             device_login: rule,
             password_check: rule,
             login_failure: rule,
+            solved_login: rule,
         }
     }
 
@@ -165,6 +176,7 @@ impl Rules {
             Limit::DeviceLogin => self.device_login,
             Limit::PasswordCheck => self.password_check,
             Limit::LoginFailure => self.login_failure,
+            Limit::SolvedLogin => self.solved_login,
         }
     }
 }

@@ -99,7 +99,7 @@ impl ServiceMetrics {
             limited: metrics.counter(
                 "rate_limited_total",
                 "Requests refused by limit: register, register_device, login, username, \
-                 device_login, password_check, login_failure (a browser then needs a CAPTCHA)",
+                 device_login, password_check, login_failure (a browser then needs a CAPTCHA), solved_login (behind CAPTCHAs, by username)",
                 &["limit"],
             ),
             redis_fallbacks: metrics.counter(

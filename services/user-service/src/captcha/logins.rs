@@ -4,7 +4,7 @@
 use common::http::ClientAddress;
 use uuid::Uuid;
 
-use super::Action;
+use super::{Action, Verdict};
 use crate::error::Error;
 use crate::limits::{Limit, LimitKey};
 use crate::login::check_username_limit;
@@ -30,7 +30,7 @@ pub async fn check_login(
 }
 
 /// Lets a browser's login go on. Who solves a CAPTCHA is past the username's limit, so that nobody
-/// is kept from signing in by others who guess.
+/// is kept from signing in by others who guess, and under a higher one: CAPTCHAs can be bought.
 pub async fn check_browser_login(
     state: &State,
     username: &str,
@@ -38,8 +38,9 @@ pub async fn check_browser_login(
     address: ClientAddress,
 ) -> Result<(), Error> {
     let Some(name) = key(username) else { return Ok(()) };
-    if failed_too_often(state, name).await?.is_some() {
-        return state.captcha.check(token, Action::Login, address).await;
+    let asked = failed_too_often(state, name).await?.is_some();
+    if asked && state.captcha.check(token, Action::Login, address).await? == Verdict::Person {
+        return state.limiter.check(Limit::SolvedLogin, name).await;
     }
     check_username_limit(state, username).await
 }

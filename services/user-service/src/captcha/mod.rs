@@ -47,6 +47,15 @@ pub struct Challenge {
     pub action: Action,
 }
 
+/// What came of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A person is there.
+    Person,
+    /// Nobody was asked or could say, and the settings let pass.
+    LetThrough,
+}
+
 /// Asks whether a person is there.
 pub trait Captcha: Send + Sync {
     /// Whether anything is asked for at all.
@@ -61,7 +70,7 @@ pub trait Captcha: Send + Sync {
         token: Option<&'a str>,
         action: Action,
         address: ClientAddress,
-    ) -> BoxFuture<'a, Result<(), Error>>;
+    ) -> BoxFuture<'a, Result<Verdict, Error>>;
 }
 
 /// The provider that the settings name; `checks` counts by action and outcome.
@@ -91,7 +100,7 @@ impl Captcha for Off {
         _: Option<&'a str>,
         _: Action,
         _: ClientAddress,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(ready(Ok(())))
+    ) -> BoxFuture<'a, Result<Verdict, Error>> {
+        Box::pin(ready(Ok(Verdict::LetThrough)))
     }
 }

@@ -10,7 +10,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, redirect};
 
 use super::judge::{Answer, Expected, Fault, judge};
-use super::{Action, Captcha, Challenge};
+use super::{Action, Captcha, Challenge, Verdict};
 use crate::config::{CaptchaSettings, WhenAway};
 use crate::error::Error;
 
@@ -98,7 +98,7 @@ impl SiteVerify {
         token: Option<&str>,
         action: Action,
         address: ClientAddress,
-    ) -> Result<(), Error> {
+    ) -> Result<Verdict, Error> {
         let Some(token) = token.filter(|token| !token.trim().is_empty()) else {
             self.count(action, "missing");
             let (provider, site_key) = (self.provider.name, self.site_key.clone());
@@ -112,7 +112,7 @@ impl SiteVerify {
             Ok(answer) => match judge(&answer, &self.expected(action)) {
                 Ok(()) => {
                     self.count(action, "passed");
-                    Ok(())
+                    Ok(Verdict::Person)
                 }
                 Err(Fault::Broken) => self.broken(action, &answer.error_codes.join(", ")),
                 Err(fault) => self.refuse(action, fault),
@@ -157,21 +157,21 @@ impl SiteVerify {
         }
     }
 
-    fn refuse(&self, action: Action, fault: Fault) -> Result<(), Error> {
+    fn refuse(&self, action: Action, fault: Fault) -> Result<Verdict, Error> {
         self.count(action, fault.as_str());
         tracing::info!(action = action.as_str(), reason = fault.as_str(), "captcha_refused");
         Err(Error::CaptchaInvalid)
     }
 
-    fn away(&self, action: Action) -> Result<(), Error> {
+    fn away(&self, action: Action) -> Result<Verdict, Error> {
         let open = self.when_away == WhenAway::Open;
         self.count(action, if open { "away_open" } else { "away_closed" });
         tracing::warn!(provider = self.provider.name, open, "captcha_provider_away");
-        if open { Ok(()) } else { Err(Error::CaptchaUnavailable) }
+        if open { Ok(Verdict::LetThrough) } else { Err(Error::CaptchaUnavailable) }
     }
 
     /// Never open: what is wrong here lasts until somebody mends it.
-    fn broken(&self, action: Action, reason: &str) -> Result<(), Error> {
+    fn broken(&self, action: Action, reason: &str) -> Result<Verdict, Error> {
         self.count(action, Fault::Broken.as_str());
         tracing::error!(provider = self.provider.name, reason, "captcha_provider_broken");
         Err(Error::CaptchaUnavailable)
@@ -192,7 +192,7 @@ impl Captcha for SiteVerify {
         token: Option<&'a str>,
         action: Action,
         address: ClientAddress,
-    ) -> BoxFuture<'a, Result<(), Error>> {
+    ) -> BoxFuture<'a, Result<Verdict, Error>> {
         Box::pin(self.checked(token, action, address))
     }
 }

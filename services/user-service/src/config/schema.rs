@@ -92,7 +92,7 @@ const LIMITS: &[Setting] = &[
     .default("120"),
     Setting::new("limits.logins_per_minute", "Login attempts a minute from one address")
         .default("60"),
-    Setting::new("limits.logins_per_username_per_hour", "Login attempts an hour by one username, on devices that it has not yet been used on").default("30"),
+    Setting::new("limits.logins_per_username_per_hour", "Login attempts an hour by one username, on devices that it has not yet been used on; five times as many in browsers behind a CAPTCHA").default("30"),
     Setting::new("limits.logins_per_device_per_hour", "Logins an hour on one device").default("60"),
     Setting::new(
         "limits.password_checks_per_hour",

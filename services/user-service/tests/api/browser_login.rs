@@ -57,6 +57,39 @@ async fn who_fails_for_somebody_locks_the_name_and_not_the_browser_that_was_thei
 }
 
 #[tokio::test]
+async fn a_browser_is_known_for_a_year_and_until_the_password_changes() {
+    let app = TestApp::with(&[ES256, BY_NAME]).await;
+    let (browser, _) = app.browse_as("alice").await;
+    // By somebody elsewhere, until the name is locked.
+    let lock = async || {
+        let attacker = app.browser().await;
+        while guess(&attacker, "alice").await.status == 401 {}
+        let _ = guess(&attacker, "alice").await.expect_error(429, "rate_limited");
+    };
+    let log_in = async |password: &str| {
+        let _ = browser.get_csrf().await.expect(200);
+        browser.post(LOGIN, &json!({ "username": "alice", "password": password })).await
+    };
+    lock().await;
+    let _ = log_in(PASSWORD).await.expect(200);
+    app.clock.turn(TimeDelta::days(366));
+    lock().await;
+    let _ = log_in(PASSWORD).await.expect_error(429, "rate_limited");
+    app.clock.turn(TimeDelta::days(1));
+    let phone = app.log_in(&app.register_device().await, "alice").await;
+    let _ = log_in(PASSWORD).await.expect(200);
+    let new = "another horse battery";
+    let change = json!({ "current_password": PASSWORD, "new_password": new });
+    let _ = app.post_as(&phone, "/api/auth/password", &change).await.expect(200);
+    lock().await;
+    let _ = log_in(new).await.expect_error(429, "rate_limited");
+    app.clock.turn(TimeDelta::days(1));
+    let _ = log_in(new).await.expect(200);
+    lock().await;
+    let _ = log_in(new).await.expect(200);
+}
+
+#[tokio::test]
 async fn logins_are_limited_by_address_and_a_known_browser_by_itself() {
     let app = TestApp::with(&[ES256, BY_ADDRESS]).await;
     let browser = app.browser().await;

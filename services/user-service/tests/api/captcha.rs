@@ -2,14 +2,15 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use test_support::{Answer, TestDevice};
+use test_support::{Answer, TestBrowser, TestDevice};
 
-use super::browser_support::LOGIN;
+use super::browser_support::{LOGIN, LOGOUT};
 use super::captcha_stand_in::{CaptchaStandIn, Mood};
 use super::support::{PASSWORD, TestApp};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 const AFTER_TWO: (&str, &str) = ("USER_SERVICE__CAPTCHA__LOGIN_FAILURES", "2");
+const BY_NAME: (&str, &str) = ("USER_SERVICE__LIMITS__LOGINS_PER_USERNAME_PER_HOUR", "2");
 const OPEN: (&str, &str) = ("USER_SERVICE__CAPTCHA__WHEN_AWAY", "open");
 const SHORT: (&str, &str) = ("USER_SERVICE__CAPTCHA__TIMEOUT", "200ms");
 
@@ -188,4 +189,35 @@ async fn browsers_need_a_captcha_to_register_and_after_failures_in_either_api_to
     let name = "user_service_captcha_checks_total";
     let passed = format!(r#"{name}{{action="login",outcome="passed"}}"#);
     assert_eq!(app.metric(&passed).await, 2);
+}
+
+/// A login in a browser, with the CAPTCHA's token.
+async fn log_in(browser: &TestBrowser, password: &str, token: &str) -> Answer {
+    let body = json!({ "username": "alice", "password": password, "captcha_token": token });
+    browser.post(LOGIN, &body).await
+}
+
+#[tokio::test]
+async fn captchas_lift_a_name_s_limit_only_so_far_and_keep_no_owner_out_of_their_browser() {
+    let provider = CaptchaStandIn::start().await;
+    let after_one = ("USER_SERVICE__CAPTCHA__LOGIN_FAILURES", "1");
+    let app = provider.app("turnstile", &[ES256, after_one, BY_NAME, SHORT, OPEN]).await;
+    let _ = register(&app, "alice", &provider.solve(&app, "register", &json!({}))).await;
+    let (owner, attacker) = (app.browser().await, app.browser().await);
+    let _ = log_in(&owner, PASSWORD, "").await.expect(200);
+    let _ = log_in(&attacker, "a wrong password", "").await.expect(401);
+    // Where nobody can say who is there, the name's own limit stands; it is reached.
+    provider.set_mood(Mood::Status(503));
+    let _ = log_in(&attacker, "a wrong password", "any").await.expect_error(429, "rate_limited");
+    provider.set_mood(Mood::Well);
+    let solve = || provider.solve(&app, "login", &json!({}));
+    for _ in 0..10 {
+        let _ = log_in(&attacker, "a wrong password", &solve()).await.expect(401);
+    }
+    let _ = log_in(&attacker, PASSWORD, &solve()).await.expect_error(429, "rate_limited");
+    let limit = r#"user_service_rate_limited_total{limit="solved_login"}"#;
+    assert_eq!(app.metric(limit).await, 1);
+    let _ = owner.post(LOGOUT, &json!({})).await.expect(200);
+    let _ = owner.get_csrf().await.expect(200);
+    let _ = log_in(&owner, PASSWORD, "").await.expect(200);
 }

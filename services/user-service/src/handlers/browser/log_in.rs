@@ -90,7 +90,9 @@ async fn attempt(
     state.limiter.check(Limit::Login, caller.address.limit_key().into()).await?;
     let user = find_user(state, &request.username).await?;
     // Who fails for somebody elsewhere does not keep them out of a browser that was theirs.
-    let theirs = known.filter(|known| user.as_ref().is_some_and(|user| user.id == known.user_id));
+    let now = state.clock.now();
+    let theirs =
+        known.filter(|known| user.as_ref().is_some_and(|user| known.is_known_to(user, now)));
     if let Some(browser) = theirs {
         state.limiter.check(Limit::DeviceLogin, browser.id.into()).await?;
     } else {
@@ -99,7 +101,7 @@ async fn attempt(
     }
     let admission = state.hasher.admit(theirs.is_some())?;
     let (user, outdated) = check_password(state, admission, user, &request.password).await?;
-    let browser = KnownBrowser::of(known, user.id);
+    let browser = KnownBrowser::of(known, &user, now);
     caller.browser = Some(browser.id);
     let opened = open(state, &user, former, caller.clone()).await?;
     if outdated {

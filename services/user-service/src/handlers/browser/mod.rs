@@ -21,9 +21,6 @@ use crate::error::Error;
 use crate::sessions::{Caller, KnownBrowser, TokenPair};
 use crate::state::State;
 
-/// How long a browser is known after the last login in it.
-const KNOWN_FOR: Duration = Duration::from_hours(365 * 24);
-
 /// The browser that a request comes from, where it shows that somebody signed in with it before.
 fn known_browser(state: &State, request: &HttpRequest) -> Option<KnownBrowser> {
     let cookies = state.browser.cookies.read(request.headers());
@@ -58,7 +55,7 @@ fn remember_browser(
     let shown = browser.render(&state.mac_keys);
     let shown =
         shown.ok_or_else(|| Error::Internal("the writing MAC key is missing".to_owned()))?;
-    answer.append_header(state.browser.cookies.set(Kind::Browser, &shown, KNOWN_FOR));
+    answer.append_header(state.browser.cookies.set(Kind::Browser, &shown, KnownBrowser::KNOWN_FOR));
     Ok(())
 }
 
