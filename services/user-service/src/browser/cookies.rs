@@ -124,6 +124,12 @@ impl CookiePolicy {
         self.same_site == "None"
     }
 
+    /// Whether hosts beneath a domain share the access cookie, and may set it.
+    #[must_use]
+    pub fn has_domain(&self) -> bool {
+        self.domain.is_some()
+    }
+
     /// The cookie of `kind` with `value`, to be kept for `max_age`.
     #[must_use]
     pub fn set(&self, kind: Kind, value: &str, max_age: Duration) -> Cookie {

@@ -44,18 +44,19 @@ impl FromRequest for BrowserSession {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let state = state_of(&request)?;
-            check_origin(state, &request)?;
-            let cookies = undoubted_cookies(state, &request)?;
-            let token = access_token(&request, &cookies)?;
+        extract(request, async |state, request| {
+            let cookies = undoubted_cookies(state, request)?;
+            let token = access_token(request, &cookies)?;
             let caller = state.in_time(sessions::authenticate(state, token, ApiKind::Cookie)).await;
             let caller = caller.map_err(|error| match error {
                 Error::Unauthorized { .. } => Error::NotSignedIn { cookie_sent: true },
                 error => error,
             })?;
-            check_csrf(state, &request, &cookies, Some(caller.session_id))?;
+            if !is_ours(state, &cookies, caller.session_id) {
+                tracing::warn!("foreign_access_cookie");
+                return Err(Error::NotSignedIn { cookie_sent: true }.into());
+            }
+            check_csrf(state, request, &cookies, Some(caller.session_id))?;
             Ok(Self(caller))
         })
     }
@@ -76,17 +77,14 @@ impl FromRequest for RefreshCookie {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let state = state_of(&request)?;
-            check_origin(state, &request)?;
-            let cookies = undoubted_cookies(state, &request)?;
+        extract(request, async |state, request| {
+            let cookies = undoubted_cookies(state, request)?;
             let token = cookies.single(Kind::Refresh).ok_or(NONE)?;
             let Some(family) = sessions::family_of(state, token) else {
                 let clear = state.browser.cookies.clear_all(request.path());
                 return Err(Refusal::clearing(Error::InvalidRefreshToken, clear));
             };
-            check_csrf(state, &request, &cookies, Some(family))?;
+            check_csrf(state, request, &cookies, Some(family))?;
             Ok(Self { token: token.to_owned(), family })
         })
     }
@@ -104,16 +102,27 @@ impl FromRequest for PreSession {
     type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let state = state_of(&request)?;
-            check_origin(state, &request)?;
+        extract(request, async |state, request| {
             let cookies = state.browser.cookies.read(request.headers());
             let subject = state.in_time(find_subject(state, &cookies)).await?;
-            check_csrf(state, &request, &cookies, subject.map(Subject::id))?;
+            check_csrf(state, request, &cookies, subject.map(Subject::id))?;
             Ok(Self { former: cookies.single(Kind::Refresh).map(str::to_owned) })
         })
     }
+}
+
+/// What `judge` makes of a request that comes from where it may.
+fn extract<T: 'static>(
+    request: &HttpRequest,
+    judge: impl AsyncFnOnce(&State, &HttpRequest) -> Result<T, Refusal> + 'static,
+) -> Extraction<T> {
+    let request = request.clone();
+    Box::pin(async move {
+        let state = state_of(&request)?;
+        let checked = state.browser.origins.check(request.method(), request.headers());
+        checked.map_err(|reason| refuse(state, reason))?;
+        judge(state, &request).await
+    })
 }
 
 /// What a CSRF token is bound to.
@@ -136,13 +145,15 @@ impl Subject {
 }
 
 /// What `csrf` and the endpoints before login bind a token to: the live session that the cookies
-/// show, else the pre-session. Cookies in doubt are as none.
+/// show, else the pre-session. Cookies in doubt are as none; of a refresh cookie and an access
+/// cookie that name different sessions, the former is right.
 pub async fn find_subject(
     state: &State,
     cookies: &ReceivedCookies,
 ) -> Result<Option<Subject>, Error> {
     if let Some(token) = cookies.single(Kind::Access)
         && let Ok(claims) = sessions::verify(state, token, ApiKind::Cookie).await?
+        && is_ours(state, cookies, claims.sid)
     {
         return Ok(Some(Subject::Session(claims.sid)));
     }
@@ -153,6 +164,15 @@ pub async fn find_subject(
     }
     let pre_session = cookies.single(Kind::PreSession).and_then(|value| value.parse().ok());
     Ok(pre_session.map(Subject::PreSession))
+}
+
+/// Whether the access cookie of `session` is one that this host has set: where it has a domain any
+/// host beneath that may, but none the refresh cookie.
+fn is_ours(state: &State, cookies: &ReceivedCookies, session: Uuid) -> bool {
+    match cookies.single(Kind::Refresh) {
+        Some(token) => sessions::family_of(state, token) == Some(session),
+        None => !state.browser.cookies.has_domain(),
+    }
 }
 
 const NONE: Error = Error::NotSignedIn { cookie_sent: false };
@@ -191,8 +211,9 @@ pub fn state_of(request: &HttpRequest) -> Result<&web::Data<State>, Error> {
     state.ok_or_else(|| Error::Internal("no state in the app".to_owned()))
 }
 
-fn check_origin(state: &State, request: &HttpRequest) -> Result<(), Error> {
-    let checked = state.browser.origins.check(request.method(), request.headers());
+/// Refuses what a page alone may ask for to links and foreign pages.
+pub fn check_page(state: &State, request: &HttpRequest) -> Result<(), Error> {
+    let checked = state.browser.origins.check_page(request.method(), request.headers());
     checked.map_err(|reason| refuse(state, reason))
 }
 

@@ -8,6 +8,7 @@ use common::http::Cors;
 use crate::config::Settings;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Whose pages may do something: our own, and those that `cors.allowed_origins` names.
 #[derive(Clone)]
@@ -48,6 +49,22 @@ impl Origins {
             None | Some(b"same-origin") => Ok(()),
             Some(b"same-site") if self.is_listed(origin) => Ok(()),
             Some(b"cross-site") if self.cross_site && self.is_listed(origin) => Ok(()),
+            Some(_) => Err("fetch_site"),
+        }
+    }
+
+    /// The same for what a page asks for by itself: no link may lead there, and no foreign page may
+    /// show it as a picture, since its answer sets cookies in the place of those that were not sent.
+    pub fn check_page(&self, method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
+        self.check(method, headers)?;
+        if only(headers, &SEC_FETCH_MODE).map_err(|Twice| "fetch_mode_twice")? == Some(b"navigate")
+        {
+            return Err("fetch_mode");
+        }
+        let origin = only(headers, &ORIGIN).map_err(|Twice| "origin_twice")?;
+        match only(headers, &SEC_FETCH_SITE).map_err(|Twice| "fetch_site_twice")? {
+            None | Some(b"same-origin" | b"none") => Ok(()),
+            Some(_) if origin.is_some_and(|origin| self.is_listed(origin)) => Ok(()),
             Some(_) => Err("fetch_site"),
         }
     }
@@ -97,20 +114,28 @@ mod tests {
     const OWN: &str = "https://id.example.com";
     const APP: &str = "https://app.example.com";
 
+    fn origins(cross_site: bool) -> Origins {
+        let allowed_origins = List(vec![APP.parse().unwrap()]);
+        let listed = Cors::new(&CorsSettings { allowed_origins }, &[]);
+        Origins { own: origin_of(OWN), listed, cross_site }
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let name: HeaderName = name.parse().unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        });
+        let mut headers = HeaderMap::new();
+        pairs.for_each(|(name, value)| headers.append(name, value));
+        headers
+    }
+
     fn check(
         cross_site: bool,
         method: &Method,
         pairs: &[(&str, &str)],
     ) -> Result<(), &'static str> {
-        let allowed_origins = List(vec![APP.parse().unwrap()]);
-        let listed = Cors::new(&CorsSettings { allowed_origins }, &[]);
-        let origins = Origins { own: origin_of(OWN), listed, cross_site };
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            let name: HeaderName = name.parse().unwrap();
-            headers.append(name, HeaderValue::from_str(value).unwrap());
-        }
-        origins.check(method, &headers)
+        origins(cross_site).check(method, &headers(pairs))
     }
 
     #[test]
@@ -164,6 +189,33 @@ mod tests {
             assert_eq!(check(false, &method, &[("origin", APP)]), Ok(()));
             let foreign = check(false, &method, &[("origin", "https://evil.example")]);
             assert_eq!(foreign, Err("origin_foreign"));
+        }
+    }
+
+    #[test]
+    fn what_a_page_asks_for_is_refused_to_links_and_to_pages_that_are_not_listed() {
+        let ask = |pairs: &[(&str, &str)]| origins(false).check_page(&Method::GET, &headers(pairs));
+        let (site, mode) = ("sec-fetch-site", "sec-fetch-mode");
+        for good in [
+            &[][..],
+            &[(site, "same-origin"), (mode, "cors")],
+            &[(site, "none"), (mode, "cors")],
+            &[(site, "same-site"), ("origin", APP)],
+            &[(site, "cross-site"), ("origin", APP), (mode, "cors")],
+        ] {
+            assert_eq!(ask(good), Ok(()), "{good:?}");
+        }
+        for (bad, reason) in [
+            (&[(site, "cross-site"), (mode, "navigate")][..], "fetch_mode"),
+            (&[(site, "none"), (mode, "navigate")], "fetch_mode"),
+            (&[(mode, "cors"), (mode, "cors")], "fetch_mode_twice"),
+            (&[(site, "cross-site"), (mode, "no-cors")], "fetch_site"),
+            (&[(site, "same-site"), (mode, "no-cors")], "fetch_site"),
+            (&[(site, "cross-site"), ("origin", OWN)], "fetch_site"),
+            (&[(site, "anything")], "fetch_site"),
+            (&[("origin", "null")], "origin_foreign"),
+        ] {
+            assert_eq!(ask(bad), Err(reason), "{bad:?}");
         }
     }
 

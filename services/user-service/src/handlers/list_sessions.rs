@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::models::auth_session;
+use crate::models::auth_session::{self, AuthSession};
 use crate::sessions::Authenticated;
 use crate::state::State;
 
@@ -47,15 +47,7 @@ pub(crate) async fn list_sessions(
     caller: Authenticated,
     Query(page): Query<PageQuery>,
 ) -> Result<web::Json<Page<SessionView>>, Error> {
-    let limit = page.limit()?;
-    let before = page.before::<TimeAndId>()?.map(|TimeAndId(time, id)| (time, id));
-    let now = state.clock.now();
-    let mut connection = state.pool.get().await?;
-    let rows =
-        auth_session::list_live(&mut connection, caller.user_id, before, now, limit + 1).await?;
-    let key =
-        |(session, _): &(auth_session::AuthSession, _)| TimeAndId(session.created_at, session.id);
-    Ok(web::Json(Page::from_rows(rows, limit, key, |(session, device_name)| SessionView {
+    let view = |session: AuthSession, device_name| SessionView {
         session_id: session.id,
         device_id: session.device_id,
         device_name,
@@ -65,5 +57,22 @@ pub(crate) async fn list_sessions(
         last_seen_at: session.last_seen_at,
         current: session.id == caller.session_id,
         kid: session.kid,
-    })))
+    };
+    Ok(web::Json(list_page(&state, caller.user_id, &page, view).await?))
+}
+
+/// A page of `user`'s live sessions with their devices' names, each as `view` shows it.
+pub(crate) async fn list_page<T>(
+    state: &State,
+    user: Uuid,
+    page: &PageQuery,
+    view: impl Fn(AuthSession, Option<String>) -> T,
+) -> Result<Page<T>, Error> {
+    let limit = page.limit()?;
+    let before = page.before::<TimeAndId>()?.map(|TimeAndId(time, id)| (time, id));
+    let now = state.clock.now();
+    let mut connection = state.pool.get().await?;
+    let rows = auth_session::list_live(&mut connection, user, before, now, limit + 1).await?;
+    let key = |(session, _): &(AuthSession, _)| TimeAndId(session.created_at, session.id);
+    Ok(Page::from_rows(rows, limit, key, |(session, device)| view(session, device)))
 }

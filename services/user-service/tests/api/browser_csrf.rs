@@ -6,7 +6,9 @@ use serde_json::json;
 use test_support::Answer;
 use uuid::Uuid;
 
-use super::browser_support::{FIREFOX, LOGIN, ORIGIN, SESSIONS, cookie_line, is_live, log_in};
+use super::browser_support::{
+    FIREFOX, LOGIN, ORIGIN, SESSIONS, cookie_line, deployed, is_live, log_in,
+};
 use super::support::{PASSWORD, TestApp, send};
 
 const CSRF: &str = "/api/v5/auth/csrf";
@@ -133,35 +135,6 @@ async fn a_token_of_the_former_key_is_taken_while_that_key_is_configured() {
 }
 
 #[tokio::test]
-async fn a_planted_cookie_locks_nobody_out() {
-    let app = TestApp::with(&[ES256]).await;
-    let _ = app.register("alice").await.expect(201);
-    let browser = app.browser().await;
-    for kind in ["presession", "access", "refresh", "csrf"] {
-        browser.plant(&format!("latchkey_v5_{kind}=planted; Path=/api/v5"));
-    }
-    let _ = browser.get_csrf().await.expect(200);
-    let _ = log_in(&browser, "alice").await.expect(200);
-    assert!(is_live(&browser).await);
-    for kind in ["presession", "access", "refresh", "csrf"] {
-        for path in ["/", "/api", "/api/", "/api/v5/auth", "/api/v5/auth/sessions"] {
-            browser.plant(&format!("latchkey_v5_{kind}=planted; Path={path}"));
-        }
-        let answer = browser.get(SESSIONS).await;
-        if answer.status == 200 {
-            continue;
-        }
-        let answer = answer.expect_error(401, "duplicate_cookies");
-        let cleared: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
-        assert!(cleared.iter().all(|cookie| cookie.to_str().unwrap().contains("=; Max-Age=0;")));
-        assert_eq!(browser.cookie(kind), None, "{kind}");
-        let _ = browser.get_csrf().await.expect(200);
-        let _ = log_in(&browser, "alice").await.expect(200);
-        assert!(is_live(&browser).await, "{kind}");
-    }
-}
-
-#[tokio::test]
 async fn a_token_in_authorization_that_is_not_the_cookie_s_is_refused() {
     let app = TestApp::with(&[ES256]).await;
     let (browser, _) = app.browse_as("alice").await;
@@ -196,24 +169,29 @@ async fn pages_of_listed_origins_get_a_token_and_others_do_not() {
 }
 
 #[tokio::test]
+async fn no_link_and_no_picture_on_another_page_replaces_the_csrf_cookie() {
+    let app = TestApp::with(&[ES256, CALLERS]).await;
+    let ask = |site: &str, mode: &str| {
+        let request = app.request(Method::GET, CSRF).header("sec-fetch-site", site);
+        request.header("sec-fetch-mode", mode)
+    };
+    for (site, mode) in [("cross-site", "navigate"), ("cross-site", "no-cors")] {
+        assert!(refused(ask(site, mode)).await.headers.get("set-cookie").is_none());
+    }
+    let invalid = r#"user_service_csrf_checks_total{outcome="invalid"}"#;
+    assert_eq!(app.metric(invalid).await, 2);
+    let _ = send(ask("same-origin", "cors")).await.expect(200);
+    let _ = send(ask("cross-site", "cors").header("origin", PAGE)).await.expect(200);
+    assert_eq!(app.metric(invalid).await, 2);
+}
+
+#[tokio::test]
 async fn cookies_are_set_as_their_environment_says() {
-    let key = format!("first:{}", "ab".repeat(32));
-    let version = format!("1:{}", "ab".repeat(32));
-    let secrets = [
-        ES256,
-        ("USER_SERVICE__PUBLIC_URL", "https://id.example.com"),
-        ("USER_SERVICE__VAULT__KEYS", &key),
-        ("USER_SERVICE__REFRESH__MAC_KEYS", &version),
-        ("USER_SERVICE__BROWSER__CSRF_KEYS", &version),
-        ("USER_SERVICE__FEED__CLIENTS", "chat-service:0123456789abcdef0123456789abcdef"),
-        ("USER_SERVICE__CAPTCHA__PROVIDER", "off"),
-    ];
     for (environment, attributes) in [
         ("production", "; Path=/; HttpOnly; SameSite=Strict; Secure"),
         ("preview", "; Path=/; HttpOnly; SameSite=None; Secure"),
     ] {
-        let settings = [&secrets[..], &[("USER_SERVICE__ENVIRONMENT", environment)]].concat();
-        let app = TestApp::with(&settings).await;
+        let app = deployed(environment, &[ES256]).await;
         let answer = app.get(CSRF).await.expect(200);
         let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
         assert_eq!(cookies.len(), 2);

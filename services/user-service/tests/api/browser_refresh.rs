@@ -1,12 +1,13 @@
 //! Refreshes in cookies: one head in a browser with many tabs, and none after a replay.
 
 use chrono::TimeDelta;
+use diesel_async::SimpleAsyncConnection as _;
 use futures_util::future::join_all;
 use serde_json::json;
 use test_support::TestBrowser;
 
 use super::browser_support::{LOGOUT, is_live, log_in, refresh};
-use super::support::{TestApp, count};
+use super::support::{TestApp, blocked, count};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 
@@ -132,6 +133,21 @@ async fn a_refresh_and_a_logout_at_once_leave_nothing_alive() {
     let mut connection = app.database.connect().await;
     let live = "SELECT count(*) AS count FROM auth_sessions WHERE ended_at IS NULL";
     assert_eq!(count(&mut connection, live).await, 0);
+}
+
+#[tokio::test]
+async fn a_refresh_whose_session_ends_before_it_is_written_down_sets_no_cookie() {
+    let app = TestApp::with(&[ES256]).await;
+    let (browser, _) = app.browse_as("alice").await;
+    let mut ending = app.database.connect().await;
+    let end = "BEGIN; UPDATE auth_sessions SET ended_at = now(), end_reason = 'login'";
+    ending.batch_execute(end).await.unwrap();
+    let (answer, ()) = tokio::join!(refresh(&browser), async {
+        blocked(&app, 1).await;
+        ending.batch_execute("COMMIT").await.unwrap();
+    });
+    let answer = answer.expect_error(401, "invalid_refresh_token");
+    assert!(answer.headers.get("set-cookie").is_none());
 }
 
 #[tokio::test]

@@ -136,12 +136,19 @@ async fn who_logged_in_long_ago_ends_no_others_and_a_refresh_makes_it_no_later()
     app.clock.turn(TimeDelta::minutes(11));
     let _ = refresh(&one).await.expect(200);
     assert_eq!(claims(&one.cookie("access").unwrap())["auth_time"], logged_in);
-    let refused = one.delete(SESSIONS).await;
-    let _ = refused.expect_error(401, "insufficient_user_authentication");
+    let that_one = format!("{SESSIONS}/{}", claims(&other.cookie("access").unwrap())["sid"]);
+    for path in [SESSIONS, &that_one.replace('"', "")] {
+        let refused = one.delete(path).await;
+        let _ = refused.expect_error(401, "insufficient_user_authentication");
+    }
     assert!(is_live(&other).await);
     let _ = log_in(&one, "alice").await.expect(200);
     let _ = one.delete(SESSIONS).await.expect(200);
     assert!(!is_live(&other).await);
+    // One's own is ended whenever one likes.
+    app.clock.turn(TimeDelta::minutes(11));
+    let own = format!("{SESSIONS}/{}", claims(&one.cookie("access").unwrap())["sid"]);
+    let _ = one.delete(&own.replace('"', "")).await.expect(200);
 }
 
 #[tokio::test]

@@ -53,3 +53,19 @@ pub(crate) fn cookie_line(browser: &TestBrowser, csrf: Option<&str>) -> String {
     });
     kinds.collect::<Vec<_>>().join("; ")
 }
+
+/// A service as it is deployed at `https://id.example.com`, outside development.
+pub(crate) async fn deployed(environment: &str, more: &[(&str, &str)]) -> TestApp {
+    let key = format!("first:{}", "ab".repeat(32));
+    let version = format!("1:{}", "ab".repeat(32));
+    let settings = [
+        ("USER_SERVICE__ENVIRONMENT", environment),
+        ("USER_SERVICE__PUBLIC_URL", "https://id.example.com"),
+        ("USER_SERVICE__VAULT__KEYS", &key),
+        ("USER_SERVICE__REFRESH__MAC_KEYS", &version),
+        ("USER_SERVICE__BROWSER__CSRF_KEYS", &version),
+        ("USER_SERVICE__FEED__CLIENTS", "chat-service:0123456789abcdef0123456789abcdef"),
+        ("USER_SERVICE__CAPTCHA__PROVIDER", "off"),
+    ];
+    TestApp::with(&[&settings[..], more].concat()).await
+}

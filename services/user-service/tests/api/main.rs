@@ -29,6 +29,7 @@ mod migrations;
 mod oauth;
 mod older_keys;
 mod outside_keys;
+mod planted_cookies;
 mod pool;
 mod races;
 mod redis;

@@ -1,7 +1,7 @@
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use common::http::{ErrorBody, Query};
-use common::paging::{Page, PageQuery, TimeAndId};
+use common::paging::{Page, PageQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::devices::browser_name;
-use crate::models::auth_session::{self, AuthSession};
+use crate::handlers::list_sessions::list_page;
+use crate::models::auth_session::AuthSession;
 use crate::state::State;
 
 /// A live session of the caller, in a browser or in an app.
@@ -66,14 +67,6 @@ pub(crate) async fn list_sessions(
     caller: BrowserSession,
     Query(page): Query<PageQuery>,
 ) -> Result<web::Json<Page<BrowserSessionView>>, Refusal> {
-    let limit = page.limit()?;
-    let before = page.before::<TimeAndId>()?.map(|TimeAndId(time, id)| (time, id));
-    let now = state.clock.now();
-    let mut connection = state.pool.get().await?;
-    let rows =
-        auth_session::list_live(&mut connection, caller.user_id, before, now, limit + 1).await?;
-    let key = |(session, _): &(AuthSession, _)| TimeAndId(session.created_at, session.id);
-    Ok(web::Json(Page::from_rows(rows, limit, key, |(session, device)| {
-        BrowserSessionView::new(session, device, caller.session_id)
-    })))
+    let view = |session, device| BrowserSessionView::new(session, device, caller.session_id);
+    Ok(web::Json(list_page(&state, caller.user_id, &page, view).await?))
 }

@@ -24,7 +24,9 @@ pub(crate) struct Refreshed {
 ///
 /// The last one presented again by the same browser within the grace window gives the same
 /// successor; anything older ends the session. Cookies are left as they are where the refresh is
-/// refused: a late answer must not take away those of a login since.
+/// refused: a late answer must not take away those of a login since. A
+/// page with several tabs refreshes and logs in under one lock: nothing else decides which of
+/// two answers the browser receives last.
 #[utoipa::path(tag = "browser",
     params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "Fresh tokens, in cookies", body = Refreshed),

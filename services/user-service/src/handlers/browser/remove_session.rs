@@ -8,16 +8,17 @@ use crate::browser::guard::BrowserSession;
 use crate::error::Error;
 use crate::handlers::Done;
 use crate::models::auth_session::Which;
-use crate::sessions::{EndReason, end_now};
+use crate::sessions::{EndReason, end_now, require_recent_login};
 use crate::state::State;
 
 /// End one of the caller's sessions
 ///
-/// Where it is the caller's own, the cookies go as well.
+/// Where it is the caller's own, the cookies go as well; another one is ended only by who logged in
+/// lately, as all of them are.
 #[utoipa::path(tag = "browser", params(("session_id" = Uuid, Path, description = "From the list"),
     ("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "It has ended", body = Done),
-    (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
+    (status = 401, description = "`unauthorized` or `invalid_token`; `insufficient_user_authentication`: it is another one, log in again first", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),
     (status = 404, description = "`session_not_found`: none of the caller's live ones", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),
@@ -30,6 +31,9 @@ pub(crate) async fn remove_session(
     SegmentPath(session_id): SegmentPath<Uuid>,
 ) -> Result<HttpResponse, Refusal> {
     let session_id = session_id.ok_or(Error::SessionNotFound)?;
+    if session_id != caller.session_id {
+        require_recent_login(&state, &caller)?;
+    }
     let which = Which::Family(session_id);
     if end_now(&state, caller.user_id, which, EndReason::SessionRemoved).await? == 0 {
         return Err(Error::SessionNotFound.into());

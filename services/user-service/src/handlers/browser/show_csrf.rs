@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::browser::cookies::Kind;
-use crate::browser::guard::{Subject, find_subject};
+use crate::browser::guard::{Subject, check_page, find_subject};
 use crate::error::Error;
 use crate::handlers::user_agent;
 use crate::state::State;
@@ -32,7 +32,7 @@ pub(crate) struct CsrfToken {
 /// one anew after a login, and after a 403 `csrf_invalid`.
 #[utoipa::path(tag = "browser", responses(
     (status = 200, description = "The token", body = CsrfToken, headers(("set-cookie" = String))),
-    (status = 403, description = "`csrf_invalid`", body = ErrorBody),
+    (status = 403, description = "`csrf_invalid`: asked for by a link, or by a page that may not call", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
 #[get("/api/v5/auth/csrf")]
@@ -40,8 +40,8 @@ pub(crate) async fn show_csrf(
     state: web::Data<State>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
+    check_page(&state, &request)?;
     let (browser, headers) = (&state.browser, request.headers());
-    browser.origins.check(request.method(), headers).map_err(Error::CsrfInvalid)?;
     let cookies = browser.cookies.read(headers);
     let subject = state.in_time(find_subject(&state, &cookies)).await?;
     let subject = subject.unwrap_or_else(|| Subject::PreSession(Uuid::new_v4()));
