@@ -6,6 +6,16 @@ use uuid::Uuid;
 /// `typ` of an access token's header (RFC 9068, section 2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
+/// What a session is worth whose person showed a passkey that verified them ("authentication
+/// context class reference", RFC 9470).
+pub const ACR_PASSKEY: &str = "urn:latchkey:acr:passkey";
+
+/// The same of one whose person gave a password.
+pub const ACR_PASSWORD: &str = "urn:latchkey:acr:password";
+
+/// Of [`AccessClaims::amr`]: proof of possession of a key, as a passkey is (RFC 8176).
+pub const AMR_KEY: &str = "pop";
+
 /// Claims of an access token (RFC 9068, section 2.2). All dates are whole Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessClaims {
@@ -37,6 +47,20 @@ pub struct AccessClaims {
     pub amr: Vec<String>,
     /// Granted scope, space separated.
     pub scope: String,
+}
+
+impl AccessClaims {
+    /// What the person's proof was worth: [`ACR_PASSKEY`] or [`ACR_PASSWORD`].
+    #[must_use]
+    pub fn acr(&self) -> &'static str {
+        acr(&self.amr)
+    }
+}
+
+/// The class that the methods of an authentication come to.
+#[must_use]
+pub fn acr(amr: &[String]) -> &'static str {
+    if amr.iter().any(|method| method == AMR_KEY) { ACR_PASSKEY } else { ACR_PASSWORD }
 }
 
 /// One audience or several (RFC 7519, section 4.1.3).

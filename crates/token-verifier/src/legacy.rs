@@ -80,7 +80,8 @@ fn read(payload: &Map<String, Value>) -> Option<AccessClaims> {
         user_id,
         device_id: id("device_id")?.unwrap_or_default(),
         sid: id("sid")?.unwrap_or_default(),
-        auth_time: date("auth_time")?.unwrap_or(iat),
+        // Where it is not said it was long ago: `iat` moves with each refresh.
+        auth_time: date("auth_time")?.unwrap_or_default(),
         amr: payload.get("amr").map_or(Some(Vec::new()), list)?,
         scope: text("scope")?.unwrap_or_default(),
     })

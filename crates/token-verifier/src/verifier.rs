@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use common::claims::AccessClaims;
 use common::clock::Clock;
 use common::metrics::Metrics;
@@ -77,6 +77,11 @@ impl Verifier {
             build(settings, clock, metrics, Source::Files(read_files(files)?))
         };
         Ok(Self { judge, _background: Arc::new(stop.drop_guard()) })
+    }
+
+    /// The time by the verifier's clock.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.judge.clock.now()
     }
 
     /// Accepts a token or says why not.

@@ -19,6 +19,7 @@ use crate::browser::Browser;
 use crate::config::Settings;
 use crate::feed::{FeedClients, Hub};
 use crate::metrics::ServiceMetrics;
+use crate::passkeys::Passkeys;
 use crate::passwords::PasswordHasher;
 use crate::sealed_columns::SEALED_COLUMNS;
 use crate::sessions::MacKeys;
@@ -53,6 +54,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let limiter = limits::limiter(&settings, clock.clone(), stores, &counters);
     let checks = counters.captcha_checks.clone();
     let captcha = captcha::captcha(&settings.captcha, clock.clone(), checks)?;
+    let passkeys = Passkeys::new(&settings)?;
     let state = State {
         pool: pool.clone(),
         redis: redis.clone(),
@@ -63,6 +65,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         hasher,
         limiter,
         captcha,
+        passkeys,
         signing,
         hub: hub.clone(),
         feed_clients,
@@ -137,6 +140,18 @@ fn routes(config: &mut ServiceConfig) {
         .service(handlers::browser::list_sessions::list_sessions)
         .service(handlers::browser::remove_session::remove_session)
         .service(handlers::browser::remove_sessions::remove_sessions)
+        // Step-up and what needs it
+        .service(handlers::reauthenticate::reauthenticate)
+        .service(handlers::issue_api_key::issue_api_key)
+        .service(handlers::list_api_keys::list_api_keys)
+        .service(handlers::revoke_api_key::revoke_api_key)
+        .service(handlers::change_role::change_role)
+        .service(handlers::start_passkey_registration::start_passkey_registration)
+        .service(handlers::finish_passkey_registration::finish_passkey_registration)
+        .service(handlers::start_passkey_authentication::start_passkey_authentication)
+        .service(handlers::finish_passkey_authentication::finish_passkey_authentication)
+        .service(handlers::list_passkeys::list_passkeys)
+        .service(handlers::remove_passkey::remove_passkey)
         // For other services
         .service(handlers::introspect_token::introspect_token)
         .service(handlers::revoke_token::revoke_token)

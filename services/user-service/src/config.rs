@@ -5,6 +5,7 @@ mod captcha;
 mod check;
 mod schema;
 mod signing;
+mod step_up;
 
 use common::database::DatabaseSettings;
 use common::http::CorsSettings;
@@ -20,6 +21,7 @@ pub use browser::BrowserSettings;
 pub use captcha::{CaptchaProvider, CaptchaSettings, WhenAway};
 pub use schema::SCHEMA;
 pub use signing::{KeyStore, SigningMode, SigningSettings, TransitSettings};
+pub use step_up::{ApiKeySettings, PasskeySettings};
 
 /// The settings as read.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,6 +62,10 @@ pub struct Settings {
     pub captcha: CaptchaSettings,
     /// Redis.
     pub redis: RedisSettings,
+    /// API keys.
+    pub api_keys: ApiKeySettings,
+    /// Passkeys.
+    pub passkeys: PasskeySettings,
 }
 
 /// Section `vault`.

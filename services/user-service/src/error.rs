@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
+use chrono::TimeDelta;
 use common::database::PoolError;
 use common::http::Problem;
 use serde_json::json;
@@ -71,9 +72,9 @@ pub enum Error {
     /// The cookie API: the request may be another page's doing; why is for log and metric alone.
     #[error("csrf: {0}")]
     CsrfInvalid(&'static str),
-    /// A sensitive change needs the password or a fresh sign-in (RFC 9470's error name).
+    /// A sensitive action needs a proof of the person that is no older than this (RFC 9470).
     #[error("insufficient user authentication")]
-    InsufficientUserAuthentication,
+    InsufficientUserAuthentication(TimeDelta),
     /// Revocation: the token was issued to another client, which can prove who it is.
     #[error("the token of another client")]
     ForeignClient,
@@ -83,6 +84,18 @@ pub enum Error {
     /// No such device of the caller.
     #[error("device not found")]
     DeviceNotFound,
+    /// No such API key of the caller.
+    #[error("API key not found")]
+    ApiKeyNotFound,
+    /// No such passkey of the caller.
+    #[error("passkey not found")]
+    PasskeyNotFound,
+    /// A passkey's answer that proves nothing; why is for the log alone.
+    #[error("invalid passkey: {0}")]
+    InvalidPasskey(String),
+    /// No such account.
+    #[error("user not found")]
+    UserNotFound,
     /// No such published key.
     #[error("no such key")]
     NoSuchKey,
@@ -185,21 +198,25 @@ impl Error {
                 "get a token from `/api/v5/auth/csrf` and send it as `X-CSRF-Token`, from a page \
                  that may call",
             ),
-            Self::InsufficientUserAuthentication => insufficient_user_authentication(),
+            Self::InsufficientUserAuthentication(max_age) => {
+                token_verifier::insufficient_user_authentication(*max_age)
+            }
             Self::ForeignClient => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "unauthorized_client",
                 "the token was issued to another client",
             ),
-            Self::SessionNotFound => {
-                Problem::new(StatusCode::NOT_FOUND, "session_not_found", "you have no such session")
-            }
-            Self::DeviceNotFound => {
-                Problem::new(StatusCode::NOT_FOUND, "device_not_found", "you have no such device")
-            }
-            Self::NoSuchKey => {
-                Problem::new(StatusCode::NOT_FOUND, "no_such_key", "no such key is published")
-            }
+            Self::SessionNotFound => missing("session_not_found", "you have no such session"),
+            Self::DeviceNotFound => missing("device_not_found", "you have no such device"),
+            Self::ApiKeyNotFound => missing("api_key_not_found", "you have no such API key"),
+            Self::PasskeyNotFound => missing("passkey_not_found", "you have no such passkey"),
+            Self::InvalidPasskey(_) => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_passkey",
+                "the passkey's answer proves nothing; start again with a new challenge",
+            ),
+            Self::UserNotFound => missing("user_not_found", "there is no such user"),
+            Self::NoSuchKey => missing("no_such_key", "no such key is published"),
             Self::Database(error) if common::database::is_unavailable(error) => {
                 Problem::database_unavailable(error)
             }
@@ -210,6 +227,10 @@ impl Error {
             Self::Internal(reason) => Problem::internal(reason),
         }
     }
+}
+
+fn missing(code: &'static str, message: &'static str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, code, message)
 }
 
 /// Says what the client is to ask its user with.
@@ -236,17 +257,6 @@ fn signer_unavailable(reason: &str) -> Problem {
 fn not_signed_in(cookie_sent: bool) -> Problem {
     let mut problem = Problem::unauthorized(cookie_sent);
     problem.message = "you are not signed in, or not any more; refresh or log in again".into();
-    problem
-}
-
-/// RFC 9470, section 3.
-fn insufficient_user_authentication() -> Problem {
-    let mut problem = Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "insufficient_user_authentication",
-        "send `current_password`, or log in again first",
-    );
-    problem.challenge = Some(r#"Bearer error="insufficient_user_authentication""#);
     problem
 }
 

@@ -13,7 +13,8 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
 use crate::models::{
-    device, device_nonce, key_change, password_parameters, published_key, rate_limit, service_key,
+    api_key, device, device_nonce, key_change, passkey_challenge, password_parameters,
+    published_key, rate_limit, service_key,
 };
 use crate::sessions::{EndReason, end, end_now, retire_batch, retire_due};
 use crate::state::State;
@@ -182,6 +183,8 @@ impl Clean for Past {
             ("feed_entries", key_change::delete_expired(connection, now, BATCH).await?),
             ("sessions", auth_session::delete_ended(connection, now - ENDED_LIFE, BATCH).await?),
             ("browsers", device::delete_browsers(connection, now - ENDED_LIFE, BATCH).await?),
+            ("api_keys", api_key::delete_expired(connection, now, BATCH).await?),
+            ("challenges", passkey_challenge::delete_expired(connection, now, BATCH).await?),
             ("rate_limits", rate_limit::delete_expired(connection, now, BATCH).await?),
             ("revoked_keys", published_key::delete_expired(connection, now, BATCH).await?),
             ("service_keys", service_key::delete_expired(connection, now, BATCH).await?),

@@ -1,6 +1,7 @@
 //! Issuer of a chat system's sign-in: accounts, devices, sessions, access tokens with a key id
 //! per device, rotating refresh tokens, JWKS and the change feed.
 
+mod api_keys;
 pub mod app;
 mod browser;
 mod captcha;
@@ -16,6 +17,7 @@ mod limits;
 mod login;
 mod metrics;
 pub mod models;
+mod passkeys;
 mod passwords;
 mod schema;
 mod sealed_columns;
@@ -23,6 +25,7 @@ pub mod service_keys;
 mod sessions;
 mod signing;
 mod state;
+mod step_up;
 
 pub use error::Error;
 pub use sealed_columns::SEALED_COLUMNS;

@@ -25,6 +25,8 @@ pub struct ServiceMetrics {
     pub refresh_mutex: IntCounterVec,
     /// CAPTCHAs by `action` and `outcome`.
     pub captcha_checks: IntCounterVec,
+    /// Step-ups by `outcome`.
+    pub step_ups: IntCounterVec,
     /// Sessions ended by `reason`.
     pub sessions_ended: IntCounterVec,
     /// Look-ups of keys by `cache` (parsed: `signing`, `verifying`; `kid_to_user`,
@@ -93,7 +95,7 @@ impl ServiceMetrics {
             ),
             revocations: metrics.counter(
                 "revocations_total",
-                "Revocations by kind of token: access, refresh, none",
+                "Revocations by kind of token: access, refresh, api_key, none",
                 &["kind"],
             ),
             limited: metrics.counter(
@@ -119,6 +121,12 @@ impl ServiceMetrics {
                  wrong_action, wrong_host, too_old, low_score; of a provider that is away: \
                  away_closed, away_open; of one that gives no verdict: broken",
                 &["action", "outcome"],
+            ),
+            step_ups: metrics.counter(
+                "step_ups_total",
+                "Step-ups by outcome: required, password, password_refused, passkey, \
+                 passkey_refused",
+                &["outcome"],
             ),
             sessions_ended: metrics.counter(
                 "sessions_ended_total",

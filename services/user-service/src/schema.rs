@@ -1,6 +1,20 @@
 // Generated from the migrations by `diesel print-schema`.
 
 diesel::table! {
+    /// Keys of users' scripts.
+    api_keys (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        key_hash -> Bytea,
+        name -> Text,
+        scopes -> Array<Text>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        last_used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     /// Sessions: one row per refresh token family.
     auth_sessions (id) {
         id -> Uuid,
@@ -68,6 +82,30 @@ diesel::table! {
         value -> Text,
         until -> Timestamptz,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Challenges of `WebAuthn` ceremonies under way.
+    passkey_challenges (session_id, ceremony) {
+        session_id -> Uuid,
+        ceremony -> Text,
+        state -> Jsonb,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Passkeys.
+    passkeys (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        credential_id -> Bytea,
+        name -> Text,
+        credential -> Jsonb,
+        counter -> BigInt,
+        created_at -> Timestamptz,
+        last_used_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -149,6 +187,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         last_login_at -> Nullable<Timestamptz>,
+        role -> Text,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::limits::RateLimiter;
 use crate::metrics::ServiceMetrics;
 use crate::models::auth_session::AuthSession;
 use crate::models::key_change::ChangeKind;
+use crate::passkeys::Passkeys;
 use crate::passwords::PasswordHasher;
 use crate::sessions::{EndReason, MacKeys};
 use crate::signing::{LARGEST_LEEWAY, Signing};
@@ -44,6 +45,8 @@ pub struct State {
     pub limiter: Arc<dyn RateLimiter>,
     /// Asks whether a person is there.
     pub captcha: Arc<dyn Captcha>,
+    /// `WebAuthn`.
+    pub passkeys: Passkeys,
     /// Signs and publishes.
     pub signing: Signing,
     /// Announces revocations.

@@ -42,7 +42,7 @@ pub struct Problem {
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
     /// The challenge of a 401.
-    pub challenge: Option<&'static str>,
+    pub challenge: Option<Cow<'static, str>>,
 }
 
 impl Problem {
@@ -108,14 +108,14 @@ impl Problem {
             )
         };
         problem.challenge =
-            Some(if token_sent { r#"Bearer error="invalid_token""# } else { "Bearer" });
+            Some(if token_sent { r#"Bearer error="invalid_token""# } else { "Bearer" }.into());
         problem
     }
 
     /// The same with a challenge, `WWW-Authenticate`.
     #[must_use]
-    pub fn with_challenge(mut self, challenge: &'static str) -> Self {
-        self.challenge = Some(challenge);
+    pub fn with_challenge(mut self, challenge: impl Into<Cow<'static, str>>) -> Self {
+        self.challenge = Some(challenge.into());
         self
     }
 
@@ -171,7 +171,7 @@ impl ResponseError for Problem {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             response.insert_header((RETRY_AFTER, seconds.max(1)));
         }
-        if let Some(challenge) = self.challenge {
+        if let Some(challenge) = self.challenge.as_deref() {
             response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         let mut response = response.json(ErrorBody {

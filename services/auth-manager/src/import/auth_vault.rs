@@ -167,7 +167,7 @@ fn open(key: &LegacyKey, row: &Row) -> Result<zeroize::Zeroizing<String>, RowErr
     let token = key.open(&iv, &sealed).ok_or(RowError::Bad("the token does not open"))?;
     if let Some(hash) = row.token_hash.as_deref().filter(|hash| !hash.is_empty()) {
         let hash = bytes(hash).ok_or(RowError::Bad("the hash is neither hex nor base64"))?;
-        if !bool::from(Sha256::digest(token.as_bytes()).ct_eq(&hash)) {
+        if !bool::from(Sha256::digest(token.as_bytes()).as_slice().ct_eq(&hash)) {
             return Err(RowError::Bad("the token is not what its hash says"));
         }
     }

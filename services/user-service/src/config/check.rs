@@ -5,6 +5,7 @@ use common::settings::Period;
 use super::{LimitStore, Settings};
 use crate::browser::Browser;
 use crate::feed::FeedClients;
+use crate::passkeys::Passkeys;
 use crate::sessions::MacKeys;
 use crate::signing::LARGEST_LEEWAY;
 
@@ -36,6 +37,8 @@ impl Settings {
             FeedClients::parse(&self.feed).map(drop),
             Browser::new(self).map(drop),
             self.check_client_ids(),
+            Passkeys::new(self).map(drop),
+            at_least_a_second("api_keys.life", self.api_keys.life),
         ];
         rules.into_iter().filter_map(Result::err).collect()
     }

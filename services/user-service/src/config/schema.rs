@@ -111,9 +111,21 @@ const LIMITS: &[Setting] = &[
     .default("100000"),
     Setting::new(
         "limits.recent_sign_in",
-        "How fresh a sign-in must be to remove another device without the password",
+        "How fresh a proof of the person, by login, password or passkey, must be for sensitive actions",
     )
-    .default("10m"),
+    .default("5m"),
+];
+
+const STEP_UP: &[Setting] = &[
+    Setting::new("api_keys.scopes", "Scopes that users may give to API keys, comma separated")
+        .default("chat"),
+    Setting::new("api_keys.life", "How long an API key may work at most").default("365d"),
+    Setting::new("passkeys.rp_id", "Domain that passkeys are bound to; that of the public URL where not given. Without a domain there are no passkeys")
+        .development("localhost")
+        .optional(),
+    Setting::new("passkeys.origins", "Origins that may use passkeys, comma separated; that of the public URL where none is given")
+        .development("http://localhost:8080")
+        .optional(),
 ];
 
 /// Every setting of the service.
@@ -121,6 +133,6 @@ pub const SCHEMA: Schema = Schema {
     service: "user-service",
     sections: &[
         GENERAL, OWN, HTTP, ADMIN, CORS, BROWSER, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING,
-        FEED, PASSWORDS, LIMITS, CAPTCHA, REDIS,
+        FEED, PASSWORDS, LIMITS, CAPTCHA, REDIS, STEP_UP,
     ],
 };

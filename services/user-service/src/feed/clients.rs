@@ -103,7 +103,7 @@ fn form_decoded(text: &str) -> String {
 fn refused() -> Problem {
     let message = "authenticate as a configured client with HTTP Basic";
     let mut problem = Problem::new(StatusCode::UNAUTHORIZED, "invalid_client", message);
-    problem.challenge = Some(r#"Basic realm="latchkey""#);
+    problem.challenge = Some(r#"Basic realm="latchkey""#.into());
     problem
 }
 

@@ -1,9 +1,9 @@
 use actix_web::{post, web};
 use common::http::{Body, ClientAddress, ErrorBody};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Done;
+use super::list_passkeys::PasskeyView;
 use crate::error::Error;
 use crate::passwords::Password;
 use crate::sessions::{self, Authenticated};
@@ -19,11 +19,34 @@ pub(crate) struct ChangePassword {
     new_password: String,
 }
 
+/// What the change came to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PasswordChanged {
+    #[schema(example = "password changed; every other session has ended")]
+    message: &'static str,
+    /// API keys that work no more.
+    #[schema(example = 1)]
+    api_keys_revoked: usize,
+    /// Those that still prove the user: one that is unknown should be removed.
+    passkeys: Vec<PasskeyView>,
+}
+
+impl From<sessions::PasswordChanged> for PasswordChanged {
+    fn from(changed: sessions::PasswordChanged) -> Self {
+        Self {
+            message: "password changed; every other session has ended",
+            api_keys_revoked: changed.api_keys_revoked,
+            passkeys: changed.passkeys.into_iter().map(PasskeyView::from).collect(),
+        }
+    }
+}
+
 /// Change the password
 ///
-/// Every other session of the caller ends.
+/// Every other session of the caller ends, and all API keys; the answer lists the passkeys, which go
+/// on.
 #[utoipa::path(tag = "accounts", request_body = ChangePassword, security(("bearer" = [])), responses(
-    (status = 200, description = "Changed; every other session has ended", body = Done),
+    (status = 200, description = "Changed; every other session has ended", body = PasswordChanged),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized`, `invalid_token`, or `invalid_credentials`: the current password is wrong", body = ErrorBody),
     (status = 429, description = "`rate_limited`: password checks, by account and address", body = ErrorBody),
@@ -35,8 +58,9 @@ pub(crate) async fn change_password(
     caller: Authenticated,
     address: ClientAddress,
     Body(request): Body<ChangePassword>,
-) -> Result<web::Json<Done>, Error> {
+) -> Result<web::Json<PasswordChanged>, Error> {
     let new = Password::parse(&request.new_password, "new_password")?;
-    sessions::change_password(&state, &caller, address, &request.current_password, new).await?;
-    Ok(web::Json(Done { message: "password changed; every other session has ended" }))
+    let current = &request.current_password;
+    let changed = sessions::change_password(&state, &caller, address, current, new).await?;
+    Ok(web::Json(changed.into()))
 }

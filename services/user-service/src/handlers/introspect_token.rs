@@ -1,10 +1,13 @@
 use actix_web::{post, web};
+use common::claims::acr;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::oauth::{OauthClient, OauthError, OauthErrorBody, TokenForm};
+use crate::api_keys;
 use crate::error::Error;
+use crate::models::api_key::ApiKey;
 use crate::models::user;
 use crate::sessions::{self, Presented};
 use crate::state::State;
@@ -58,11 +61,14 @@ pub(crate) struct Introspection {
     auth_time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "urn:latchkey:acr:password")]
+    acr: Option<&'static str>,
 }
 
 /// Ask what a token is worth
 ///
-/// RFC 7662. Unknown, expired and revoked tokens, and refresh tokens that are not the newest, are
+/// RFC 7662, for access tokens, refresh tokens and API keys. Unknown, expired and revoked tokens, and refresh tokens that are not the newest, are
 /// all the same `{"active": false}`.
 #[utoipa::path(tag = "oauth", security(("client" = [])),
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"), responses(
@@ -77,12 +83,42 @@ pub(crate) async fn introspect_token(
     client: OauthClient,
     form: TokenForm,
 ) -> Result<web::Json<Introspection>, OauthError> {
-    let found = state.in_time(sessions::find_active(&state, &form.token)).await?;
-    let outcome = if found.is_some() { "active" } else { "inactive" };
+    let found = state.in_time(find(&state, &form.token)).await?;
+    let outcome = if found.active { "active" } else { "inactive" };
     state.metrics.introspections.with_label_values(&[outcome]).inc();
     tracing::debug!(client = client.0, outcome, "token_introspected");
-    let Some(found) = found else { return Ok(web::Json(Introspection::default())) };
-    Ok(web::Json(describe(&state, found).await?))
+    Ok(web::Json(found))
+}
+
+async fn find(state: &State, token: &str) -> Result<Introspection, Error> {
+    if let Some(key) = api_keys::find_active(state, token).await? {
+        return describe_key(state, key).await;
+    }
+    match sessions::find_active(state, token).await? {
+        Some(found) => describe(state, found).await,
+        None => Ok(Introspection::default()),
+    }
+}
+
+/// An API key has no session and proves no person: there is neither `sid` nor `auth_time`.
+async fn describe_key(state: &State, key: ApiKey) -> Result<Introspection, Error> {
+    let mut connection = state.pool.get().await?;
+    let user = user::find(&mut connection, key.user_id).await?;
+    Ok(Introspection {
+        active: user.is_some(),
+        token_type: Some("Bearer"),
+        scope: Some(key.scopes.join(" ")),
+        client_id: Some(api_keys::CLIENT_ID.to_owned()),
+        username: user.map(|user| user.username),
+        exp: Some(key.expires_at.timestamp()),
+        iat: Some(key.created_at.timestamp()),
+        sub: Some(key.user_id),
+        aud: Some(state.settings.token.audience.clone()),
+        iss: Some(state.settings.issuer().to_owned()),
+        jti: Some(key.id.to_string()),
+        user_id: Some(key.user_id),
+        ..Introspection::default()
+    })
 }
 
 async fn describe(state: &State, found: Presented) -> Result<Introspection, Error> {
@@ -101,6 +137,7 @@ async fn describe(state: &State, found: Presented) -> Result<Introspection, Erro
         device_id: Some(session.device_id),
         sid: Some(session.id),
         auth_time: Some(session.auth_time.timestamp()),
+        acr: Some(acr(&session.amr)),
         amr: Some(session.amr.clone()),
         ..Introspection::default()
     };

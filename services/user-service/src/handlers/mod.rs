@@ -2,22 +2,33 @@
 
 pub(crate) mod browser;
 pub(crate) mod change_password;
+pub(crate) mod change_role;
+pub(crate) mod finish_passkey_authentication;
+pub(crate) mod finish_passkey_registration;
 pub(crate) mod introspect_token;
+pub(crate) mod issue_api_key;
+pub(crate) mod list_api_keys;
 pub(crate) mod list_devices;
+pub(crate) mod list_passkeys;
 pub(crate) mod list_sessions;
 pub(crate) mod log_in;
 pub(crate) mod log_out;
 pub(crate) mod log_out_everywhere;
 pub(crate) mod oauth;
+pub(crate) mod reauthenticate;
 pub(crate) mod refresh_session;
 pub(crate) mod register_device;
 pub(crate) mod register_user;
 pub(crate) mod remove_device;
+pub(crate) mod remove_passkey;
 pub(crate) mod remove_session;
+pub(crate) mod revoke_api_key;
 pub(crate) mod revoke_token;
 pub(crate) mod show_jwks;
 pub(crate) mod show_metadata;
 pub(crate) mod show_public_key;
+pub(crate) mod start_passkey_authentication;
+pub(crate) mod start_passkey_registration;
 pub(crate) mod stream_changes;
 pub(crate) mod update_device;
 

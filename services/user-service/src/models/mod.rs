@@ -1,17 +1,22 @@
 //! Rows and their queries, one table a file.
 
+pub mod api_key;
 pub mod auth_session;
 pub mod device;
 pub mod device_nonce;
 pub mod key_change;
 pub mod key_retirement;
+pub mod passkey;
+pub mod passkey_challenge;
 pub mod password_parameters;
 pub mod published_key;
 pub mod rate_limit;
 pub mod rotation;
 pub mod service_key;
+pub mod step_up;
 pub mod user;
 pub mod user_keyset;
+pub mod user_role;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;

@@ -36,7 +36,8 @@ pub use presented::{Presented, find_active, find_named, log_out, revoke};
 pub use refresh::refresh;
 pub use retire::{retire_batch, retire_due};
 pub use sensitive::{
-    change_password, end_now, remove_device, require_recent_login, require_recent_sign_in,
+    PasswordChanged, change_password, check_current_password, end_now, remove_device,
+    require_recent_login, require_recent_sign_in,
 };
 pub use token::MacKeys;
 use token::RefreshToken;

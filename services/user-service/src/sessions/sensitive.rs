@@ -2,6 +2,7 @@
 
 use common::http::ClientAddress;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use token_verifier::is_recent;
 use uuid::Uuid;
 
 use super::Authenticated;
@@ -10,10 +11,12 @@ use crate::error::Error;
 use crate::limits::Limit;
 use crate::models::auth_session::{AuthSession, Which};
 use crate::models::device::{self, Device};
+use crate::models::passkey::{self, StoredPasskey};
 use crate::models::user::{self, User};
-use crate::models::{password_parameters, user_keyset};
+use crate::models::{api_key, password_parameters, user_keyset};
 use crate::passwords::Password;
 use crate::state::State;
+use crate::step_up::count;
 
 /// Ends sessions of `user` in a transaction of its own; answers how many.
 pub async fn end_now(
@@ -34,12 +37,13 @@ pub async fn end_now(
 
 /// Lets pass who signed in lately.
 pub fn require_recent_login(state: &State, caller: &Authenticated) -> Result<(), Error> {
-    let age = state.clock.now() - caller.auth_time;
-    if age <= state.settings.limits.recent_sign_in.as_delta() {
-        Ok(())
-    } else {
-        Err(Error::InsufficientUserAuthentication)
+    let max_age = state.settings.limits.recent_sign_in.as_delta();
+    if is_recent(caller.auth_time, max_age, state.clock.now()) {
+        return Ok(());
     }
+    count(state, "required");
+    tracing::info!(session_id = %caller.session_id, "step_up_required");
+    Err(Error::InsufficientUserAuthentication(max_age))
 }
 
 /// Lets pass who signed in lately or gives the password now.
@@ -49,23 +53,35 @@ pub async fn require_recent_sign_in(
     address: ClientAddress,
     current_password: Option<&str>,
 ) -> Result<(), Error> {
+    let max_age = state.settings.limits.recent_sign_in.as_delta();
     if let Some(password) = current_password {
         return match check_current_password(state, caller, address, password).await {
-            Err(Error::InvalidCredentials(_)) => Err(Error::InsufficientUserAuthentication),
+            Err(Error::InvalidCredentials(_)) => {
+                Err(Error::InsufficientUserAuthentication(max_age))
+            }
             other => other.map(|_| ()),
         };
     }
     require_recent_login(state, caller)
 }
 
-/// Replaces the password and ends every other session, all or nothing.
+/// What a change of the password comes to.
+#[derive(Debug)]
+pub struct PasswordChanged {
+    /// Those that still prove the user, for them to look through.
+    pub passkeys: Vec<StoredPasskey>,
+    /// API keys that work no more.
+    pub api_keys_revoked: usize,
+}
+
+/// Replaces the password, ends every other session and revokes the API keys, all or nothing.
 pub async fn change_password(
     state: &State,
     caller: &Authenticated,
     address: ClientAddress,
     current: &str,
     new: Password,
-) -> Result<(), Error> {
+) -> Result<PasswordChanged, Error> {
     let user = check_current_password(state, caller, address, current).await?;
     let admission = state.hasher.admit(false)?;
     let hash = state.hasher.hash(&admission, new).await?;
@@ -73,22 +89,23 @@ pub async fn change_password(
     let (now, parameters) = (state.clock.now(), state.hasher.parameters());
     let (which, reason) = (Which::AllBut(caller.session_id), EndReason::PasswordChanged);
     let mut connection = state.pool.get().await?;
-    let ended: Vec<AuthSession> = connection
+    let (ended, changed): (Vec<AuthSession>, _) = connection
         .transaction(async |connection| {
             let ended = end(connection, user.id, which, reason, now).await?;
             password_parameters::remember(connection, &parameters, now).await?;
             let version = user.password_version;
-            if user::change_password(connection, user.id, version, &hash, now).await? {
-                Ok(ended)
-            } else {
+            if !user::change_password(connection, user.id, version, &hash, now).await? {
                 // Changed in another session since it was checked.
-                Err(Error::InvalidCredentials("password_changed"))
+                return Err(Error::InvalidCredentials("password_changed"));
             }
+            let api_keys_revoked = api_key::delete_all(connection, user.id).await?;
+            let passkeys = passkey::list(connection, user.id).await?;
+            Ok((ended, PasswordChanged { passkeys, api_keys_revoked }))
         })
         .await?;
     drop(connection);
     state.forget_sessions(&ended, reason);
-    Ok(())
+    Ok(changed)
 }
 
 /// Removes a device of `user` and ends its session first, so that the change feed hears of it.
@@ -122,7 +139,7 @@ pub(super) async fn lock_own_device(
 
 /// Costs one hash, and no more of them than the limits allow: who holds a token may neither guess
 /// the password nor keep others from signing in.
-async fn check_current_password(
+pub async fn check_current_password(
     state: &State,
     caller: &Authenticated,
     address: ClientAddress,

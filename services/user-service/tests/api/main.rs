@@ -39,6 +39,7 @@ mod registration;
 mod service_keys;
 mod session_columns;
 mod sessions;
+mod step_up;
 mod support;
 mod transit_stand_in;
 mod wrapped_keys;

@@ -36,6 +36,8 @@ async fn an_access_token_is_introspected_with_all_its_claims() {
     expected["active"] = json!(true);
     expected["token_type"] = json!("Bearer");
     expected["username"] = json!(session.username);
+    // RFC 9470, section 6.2.
+    expected["acr"] = json!("urn:latchkey:acr:password");
     assert_eq!(answer.json, expected);
     let metric = r#"user_service_introspections_total{outcome="active"}"#;
     assert_eq!(app.metric(metric).await, 1);
