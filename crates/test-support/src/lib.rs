@@ -22,6 +22,7 @@ mod documentation;
 mod foreign_client;
 mod hostile;
 mod keycloak;
+mod passkey;
 mod process;
 mod programs;
 mod protection;
@@ -45,6 +46,7 @@ pub use hostile::Target;
 pub use keycloak::{
     Browser, FaultProxy, OwnKeycloak, ProvidersFile, ProxyFault, TestRealm, TestUser, keycloak_url,
 };
+pub use passkey::TestPasskey;
 pub use process::ServiceProcess;
 pub use programs::program;
 pub use protection::{assert_protected, check_protection};

@@ -65,6 +65,7 @@ pub struct Settings {
     /// API keys.
     pub api_keys: ApiKeySettings,
     /// Passkeys.
+    #[serde(default)]
     pub passkeys: PasskeySettings,
 }
 

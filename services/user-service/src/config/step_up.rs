@@ -12,8 +12,8 @@ pub struct ApiKeySettings {
     pub life: Period,
 }
 
-/// Section `passkeys`.
-#[derive(Clone, Debug, Deserialize)]
+/// Section `passkeys`, which may be empty.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PasskeySettings {
     /// The relying party's domain, where it is not that of the public URL.
