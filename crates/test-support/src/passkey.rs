@@ -45,6 +45,12 @@ impl TestPasskey {
         }
     }
 
+    /// Takes back every lie but the counter's.
+    pub fn tell_the_truth(&mut self, origin: &str) {
+        origin.clone_into(&mut self.origin);
+        (self.cross_origin, self.rp_id, self.verifies) = (false, None, true);
+    }
+
     /// Answers `navigator.credentials.create`.
     pub fn register(&mut self, options: &Value) -> Value {
         let client_data = self.client_data("webauthn.create", options);

@@ -39,6 +39,7 @@ impl Settings {
             self.check_client_ids(),
             Passkeys::new(self).map(drop),
             at_least_a_second("api_keys.life", self.api_keys.life),
+            self.api_keys.check(),
         ];
         rules.into_iter().filter_map(Result::err).collect()
     }
