@@ -33,13 +33,16 @@ pub(crate) enum Command {
 pub(crate) fn run(command: &Command) -> Result<()> {
     let settings: Settings = service::load(&SCHEMA, &environment()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let mut ring = Ring::open(settings).await.map_err(anyhow::Error::msg)?;
         match command {
             Command::List { json } => list(&mut ring, *json).await,
             Command::Rotate { emergency } => rotate(&mut ring, *emergency).await,
         }
-    })
+    });
+    // A token that hangs is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 async fn list(ring: &mut Ring, as_json: bool) -> Result<()> {
@@ -84,7 +87,10 @@ async fn rotate(ring: &mut Ring, emergency: bool) -> Result<()> {
 
 fn tell(rotation: &Rotation) {
     let Rotation { current, published_at, former, until, revoked, next } = rotation;
-    println!("current  {current}");
+    match current {
+        Some(current) => println!("current  {current}"),
+        None => println!("current  not made yet: nobody can log in until a service has made it"),
+    }
     match next {
         Some(next) => println!("next     {next}"),
         None => println!("next     not made yet: the services try again"),
@@ -95,11 +101,11 @@ fn tell(rotation: &Rotation) {
     for kid in revoked {
         println!("revoked  {kid}");
     }
-    if Clock::default().now() - *published_at < CLIENTS_CACHE {
+    if let Some(since) = published_at.filter(|at| Clock::default().now() - *at < CLIENTS_CACHE) {
         eprintln!(
-            "note: {current} is published since {} only; clients that keep the key set for ten \
-             minutes may refuse its tokens until they fetch it again",
-            rfc3339(*published_at)
+            "note: the current key is published since {} only; clients that keep the key set for \
+             ten minutes may refuse its tokens until they fetch it again",
+            rfc3339(since)
         );
     }
 }

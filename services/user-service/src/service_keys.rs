@@ -1,15 +1,23 @@
 //! The ring of service keys, as operators' commands need it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use common::clock::{self, Clock};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::config::{Settings, SigningMode};
 use crate::error::Error;
-use crate::models::service_key;
+use crate::models::service_key::{self, ServiceKey};
+use crate::signing::rotate::Rules;
 pub use crate::signing::rotate::{Occasion, Refused, Rotation};
 use crate::signing::{KeyStores, rotate};
+
+/// How long the place of keys may take to be opened.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// A key of the ring, without its private part.
 #[derive(Clone, Debug, Serialize)]
@@ -77,11 +85,40 @@ impl Ring {
         self.settings.signing.mode == SigningMode::Service || !listed.is_empty()
     }
 
-    /// Rotates it; replicas hear of that by themselves.
+    /// Rotates it; replicas hear of that by themselves. It is done though the new next key can't be
+    /// made yet; an emergency does not even wait for the place of keys to be found.
     pub async fn rotate(&mut self, occasion: &Occasion) -> Result<Rotation, Refused> {
-        let keyring = self.settings.vault.keyring().map_err(Error::Internal)?;
-        let stores = KeyStores::new(&self.settings.signing, keyring).map_err(Error::Internal)?;
-        let (rules, now) = (rotate::Rules::of(&self.settings), Clock::default().now());
-        rotate::rotate(&mut self.connection, &stores, rules, occasion, now).await
+        if !matches!(occasion, Occasion::Emergency { .. }) {
+            self.fill().await?;
+        }
+        let (rules, clock) = (Rules::of(&self.settings), Clock::default());
+        let mut rotation = rotate::rotate(&mut self.connection, rules, occasion, &clock).await?;
+        match self.fill().await {
+            Ok(keys) => rotation.note(&keys),
+            Err(error) => tracing::warn!(%error, "service_keys_not_made"),
+        }
+        Ok(rotation)
     }
+
+    async fn fill(&mut self) -> Result<Vec<ServiceKey>, Error> {
+        let clock = Clock::default();
+        let keys = service_key::list_published(&mut self.connection, clock.now()).await?;
+        if rotate::is_whole(&keys) {
+            return Ok(keys);
+        }
+        let stores = open_stores(&self.settings).await?;
+        rotate::fill(&mut self.connection, &stores, Rules::of(&self.settings), &clock).await
+    }
+}
+
+/// On a thread of its own, since a token may hang.
+async fn open_stores(settings: &Settings) -> Result<KeyStores, Error> {
+    let (signing, keyring) = (settings.signing.clone(), settings.vault.keyring());
+    let keyring = keyring.map_err(Error::Internal)?;
+    let opened = timeout(OPENING, spawn_blocking(move || KeyStores::new(&signing, keyring))).await;
+    let opened = opened.map_err(|_| {
+        let reason = format!("the place of keys did not open within {} s", OPENING.as_secs());
+        Error::SignerUnavailable(reason)
+    })?;
+    opened.map_err(|error| Error::Internal(error.to_string()))?.map_err(Error::Internal)
 }

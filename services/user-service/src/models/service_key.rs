@@ -18,8 +18,9 @@ pub const RETIRED: &str = "retired";
 /// Refused.
 pub const REVOKED: &str = "revoked";
 
-/// Any number that no other lock of ours has.
+/// Any numbers that no other lock of ours has.
 const LOCK: i64 = 7_305_790_115;
+const MAKING_LOCK: i64 = 7_305_790_116;
 
 /// A key of the ring.
 #[derive(Clone, Debug, Insertable, Queryable, Selectable)]
@@ -53,8 +54,17 @@ pub struct ServiceKey {
 
 /// Makes everybody else who changes the ring wait until this transaction ends.
 pub async fn lock(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    lock_number(connection, LOCK).await
+}
+
+/// Makes everybody else who would make a key for the ring wait until this transaction ends.
+pub async fn lock_making(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    lock_number(connection, MAKING_LOCK).await
+}
+
+async fn lock_number(connection: &mut AsyncPgConnection, number: i64) -> QueryResult<()> {
     diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-        .bind::<BigInt, _>(LOCK)
+        .bind::<BigInt, _>(number)
         .execute(connection)
         .await
         .map(drop)

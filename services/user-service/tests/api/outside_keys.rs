@@ -1,10 +1,12 @@
 //! Service keys that never come into the process: in a `SoftHSM` token, or behind a transit service.
 
+use diesel_async::RunQueryDsl as _;
 use test_support::{SoftHsm, eventually};
+use user_service::service_keys::Occasion;
 
 use super::foreign_clients::all_accept;
-use super::service_keys::{kid_of, kids, published, ring, rotate};
-use super::support::{TestApp, claims, count, header};
+use super::service_keys::{kid_of, kids, published, ring, rotate, status_at};
+use super::support::{TestApp, claims, count, header, send};
 use super::transit_stand_in::TransitStandIn;
 
 const SERVICE: (&str, &str) = ("USER_SERVICE__SIGNING__MODE", "service");
@@ -30,7 +32,7 @@ async fn tokens_are_good(settings: &[(&str, &str)], algorithm: &str) {
         let next = next.clone();
         async move {
             let body = serde_json::json!({ "refresh_token": token });
-            let answer = super::support::send(client.post(url).json(&body)).await.expect(200);
+            let answer = send(client.post(url).json(&body)).await.expect(200);
             (kid_of(&answer.member("access_token")) == next).then_some(answer)
         }
     })
@@ -129,4 +131,78 @@ async fn while_the_transit_service_is_away_tokens_wait_and_no_session_is_lost() 
     assert!(app.is_live(&session).await);
     transit.come_back();
     let _ = app.refresh(&token).await.expect(200);
+}
+
+/// Nobody has made a next key, and nobody can.
+async fn lose_next(app: &TestApp, transit: &TransitStandIn) {
+    transit.hang_when_making(true);
+    let mut connection = app.database.connect().await;
+    let lost = diesel::sql_query("DELETE FROM service_keys WHERE state = 'next'");
+    assert_eq!(lost.execute(&mut connection).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn where_no_key_can_be_made_those_that_there_are_go_on() {
+    let transit = TransitStandIn::start();
+    let settings = transit_settings(&transit);
+    let mut settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+    let app = TestApp::with(&settings).await;
+    let session = app.sign_in().await;
+    lose_next(&app, &transit).await;
+    let replica = app.replica().await;
+    assert_eq!(published(&app, &replica).await, [kid_of(&session.access_token)]);
+    assert_eq!(status_at(&app, &replica, &session).await, 200);
+    let newer = app.sign_in().await;
+    assert_eq!(kid_of(&newer.access_token), kid_of(&session.access_token));
+    transit.hang_when_making(false);
+    eventually("the next key is made", || async {
+        (published(&app, &replica).await.len() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_emergency_waits_for_no_key_to_be_made() {
+    let transit = TransitStandIn::start();
+    let settings = transit_settings(&transit);
+    let mut settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+    let app = TestApp::with(&settings).await;
+    let replica = app.replica().await;
+    let session = app.sign_in().await;
+    let mut ring = ring(&app, &settings).await;
+    lose_next(&app, &transit).await;
+    let current = kid_of(&session.access_token);
+    let occasion = Occasion::Emergency { current: current.clone() };
+    let refused = eventually("the token is refused", || async {
+        (status_at(&app, &replica, &session).await == 401).then_some(())
+    });
+    // Refused while the command still tries to have a key made.
+    let (rotation, ()) = tokio::join!(ring.rotate(&occasion), refused);
+    let rotation = rotation.unwrap();
+    assert_eq!((&rotation.current, &rotation.next), (&None, &None));
+    assert_eq!(rotation.revoked, [current]);
+    transit.hang_when_making(false);
+    let newer = eventually("a new key signs", || async {
+        let body = app.login_body(&session.device, &session.username);
+        let answer = app.post("/api/auth/login", &body).await;
+        (answer.status == 200).then(|| answer.member("access_token"))
+    })
+    .await;
+    assert_ne!(kid_of(&newer), kid_of(&session.access_token));
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_rotates_within_the_transit_service_signs_as_before() {
+    let transit = TransitStandIn::start();
+    let settings = transit_settings(&transit);
+    let settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let app = TestApp::with(&settings).await;
+    transit.rotate_within();
+    let session = app.sign_in().await;
+    verify(&app, &session.access_token).await;
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
@@ -16,7 +16,7 @@ use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
 const TOKEN: &str = "hvs.of-a-test";
@@ -30,7 +30,10 @@ pub(crate) struct TransitStandIn {
 
 #[derive(Default)]
 struct Shared {
-    keys: Mutex<HashMap<String, PKey<Private>>>,
+    /// Versions of each, the oldest first.
+    keys: Mutex<HashMap<String, Vec<PKey<Private>>>>,
+    /// Whether calls that make a key are never answered.
+    hanging: AtomicBool,
     /// So many calls are answered 503 before the next good one.
     failing: AtomicU32,
     calls: AtomicU32,
@@ -73,6 +76,19 @@ impl TransitStandIn {
         self.shared.calls.load(Ordering::SeqCst)
     }
 
+    /// Lets calls that make a key hang, or no more.
+    pub(crate) fn hang_when_making(&self, hang: bool) {
+        self.shared.hanging.store(hang, Ordering::SeqCst);
+    }
+
+    /// Somebody rotates every key within the service: the newest version signs by default.
+    pub(crate) fn rotate_within(&self) {
+        for versions in self.shared.keys.lock().unwrap().values_mut() {
+            let kind = if versions[0].rsa().is_ok() { "rsa-2048" } else { "ecdsa-p256" };
+            versions.push(fresh(kind).unwrap());
+        }
+    }
+
     /// Nobody answers at its address any more, until it is back.
     pub(crate) async fn go_away(&self) {
         let handle = self.handle.lock().unwrap().clone();
@@ -108,16 +124,25 @@ async fn make(
     if let Some(refusal) = refusal(&shared, &request) {
         return refusal;
     }
-    let key = match body["type"].as_str().unwrap() {
+    if shared.hanging.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
+    let Some(key) = fresh(body["type"].as_str().unwrap()) else {
+        return HttpResponse::BadRequest().finish();
+    };
+    shared.keys.lock().unwrap().entry(name.into_inner()).or_insert_with(|| vec![key]);
+    HttpResponse::NoContent().finish()
+}
+
+fn fresh(kind: &str) -> Option<PKey<Private>> {
+    Some(match kind {
         "rsa-2048" => PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap(),
         "ecdsa-p256" => {
             let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
             PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
         }
-        _ => return HttpResponse::BadRequest().finish(),
-    };
-    shared.keys.lock().unwrap().entry(name.into_inner()).or_insert(key);
-    HttpResponse::NoContent().finish()
+        _ => return None,
+    })
 }
 
 async fn show(
@@ -130,8 +155,11 @@ async fn show(
     }
     let keys = shared.keys.lock().unwrap();
     let Some(key) = keys.get(&*name) else { return HttpResponse::NotFound().finish() };
-    let pem = String::from_utf8(key.public_key_to_pem().unwrap()).unwrap();
-    HttpResponse::Ok().json(json!({ "data": { "keys": { "1": { "public_key": pem } } } }))
+    let versions = key.iter().zip(1..).map(|(key, version)| {
+        let pem = String::from_utf8(key.public_key_to_pem().unwrap()).unwrap();
+        (version.to_string(), json!({ "public_key": pem }))
+    });
+    HttpResponse::Ok().json(json!({ "data": { "keys": versions.collect::<Map<_, _>>() } }))
 }
 
 async fn sign(
@@ -144,7 +172,10 @@ async fn sign(
         return refusal;
     }
     let keys = shared.keys.lock().unwrap();
-    let Some(key) = keys.get(&*name) else { return HttpResponse::BadRequest().finish() };
+    let Some(versions) = keys.get(&*name) else { return HttpResponse::BadRequest().finish() };
+    let version =
+        body["key_version"].as_u64().map_or(versions.len(), |one| one.try_into().unwrap());
+    let key = &versions[version - 1];
     let input = STANDARD.decode(body["input"].as_str().unwrap()).unwrap();
     let mut signer = Signer::new(MessageDigest::sha256(), key).unwrap();
     let signature = STANDARD.encode(signer.sign_oneshot_to_vec(&input).unwrap());

@@ -23,6 +23,9 @@ pub(super) async fn run(ring: Weak<Inner>, wake: Arc<Notify>, rotate_every: Time
             Ok(()) => {}
             Err(error) => tracing::warn!(%error, "service_keys_not_read"),
         }
+        if let Some(table) = &inner.table {
+            table.turned.notify_waiters();
+        }
         drop(inner);
         // Woken or not, it is time to look.
         let _ = timeout(POLL, wake.notified()).await;
@@ -31,10 +34,11 @@ pub(super) async fn run(ring: Weak<Inner>, wake: Arc<Notify>, rotate_every: Time
 
 async fn turn(inner: &Inner, prepared: &mut bool, rotate_every: TimeDelta) -> Result<(), Error> {
     let Some(table) = &inner.table else { return Ok(()) };
-    if table.signs && !*prepared {
-        let mut connection = table.database.get().await?;
-        rotate::prepare(&mut connection, &table.stores, table.rules, inner.clock.now()).await?;
-        *prepared = true;
+    // The keys that there are go on without those that can't be made now.
+    if table.signs
+        && let Err(error) = complete(inner, table, prepared).await
+    {
+        tracing::warn!(%error, "service_keys_not_made");
     }
     inner.read(Instant::now()).await?;
     if table.signs && rotate_every > TimeDelta::zero() {
@@ -43,17 +47,29 @@ async fn turn(inner: &Inner, prepared: &mut bool, rotate_every: TimeDelta) -> Re
     Ok(())
 }
 
+async fn complete(inner: &Inner, table: &Table, prepared: &mut bool) -> Result<(), Error> {
+    let mut connection = table.database.get().await?;
+    if *prepared {
+        rotate::fill(&mut connection, &table.stores, table.rules, &inner.clock).await?;
+    } else {
+        rotate::prepare(&mut connection, &table.stores, table.rules, &inner.clock).await?;
+        *prepared = true;
+    }
+    Ok(())
+}
+
 /// Whichever replica comes first does it; the others find it done.
 async fn rotate_if_due(inner: &Inner, table: &Table, every: TimeDelta) -> Result<(), Error> {
-    let now = inner.clock.now();
     let mut connection = table.database.get().await?;
-    let occasion = Occasion::Due { before: now - every };
-    match rotate::rotate(&mut connection, &table.stores, table.rules, &occasion, now).await {
+    let occasion = Occasion::Due { before: inner.clock.now() - every };
+    match rotate::rotate(&mut connection, table.rules, &occasion, &inner.clock).await {
         Ok(rotation) => {
             tracing::info!(kid = rotation.current, retired = rotation.former, "keys_rotated");
-            inner.read(Instant::now()).await.map(drop)
+            // The new next key is made at once, and this rotation read.
+            table.wake.notify_one();
+            Ok(())
         }
-        Err(Refused::NotDue | Refused::ByAnother) => Ok(()),
+        Err(Refused::NotDue | Refused::ByAnother | Refused::NoNext) => Ok(()),
         Err(Refused::TooManyRetired(until)) => {
             tracing::warn!(%until, "key_rotation_postponed");
             Ok(())

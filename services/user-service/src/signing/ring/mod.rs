@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use common::clock::Clock;
 use common::database::Pool;
-use diesel_async::AsyncConnection as _;
 use serde_json::Value;
 use token_verifier::Key;
 use tokio::sync::{Mutex, Notify};
+use tokio::time::timeout;
 use vault_crypto::Keyring;
 
 use self::rotate::Rules;
@@ -30,6 +30,9 @@ use crate::models::service_key;
 
 /// What was read longer ago is read again before it is used.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// How long a signature waits for a key that is being made, as at the first start.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The ring; clones share everything.
 #[derive(Clone)]
@@ -60,6 +63,8 @@ struct Table {
     /// Held while the table is read, so that many askers cost one reading.
     reading: Mutex<()>,
     wake: Arc<Notify>,
+    /// Told each time that what keeps the ring has looked at it.
+    turned: Notify,
 }
 
 impl ServiceRing {
@@ -83,6 +88,7 @@ impl ServiceRing {
             signs: signing.mode == SigningMode::Service,
             reading: Mutex::new(()),
             wake: Arc::clone(&wake),
+            turned: Notify::new(),
         };
         let ring = Self::with(clock, Snapshot::default(), Some(table));
         let every = signing.rotate_every.as_delta();
@@ -99,7 +105,7 @@ impl ServiceRing {
     pub(super) async fn signer(&self) -> Result<Arc<Signer>, Error> {
         let mut snapshot = self.inner.fresh().await?;
         if snapshot.signer().is_none() {
-            snapshot = self.inner.read(Instant::now()).await?;
+            snapshot = self.inner.look_again().await;
         }
         snapshot
             .signer()
@@ -165,6 +171,17 @@ impl Inner {
         self.read(Instant::now()).await
     }
 
+    /// The ring after what keeps it has looked again, and made the keys that it lacked.
+    async fn look_again(&self) -> Arc<Snapshot> {
+        if let Some(table) = &self.table {
+            let turned = table.turned.notified();
+            table.wake.notify_one();
+            // In vain where none can be made now.
+            let _ = timeout(PATIENCE, turned).await;
+        }
+        self.kept().1
+    }
+
     /// The ring as a reading that began at `since` or later has it.
     async fn read(&self, since: Instant) -> Result<Arc<Snapshot>, Error> {
         let Some(table) = &self.table else { return Ok(self.kept().1) };
@@ -175,14 +192,7 @@ impl Inner {
         }
         let (began, now) = (Instant::now(), self.clock.now());
         let mut connection = table.database.get().await?;
-        let mut keys = service_key::list_published(&mut connection, now).await?;
-        if table.signs && !rotate::is_whole(&keys) {
-            keys = connection
-                .transaction(async |connection| {
-                    rotate::fill(connection, &table.stores, table.rules, now).await
-                })
-                .await?;
-        }
+        let keys = service_key::list_published(&mut connection, now).await?;
         drop(connection);
         let snapshot = Arc::new(Snapshot::of(&keys, &before, &table.stores));
         snapshot.tell_change(&before);

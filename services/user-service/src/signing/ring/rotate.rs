@@ -1,8 +1,12 @@
-//! Changes of the ring, each a transaction of its own under the ring's advisory lock.
+//! Changes of the ring, each a transaction of its own under the ring's advisory lock; none of them
+//! waits for the place where keys are made.
+
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::clock::rfc3339;
+use common::clock::{Clock, rfc3339};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use tokio::time::timeout;
 
 use super::super::LARGEST_LEEWAY;
 use super::super::store::KeyStores;
@@ -13,6 +17,9 @@ use crate::models::service_key::{self, CURRENT, NEXT, RETIRED, REVOKED, ServiceK
 
 /// Retired keys that are published at most.
 const RETIRED_AT_MOST: usize = 2;
+
+/// How long one key may take to be made: a place that hangs is as good as away.
+const MAKING: Duration = Duration::from_secs(10);
 
 /// A replica that has not heard of a rotation yet may sign with the former key for so long.
 const HEARD_WITHIN: TimeDelta = TimeDelta::seconds(15);
@@ -61,18 +68,28 @@ pub enum Occasion {
 /// A rotation that was done.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    /// The key that signs now.
-    pub current: String,
-    /// Since when it is published.
-    pub published_at: DateTime<Utc>,
+    /// The key that signs now; none after an emergency that found no next one.
+    pub current: Option<String>,
+    /// Since when that is published.
+    pub published_at: Option<DateTime<Utc>>,
     /// The key that did.
     pub former: String,
     /// Until when the former verifies, unless it was revoked.
     pub until: DateTime<Utc>,
     /// All that were revoked.
     pub revoked: Vec<String>,
-    /// The new key; none where it could not be made yet.
+    /// The new key; none where it is not made yet.
     pub next: Option<String>,
+}
+
+impl Rotation {
+    /// Takes over which keys the ring has by now.
+    pub(crate) fn note(&mut self, keys: &[ServiceKey]) {
+        let current = find(keys, CURRENT);
+        self.current = current.map(|key| key.kid.clone());
+        self.published_at = current.map(|key| key.published_at);
+        self.next = find(keys, NEXT).map(|key| key.kid.clone());
+    }
 }
 
 /// Why a rotation was not done.
@@ -87,6 +104,9 @@ pub enum Refused {
     /// As many retired keys as may be published are still needed.
     #[error("two retired keys still verify, the older one until {}; wait for that", rfc3339(*.0))]
     TooManyRetired(DateTime<Utc>),
+    /// There is nothing that could sign instead.
+    #[error("the next key is not made yet; the services make it as soon as they can")]
+    NoNext,
     /// It failed.
     #[error(transparent)]
     Failed(#[from] Error),
@@ -99,7 +119,7 @@ impl From<diesel::result::Error> for Refused {
 }
 
 /// Whether the ring has all that it needs.
-pub(super) fn is_whole(keys: &[ServiceKey]) -> bool {
+pub(crate) fn is_whole(keys: &[ServiceKey]) -> bool {
     find(keys, CURRENT).is_some() && find(keys, NEXT).is_some()
 }
 
@@ -107,25 +127,20 @@ fn find<'a>(keys: &'a [ServiceKey], state: &str) -> Option<&'a ServiceKey> {
     keys.iter().find(|key| key.state == state)
 }
 
-/// Makes what the ring lacks, in the caller's transaction, and answers it whole.
-pub async fn fill(
+/// Makes what the ring lacks, and answers it whole.
+pub(crate) async fn fill(
     connection: &mut AsyncPgConnection,
     stores: &KeyStores,
     rules: Rules,
-    now: DateTime<Utc>,
+    clock: &Clock,
 ) -> Result<Vec<ServiceKey>, Error> {
-    service_key::lock(connection).await?;
-    let keys = service_key::list_published(connection, now).await?;
-    if find(&keys, CURRENT).is_none() {
-        if find(&keys, NEXT).is_none() {
-            insert_new(connection, stores, rules, now).await?;
+    loop {
+        let keys = service_key::list_published(connection, clock.now()).await?;
+        if is_whole(&keys) {
+            return Ok(keys);
         }
-        service_key::activate_next(connection, now).await?;
+        make_next(connection, stores, rules, clock, |_| true).await?;
     }
-    if !is_whole(&keys) {
-        insert_new(connection, stores, rules, now).await?;
-    }
-    Ok(service_key::list_published(connection, now).await?)
 }
 
 /// Brings the ring in line with a replica's settings, at its start.
@@ -133,85 +148,94 @@ pub(super) async fn prepare(
     connection: &mut AsyncPgConnection,
     stores: &KeyStores,
     rules: Rules,
-    now: DateTime<Utc>,
+    clock: &Clock,
 ) -> Result<(), Error> {
+    fill(connection, stores, rules, clock).await?;
+    // One of another kind than what is wanted now has never signed, and need not.
+    make_next(connection, stores, rules, clock, |next| stores.would_make(next)).await?;
+    service_key::note_token_life(connection, rules.token_life).await?;
+    Ok(())
+}
+
+/// Makes a next key unless there is one that `will_do`, and lets it sign where none does.
+///
+/// Of several who would make one the others wait; who rotates waits for none of them.
+async fn make_next(
+    connection: &mut AsyncPgConnection,
+    stores: &KeyStores,
+    rules: Rules,
+    clock: &Clock,
+    will_do: impl Fn(&ServiceKey) -> bool + Send + Sync,
+) -> Result<(), Error> {
+    let lacks = |keys: &[ServiceKey]| !find(keys, NEXT).is_some_and(&will_do);
     connection
         .transaction(async |connection| {
-            let keys = fill(connection, stores, rules, now).await?;
-            // It has never signed, and would be of another kind than what is wanted now.
-            if find(&keys, NEXT).is_some_and(|next| !stores.would_make(next)) {
+            service_key::lock_making(connection).await?;
+            let keys = service_key::list_published(connection, clock.now()).await?;
+            let made = if lacks(&keys) { Some(make(stores, rules, clock).await?) } else { None };
+            service_key::lock(connection).await?;
+            let keys = service_key::list_published(connection, clock.now()).await?;
+            if let Some(made) = made.filter(|_| lacks(&keys)) {
                 service_key::delete_next(connection).await?;
-                insert_new(connection, stores, rules, now).await?;
+                service_key::insert(connection, &made).await?;
             }
-            service_key::note_token_life(connection, rules.token_life).await?;
+            if find(&keys, CURRENT).is_none() {
+                service_key::activate_next(connection, clock.now()).await?;
+            }
             Ok(())
         })
         .await
 }
 
-async fn insert_new(
-    connection: &mut AsyncPgConnection,
-    stores: &KeyStores,
-    rules: Rules,
-    now: DateTime<Utc>,
-) -> Result<String, Error> {
-    let key = stores.make(NEXT, rules.token_life, now).await?;
-    service_key::insert(connection, &key).await?;
-    Ok(key.kid)
+async fn make(stores: &KeyStores, rules: Rules, clock: &Clock) -> Result<ServiceKey, Error> {
+    let made = timeout(MAKING, stores.make(NEXT, rules.token_life, clock)).await;
+    made.unwrap_or_else(|_| {
+        let reason = format!("no key was made within {} s", MAKING.as_secs());
+        Err(Error::SignerUnavailable(reason))
+    })
 }
 
-/// Next becomes current, current retired or revoked, and a new next key is made.
-pub async fn rotate(
+/// Next becomes current, and current is retired or revoked. Of the database alone: [`fill`] makes
+/// the new next key afterwards.
+pub(crate) async fn rotate(
     connection: &mut AsyncPgConnection,
-    stores: &KeyStores,
     rules: Rules,
     occasion: &Occasion,
-    now: DateTime<Utc>,
+    clock: &Clock,
 ) -> Result<Rotation, Refused> {
     connection
         .transaction(async |connection| {
-            let keys = fill(connection, stores, rules, now).await?;
+            service_key::lock(connection).await?;
+            // Not before: until now the former key may have signed.
+            let now = clock.now();
+            let keys = service_key::list_published(connection, now).await?;
             let (current, next) = decide(&keys, occasion)?;
-            let emergency = matches!(occasion, Occasion::Emergency { .. });
-            let revoked = if emergency {
+            let until = rules.end(current, now, rules.leeway);
+            let revoked = if matches!(occasion, Occasion::Emergency { .. }) {
                 revoke(connection, &keys, rules, now).await?
             } else {
-                let until = rules.end(current, now, rules.leeway);
                 service_key::end(connection, &current.kid, RETIRED, now, until).await?;
                 Vec::new()
             };
             service_key::activate_next(connection, now).await?;
-            let made = insert_new(connection, stores, rules, now).await;
             Ok(Rotation {
-                current: next.kid.clone(),
-                published_at: next.published_at,
+                current: next.map(|key| key.kid.clone()),
+                published_at: next.map(|key| key.published_at),
                 former: current.kid.clone(),
-                until: rules.end(current, now, rules.leeway),
+                until,
                 revoked,
-                next: made.map(Some).or_else(|error| without_next(emergency, error))?,
+                next: None,
             })
         })
         .await
-}
-
-/// An emergency does not wait for a new key: the services make it as soon as they can.
-fn without_next(emergency: bool, error: Error) -> Result<Option<String>, Error> {
-    match error {
-        Error::SignerUnavailable(reason) | Error::Internal(reason) if emergency => {
-            tracing::warn!(reason, "next_service_key_not_made");
-            Ok(None)
-        }
-        error => Err(error),
-    }
 }
 
 /// The current and the next key, where `occasion` permits a rotation.
 fn decide<'a>(
     keys: &'a [ServiceKey],
     occasion: &Occasion,
-) -> Result<(&'a ServiceKey, &'a ServiceKey), Refused> {
-    let lacking = || Refused::Failed(Error::Internal("the ring is not whole".to_owned()));
-    let current = find(keys, CURRENT).ok_or_else(lacking)?;
+) -> Result<(&'a ServiceKey, Option<&'a ServiceKey>), Refused> {
+    let (current, next) = (find(keys, CURRENT).ok_or(Refused::ByAnother)?, find(keys, NEXT));
     match occasion {
         Occasion::Planned { current: seen } | Occasion::Emergency { current: seen }
             if *seen != current.kid =>
@@ -223,12 +247,16 @@ fn decide<'a>(
         }
         Occasion::Planned { .. } | Occasion::Emergency { .. } | Occasion::Due { .. } => {}
     }
+    // What may be in wrong hands is refused, whatever else there is.
+    if matches!(occasion, Occasion::Emergency { .. }) {
+        return Ok((current, next));
+    }
     let retired: Vec<_> = keys.iter().filter(|key| key.state == RETIRED).collect();
-    if retired.len() >= RETIRED_AT_MOST && !matches!(occasion, Occasion::Emergency { .. }) {
+    if retired.len() >= RETIRED_AT_MOST {
         let first = retired.iter().filter_map(|key| key.until).min().unwrap_or_default();
         return Err(Refused::TooManyRetired(first));
     }
-    Ok((current, find(keys, NEXT).ok_or_else(lacking)?))
+    next.ok_or(Refused::NoNext).map(|next| (current, Some(next)))
 }
 
 /// Whatever has signed until now is refused from now on, by verifiers too.

@@ -5,7 +5,7 @@ mod transit;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use common::clock::Clock;
 use serde_json::Value;
 use token_verifier::Algorithm;
 use tokio::task::spawn_blocking;
@@ -59,12 +59,12 @@ impl KeyStores {
             && key.key_type == key_pair::key_type(self.algorithm, self.rsa_bits)
     }
 
-    /// A new key, published from `now` on, that is to sign tokens of `token_life` seconds.
+    /// A new key, published from then on, that is to sign tokens of `token_life` seconds.
     pub(super) async fn make(
         &self,
         state: &str,
         token_life: i64,
-        now: DateTime<Utc>,
+        clock: &Clock,
     ) -> Result<ServiceKey, Error> {
         let (kid, public_jwk, sealed) = match self.kind {
             KeyStore::Database => self.make_here().await?,
@@ -90,7 +90,7 @@ impl KeyStores {
             sealed_key,
             sealing_key_id,
             token_life,
-            published_at: now,
+            published_at: clock.now(),
             activated_at: None,
             retired_at: None,
             until: None,

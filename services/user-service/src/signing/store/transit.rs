@@ -120,6 +120,8 @@ impl SigningKey for TransitKey {
             let path = format!("sign/{PREFIX}{}/sha2-256", self.kid);
             let body = json!({
                 "input": STANDARD.encode(input),
+                // The JWKS shows that one: whoever rotates the key there changes nothing here.
+                "key_version": 1,
                 "signature_algorithm": "pkcs1v15",
                 "marshaling_algorithm": "asn1",
             });
