@@ -26,6 +26,7 @@ mod sessions;
 mod signing;
 mod state;
 mod step_up;
+mod versioned_keys;
 
 pub use error::Error;
 pub use sealed_columns::SEALED_COLUMNS;
