@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command does")]
 
+mod audit;
 mod cleanup;
 mod completions;
 mod config;
@@ -55,6 +56,9 @@ enum Command {
     /// Look after sealed tokens and keys
     #[command(subcommand)]
     Vault(vault::Command),
+    /// Verify, export, forget and purge security events
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look at files of settings
     #[command(subcommand)]
     Config(config::Command),
@@ -107,6 +111,7 @@ fn run(command: Command) -> ExitCode {
         Command::Migrate(command) => migrate::run(&command),
         Command::Cleanup(arguments) => cleanup::run(&arguments),
         Command::Vault(command) => vault::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Settings(arguments) => {
             settings::run(&arguments);

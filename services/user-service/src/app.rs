@@ -15,6 +15,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::audit::{self, ChainKeys, Recorder, WatchedCaptcha, WatchedLimiter};
 use crate::browser::Browser;
 use crate::config::Settings;
 use crate::feed::{FeedClients, Hub};
@@ -50,11 +51,16 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let url = settings.database.url.clone();
     let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone(), signing.clone());
     let redis = settings.redis.open(&metrics)?;
+    let chain_keys = ChainKeys::parse(settings.audit.chain_keys.expose())?;
+    let lost = counters.security_events.with_label_values(&["lost"]);
+    let recorder = Recorder::start(pool.clone(), chain_keys, clock.clone(), lost);
     let stores = (pool.clone(), redis.clone());
     let limiter = limits::limiter(&settings, clock.clone(), stores, &counters);
+    let limiter = Arc::new(WatchedLimiter { inner: limiter, recorder: recorder.clone() });
     let checks = counters.captcha_checks.clone();
     let captcha = captcha::captcha(&settings.captcha, clock.clone(), checks)?;
     let passkeys = Passkeys::new(&settings)?;
+    let captcha = Arc::new(WatchedCaptcha { inner: captcha, recorder: recorder.clone() });
     let state = State {
         pool: pool.clone(),
         redis: redis.clone(),
@@ -69,6 +75,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         signing,
         hub: hub.clone(),
         feed_clients,
+        audit: recorder.clone(),
         metrics: counters,
         draining: CancellationToken::new(),
         settings,
@@ -76,6 +83,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let draining = state.draining.clone();
     tokio::spawn(housekeeping::run(state.clone()));
     tokio::spawn(housekeeping::watch_connections(state.clone()));
+    tokio::spawn(audit::run(state.clone()));
     let mut readiness = Readiness::default()
         .with("database", move || database::check(pool.clone()))
         .with("keyring", move || keys.clone().readiness())
@@ -106,7 +114,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         readiness,
         cors,
         draining,
-        finish: None,
+        finish: Some(Box::pin(async move { recorder.flush().await })),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The settings of user-service.
 
+mod audit;
 mod browser;
 mod captcha;
 mod check;
@@ -17,6 +18,7 @@ use sealed_columns::KeyringSettings;
 use serde::Deserialize;
 use vault_crypto::Keyring;
 
+pub use audit::AuditSettings;
 pub use browser::BrowserSettings;
 pub use captcha::{CaptchaProvider, CaptchaSettings, WhenAway};
 pub use schema::SCHEMA;
@@ -67,6 +69,8 @@ pub struct Settings {
     /// Passkeys.
     #[serde(default)]
     pub passkeys: PasskeySettings,
+    /// Security events.
+    pub audit: AuditSettings,
 }
 
 /// Section `vault`.

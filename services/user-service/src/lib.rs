@@ -3,6 +3,7 @@
 
 mod api_keys;
 pub mod app;
+pub mod audit;
 mod browser;
 mod captcha;
 pub mod config;

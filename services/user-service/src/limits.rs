@@ -57,7 +57,7 @@ pub enum Limit {
 const SOLVED_LOGINS: u32 = 5;
 
 impl Limit {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Register => "register",
             Self::RegisterDevice => "register_device",
@@ -90,7 +90,7 @@ impl LimitKey {
     }
 
     /// What the key is stored under for `limit`.
-    fn digest(self, limit: Limit) -> [u8; 32] {
+    pub(crate) fn digest(self, limit: Limit) -> [u8; 32] {
         let hash = Sha256::new().chain_update(limit.as_str());
         match self {
             Self::Address(address) => {

@@ -1,19 +1,49 @@
 //! What logins through either API have in common: one answer for every wrong part, at one time.
 
+use serde_json::json;
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
+use crate::audit::{self, Event, Kind};
 use crate::captcha;
 use crate::error::Error;
 use crate::limits::{Limit, LimitKey};
 use crate::models::password_parameters;
 use crate::models::user::{self, User};
 use crate::passwords::{Admission, Password, Username};
+use crate::sessions::{ApiKind, Caller};
 use crate::state::State;
 
-/// Runs `attempt` by `username`, counts what comes of it, and answers failures no earlier than the floor.
+/// A login, as far as it is known before anything of it is believed.
+pub(crate) struct Claim<'a> {
+    /// Whom it names.
+    pub(crate) username: &'a str,
+    /// Who sends it.
+    pub(crate) caller: Caller,
+    /// On which device.
+    pub(crate) device: Option<Uuid>,
+    /// Through which API.
+    pub(crate) api: ApiKind,
+}
+
+impl Claim<'_> {
+    /// Written off the path: an answer to a failure comes no later for it.
+    fn record_failure(&self, state: &State, reason: &'static str) {
+        let details = json!({ "reason": reason, "api": self.api.as_str() });
+        let event = Event::by(Kind::LoginFailed, &self.caller);
+        let event = Event { device: self.device, details, ..event };
+        match Username::parse(self.username) {
+            Ok(name) => state.audit.record_of(&event, name.key().to_owned()),
+            Err(_) => audit::record_alone(state, &event),
+        }
+    }
+}
+
+/// Runs the `attempt` that `claim` announces, counts what comes of it, and answers failures no
+/// earlier than the floor.
 pub(crate) async fn judge<T>(
     state: &State,
-    username: &str,
+    claim: &Claim<'_>,
     attempt: impl Future<Output = Result<T, Refused>>,
 ) -> Result<T, Error> {
     let started = Instant::now();
@@ -26,8 +56,9 @@ pub(crate) async fn judge<T>(
         Err(Refused::Because(reason)) => {
             count(state, "failure", reason);
             tracing::info!(reason, "login_failed");
+            claim.record_failure(state, reason);
             if judged_the_password(reason) {
-                captcha::count_failure(state, username).await?;
+                captcha::count_failure(state, claim.username).await?;
             }
             // One answer at one time, whatever was wrong and whatever it cost.
             sleep_until(started + state.hasher.floor()).await;

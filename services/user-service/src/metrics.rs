@@ -57,6 +57,9 @@ pub struct ServiceMetrics {
     pub feed_lag: Histogram,
     /// Rows removed by cleaning, by `what` they were.
     pub cleaned: IntCounterVec,
+    /// Security events by `outcome`: `linked` into the chain, `lost`: there was no room or no
+    /// database for them.
+    pub security_events: IntCounterVec,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
     /// Password hashes waiting or being made.
@@ -169,6 +172,11 @@ impl ServiceMetrics {
                 "cleaned_rows_total",
                 "Rows removed by cleaning, by what they were",
                 &["what"],
+            ),
+            security_events: metrics.counter(
+                "security_events_total",
+                "Security events by outcome: linked into the chain, lost",
+                &["outcome"],
             ),
             database_connections: metrics.gauges(
                 "database_connections",

@@ -145,6 +145,53 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// What a purge of security events leaves.
+    security_event_checkpoints (first_position) {
+        first_position -> BigInt,
+        last_position -> BigInt,
+        former_link -> Bytea,
+        link -> Bytea,
+        purged_at -> Timestamptz,
+        key_version -> SmallInt,
+        seal -> Bytea,
+    }
+}
+
+diesel::table! {
+    /// The end of the chain of security events.
+    security_event_head (only_one) {
+        only_one -> Bool,
+        position -> BigInt,
+        link -> Bytea,
+        key_version -> SmallInt,
+        seal -> Bytea,
+    }
+}
+
+diesel::table! {
+    /// What happened to accounts, sessions and keys.
+    security_events (id) {
+        id -> BigInt,
+        kind -> Text,
+        occurred_at -> Timestamptz,
+        user_id -> Nullable<Uuid>,
+        session_id -> Nullable<Uuid>,
+        device_id -> Nullable<Uuid>,
+        address -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+        details -> Jsonb,
+        personal -> Jsonb,
+        salt -> Nullable<Uuid>,
+        once -> Nullable<Bytea>,
+        position -> Nullable<BigInt>,
+        personal_digest -> Nullable<Bytea>,
+        link -> Nullable<Bytea>,
+        key_version -> Nullable<SmallInt>,
+        forgotten_seal -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
     /// The ring of service keys.
     service_keys (kid) {
         kid -> Text,

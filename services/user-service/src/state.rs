@@ -8,6 +8,7 @@ use common::redis::Redis;
 use tokio_util::sync::CancellationToken;
 use vault_crypto::Keyring;
 
+use crate::audit::Recorder;
 use crate::browser::Browser;
 use crate::captcha::Captcha;
 use crate::config::Settings;
@@ -53,6 +54,8 @@ pub struct State {
     pub hub: Hub,
     /// Who may hear them.
     pub feed_clients: FeedClients,
+    /// Takes security events that belong to no transaction.
+    pub audit: Recorder,
     /// What is counted.
     pub metrics: ServiceMetrics,
     /// Cancelled when the service drains.

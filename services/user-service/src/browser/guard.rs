@@ -11,6 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
 use actix_web::{FromRequest, HttpRequest, web};
 use common::http::Problem;
+use serde_json::json;
 use subtle::ConstantTimeEq as _;
 use token_verifier::{NoToken, bearer_token};
 use uuid::Uuid;
@@ -18,9 +19,10 @@ use uuid::Uuid;
 use super::cookies::Kind;
 use super::received::ReceivedCookies;
 use super::{Refusal, origin};
+use crate::audit::{self, Event};
 use crate::error::Error;
 use crate::handlers::user_agent;
-use crate::sessions::{self, ApiKind, Authenticated};
+use crate::sessions::{self, ApiKind, Authenticated, Caller};
 use crate::state::State;
 
 const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -120,7 +122,7 @@ fn extract<T: 'static>(
     Box::pin(async move {
         let state = state_of(&request)?;
         let checked = state.browser.origins.check(request.method(), request.headers());
-        checked.map_err(|reason| refuse(state, reason))?;
+        checked.map_err(|reason| refuse(state, &request, reason))?;
         judge(state, &request).await
     })
 }
@@ -214,7 +216,7 @@ pub fn state_of(request: &HttpRequest) -> Result<&web::Data<State>, Error> {
 /// Refuses what a page alone may ask for to links and foreign pages.
 pub fn check_page(state: &State, request: &HttpRequest) -> Result<(), Error> {
     let checked = state.browser.origins.check_page(request.method(), request.headers());
-    checked.map_err(|reason| refuse(state, reason))
+    checked.map_err(|reason| refuse(state, request, reason))
 }
 
 /// Refuses what may change something without the token of `subject`, in header and cookie alike.
@@ -230,7 +232,7 @@ fn check_csrf(
     let timer = state.metrics.csrf_duration.start_timer();
     let checked = judge_csrf(state, request, cookies, subject);
     drop(timer);
-    checked.map_err(|reason| refuse(state, reason))?;
+    checked.map_err(|reason| refuse(state, request, reason))?;
     state.metrics.csrf.with_label_values(&["valid"]).inc();
     Ok(())
 }
@@ -257,8 +259,15 @@ fn judge_csrf(
     good.then_some(()).ok_or("token_wrong")
 }
 
-fn refuse(state: &State, reason: &'static str) -> Error {
+fn refuse(state: &State, request: &HttpRequest, reason: &'static str) -> Error {
     state.metrics.csrf.with_label_values(&["invalid"]).inc();
     tracing::warn!(reason, "csrf_rejected");
+    // One a minute is enough of what anybody can send.
+    if let Ok(caller) = Caller::extract(request).into_inner() {
+        let of_whom = format!("{reason}/{}", caller.address.limit_key());
+        let event = Event::by(audit::Kind::CsrfRejected, &caller);
+        let event = Event { details: json!({ "reason": reason }), ..event };
+        state.audit.record_once(&event, of_whom.as_bytes());
+    }
     Error::CsrfInvalid(reason)
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use common::settings::Period;
 
 use super::{LimitStore, Settings};
+use crate::audit::{ChainKeys, Rules};
 use crate::browser::Browser;
 use crate::feed::FeedClients;
 use crate::passkeys::Passkeys;
@@ -40,6 +41,8 @@ impl Settings {
             Passkeys::new(self).map(drop),
             at_least_a_second("api_keys.life", self.api_keys.life),
             self.api_keys.check(),
+            ChainKeys::parse(self.audit.chain_keys.expose()).map(drop),
+            Rules::new(&self.audit).map(drop),
         ];
         rules.into_iter().filter_map(Result::err).collect()
     }
@@ -139,6 +142,11 @@ mod tests {
             ("BROWSER__COOKIE_DOMAIN", "example.com", "browser.cookie_domain"),
             ("BROWSER__CLIENT_ID", "latchkey-app", "browser.client_id"),
             ("LIMITS__STORE", "redis", "redis.url"),
+            ("AUDIT__CHAIN_KEYS", "1:00", "audit.chain_keys"),
+            ("AUDIT__RETENTION", "0", "audit.retention"),
+            ("AUDIT__RETENTION_BY_KIND", "login=1d", "audit.retention_by_kind"),
+            ("AUDIT__RETENTION_BY_KIND", "login_failed=0", "audit.retention_by_kind"),
+            ("AUDIT__RETENTION_BY_KIND", "login_failed", "audit.retention_by_kind"),
         ];
         for (name, value, key) in bad {
             let error = check(name, value).unwrap_err();

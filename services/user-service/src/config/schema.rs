@@ -4,6 +4,7 @@ use common::redis::REDIS;
 use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HTTP, Schema, Setting};
 use sealed_columns::PKCS11;
 
+use super::audit::AUDIT;
 use super::browser::BROWSER;
 use super::captcha::CAPTCHA;
 use super::signing::SIGNING;
@@ -133,6 +134,6 @@ pub const SCHEMA: Schema = Schema {
     service: "user-service",
     sections: &[
         GENERAL, OWN, HTTP, ADMIN, CORS, BROWSER, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING,
-        FEED, PASSWORDS, LIMITS, CAPTCHA, REDIS, STEP_UP,
+        FEED, PASSWORDS, LIMITS, CAPTCHA, REDIS, STEP_UP, AUDIT,
     ],
 };

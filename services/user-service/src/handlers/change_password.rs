@@ -1,12 +1,12 @@
 use actix_web::{post, web};
-use common::http::{Body, ClientAddress, ErrorBody};
+use common::http::{Body, ErrorBody};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::list_passkeys::PasskeyView;
 use crate::error::Error;
 use crate::passwords::Password;
-use crate::sessions::{self, Authenticated};
+use crate::sessions::{self, Authenticated, Caller};
 use crate::state::State;
 
 /// The old password and the new.
@@ -56,11 +56,11 @@ impl From<sessions::PasswordChanged> for PasswordChanged {
 pub(crate) async fn change_password(
     state: web::Data<State>,
     caller: Authenticated,
-    address: ClientAddress,
+    client: Caller,
     Body(request): Body<ChangePassword>,
 ) -> Result<web::Json<PasswordChanged>, Error> {
     let new = Password::parse(&request.new_password, "new_password")?;
     let current = &request.current_password;
-    let changed = sessions::change_password(&state, &caller, address, current, new).await?;
+    let changed = sessions::change_password(&state, &caller, &client, current, new).await?;
     Ok(web::Json(changed.into()))
 }

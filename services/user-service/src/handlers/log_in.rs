@@ -13,7 +13,7 @@ use crate::captcha;
 use crate::devices::{self, LoginProof, TIMESTAMP_WINDOW};
 use crate::error::Error;
 use crate::limits::Limit;
-use crate::login::{Refused, check_password, find_user, judge, renew_hash};
+use crate::login::{Claim, Refused, check_password, find_user, judge, renew_hash};
 use crate::models::auth_session::AuthSession;
 use crate::models::device::{self, Device};
 use crate::models::device_nonce;
@@ -111,9 +111,13 @@ pub(crate) async fn log_in(
     Body(request): Body<LogIn>,
 ) -> Result<web::Json<LoggedIn>, Error> {
     check_text("device_info", request.device_info.as_deref(), 1024)?;
-    judge(&state, &request.username, Box::pin(attempt(&state, &request, caller)))
-        .await
-        .map(web::Json)
+    let claim = Claim {
+        username: &request.username,
+        caller: caller.clone(),
+        device: request.device_id.parse().ok(),
+        api: ApiKind::Bearer,
+    };
+    judge(&state, &claim, Box::pin(attempt(&state, &request, caller))).await.map(web::Json)
 }
 
 async fn attempt(state: &State, request: &LogIn, caller: Caller) -> Result<LoggedIn, Refused> {

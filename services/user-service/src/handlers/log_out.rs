@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::Done;
 use crate::error::Error;
-use crate::sessions;
+use crate::sessions::{self, Caller};
 use crate::state::State;
 
 /// Any refresh token of the session, superseded ones included.
@@ -26,8 +26,9 @@ pub(crate) struct LogOut {
 #[post("/api/auth/logout")]
 pub(crate) async fn log_out(
     state: web::Data<State>,
+    caller: Caller,
     Body(request): Body<LogOut>,
 ) -> Result<web::Json<Done>, Error> {
-    state.in_time(sessions::log_out(&state, &request.refresh_token)).await?;
+    state.in_time(sessions::log_out(&state, &request.refresh_token, &caller)).await?;
     Ok(web::Json(Done { message: "logged out" }))
 }

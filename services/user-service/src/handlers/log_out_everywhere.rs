@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::error::Error;
 use crate::models::auth_session::Which;
-use crate::sessions::{Authenticated, EndReason, end_now};
+use crate::sessions::{Authenticated, Caller, EndReason, end_now};
 use crate::state::State;
 
 /// How many sessions ended.
@@ -34,7 +34,9 @@ impl LoggedOutEverywhere {
 pub(crate) async fn log_out_everywhere(
     state: web::Data<State>,
     caller: Authenticated,
+    client: Caller,
 ) -> Result<web::Json<LoggedOutEverywhere>, Error> {
-    let sessions_ended = end_now(&state, caller.user_id, Which::All, EndReason::LogoutAll).await?;
+    let sessions_ended =
+        end_now(&state, caller.user_id, Which::All, EndReason::LogoutAll.by(&client)).await?;
     Ok(web::Json(LoggedOutEverywhere::new(sessions_ended)))
 }

@@ -1,10 +1,11 @@
 use actix_web::{post, web};
-use common::http::{Body, ClientAddress, ErrorBody};
+use common::http::{Body, ErrorBody};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Done;
 use crate::error::Error;
+use crate::sessions::Caller;
 use crate::state::State;
 use crate::step_up::{self, SignedIn};
 
@@ -30,9 +31,9 @@ pub(crate) struct Reauthenticate {
 pub(crate) async fn reauthenticate(
     state: web::Data<State>,
     caller: SignedIn,
-    address: ClientAddress,
+    client: Caller,
     Body(request): Body<Reauthenticate>,
 ) -> Result<web::Json<Done>, Error> {
-    step_up::by_password(&state, &caller, address, &request.current_password).await?;
+    step_up::by_password(&state, &caller, &client, &request.current_password).await?;
     Ok(web::Json(Done { message: "you have proven who you are" }))
 }

@@ -1,17 +1,21 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, post, web};
-use common::http::{Body, ClientAddress, ErrorBody, Problem};
+use common::http::{Body, ErrorBody, Problem};
+use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::check_text;
+use crate::audit::{self, Event, Kind};
 use crate::captcha::Action;
 use crate::error::Error;
 use crate::limits::Limit;
 use crate::models::password_parameters;
 use crate::models::user::{self, User, UserView};
 use crate::passwords::{Password, Username};
+use crate::sessions::Caller;
 use crate::state::State;
 
 /// A new account.
@@ -58,17 +62,17 @@ pub(crate) struct RegisteredUser {
 #[post("/api/auth/register")]
 pub(crate) async fn register_user(
     state: web::Data<State>,
-    address: ClientAddress,
+    caller: Caller,
     Body(request): Body<RegisterUser>,
 ) -> Result<HttpResponse, Error> {
-    let registered = register(&state, address, request).await?;
+    let registered = register(&state, &caller, request).await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(registered))
 }
 
 /// Registers through either API.
 pub(crate) async fn register(
     state: &State,
-    address: ClientAddress,
+    caller: &Caller,
     request: RegisterUser,
 ) -> Result<RegisteredUser, Error> {
     if !state.settings.limits.registration_open {
@@ -77,9 +81,9 @@ pub(crate) async fn register(
     let username = Username::choose(&request.username)?;
     let password = Password::parse(&request.password, "password")?;
     check_fields(&request)?;
-    state.limiter.check(Limit::Register, address.limit_key().into()).await?;
+    state.limiter.check(Limit::Register, caller.address.limit_key().into()).await?;
     let token = request.captcha_token.as_deref();
-    state.captcha.check(token, Action::Register, address).await?;
+    state.captcha.check(token, Action::Register, caller.address).await?;
     let admission = state.hasher.admit(false)?;
     let password_hash = state.hasher.hash(&admission, password).await?;
     drop(admission);
@@ -87,9 +91,17 @@ pub(crate) async fn register(
     let mut connection = state.pool.get().await?;
     let parameters = state.hasher.parameters();
     password_parameters::remember(&mut connection, &parameters, user.created_at).await?;
-    if !user::insert(&mut connection, &user).await? {
-        return Err(Error::UsernameTaken);
-    }
+    let event = Event::by(Kind::Registered, caller);
+    let details = json!({ "username": user.username });
+    let event = Event { user: Some(user.id), details, ..event };
+    connection
+        .transaction(async |connection| {
+            if !user::insert(connection, &user).await? {
+                return Err(Error::UsernameTaken);
+            }
+            Ok(audit::record(connection, &event).await?)
+        })
+        .await?;
     Ok(RegisteredUser { user: user.view() })
 }
 

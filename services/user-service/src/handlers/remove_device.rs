@@ -1,12 +1,12 @@
 use actix_web::{delete, web};
-use common::http::{Body, ClientAddress, ErrorBody, SegmentPath};
+use common::http::{Body, ErrorBody, SegmentPath};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Done;
 use crate::error::Error;
-use crate::sessions::{self, Authenticated};
+use crate::sessions::{self, Authenticated, Caller};
 use crate::state::State;
 
 /// Proof that it is still the owner who asks.
@@ -32,15 +32,15 @@ pub(crate) struct RemoveDevice {
 pub(crate) async fn remove_device(
     state: web::Data<State>,
     caller: Authenticated,
-    address: ClientAddress,
+    client: Caller,
     SegmentPath(device_id): SegmentPath<Uuid>,
     Body(request): Body<Option<RemoveDevice>>,
 ) -> Result<web::Json<Done>, Error> {
     let device_id = device_id.ok_or(Error::DeviceNotFound)?;
     if device_id != caller.device_id {
         let password = request.unwrap_or_default().current_password;
-        sessions::require_recent_sign_in(&state, &caller, address, password.as_deref()).await?;
+        sessions::require_recent_sign_in(&state, &caller, &client, password.as_deref()).await?;
     }
-    sessions::remove_device(&state, caller.user_id, device_id).await?;
+    sessions::remove_device(&state, &caller, &client, device_id).await?;
     Ok(web::Json(Done { message: "device removed" }))
 }

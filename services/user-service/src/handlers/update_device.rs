@@ -1,5 +1,5 @@
 use actix_web::{patch, web};
-use common::http::{Body, ClientAddress, ErrorBody, SegmentPath};
+use common::http::{Body, ErrorBody, SegmentPath};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::check_text;
 use super::list_devices::DeviceView;
 use crate::error::Error;
-use crate::sessions::{self, Authenticated, DeviceUpdate};
+use crate::sessions::{self, Authenticated, Caller, DeviceUpdate};
 use crate::state::State;
 
 /// What is to change; what is not given stays.
@@ -40,7 +40,7 @@ pub(crate) struct UpdateDevice {
 pub(crate) async fn update_device(
     state: web::Data<State>,
     caller: Authenticated,
-    address: ClientAddress,
+    client: Caller,
     SegmentPath(device_id): SegmentPath<Uuid>,
     Body(request): Body<UpdateDevice>,
 ) -> Result<web::Json<DeviceView>, Error> {
@@ -48,9 +48,9 @@ pub(crate) async fn update_device(
     check_text("device_name", request.device_name.as_deref(), 100)?;
     if request.trusted == Some(true) {
         let password = request.current_password.as_deref();
-        sessions::require_recent_sign_in(&state, &caller, address, password).await?;
+        sessions::require_recent_sign_in(&state, &caller, &client, password).await?;
     }
     let update = DeviceUpdate { name: request.device_name, trusted: request.trusted };
-    let device = sessions::update_device(&state, caller.user_id, device_id, update).await?;
+    let device = sessions::update_device(&state, &caller, &client, device_id, update).await?;
     Ok(web::Json(DeviceView::new(device, caller.device_id)))
 }

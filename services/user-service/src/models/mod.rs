@@ -12,6 +12,8 @@ pub mod password_parameters;
 pub mod published_key;
 pub mod rate_limit;
 pub mod rotation;
+pub mod security_event;
+pub mod security_event_chain;
 pub mod service_key;
 pub mod step_up;
 pub mod user;

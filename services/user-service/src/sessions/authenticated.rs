@@ -8,7 +8,8 @@ use common::claims::AccessClaims;
 use token_verifier::{NoToken, Unverified, bearer_token};
 use uuid::Uuid;
 
-use super::ApiKind;
+use super::{ApiKind, Caller};
+use crate::audit::{Event, Kind};
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession};
 use crate::models::key_change;
@@ -27,6 +28,19 @@ pub struct Authenticated {
     pub session_id: Uuid,
     /// When they last proved who they are.
     pub auth_time: DateTime<Utc>,
+}
+
+impl Authenticated {
+    /// What they did, in the request that `client` sent.
+    #[must_use]
+    pub fn event(&self, kind: Kind, client: &Caller) -> Event {
+        Event {
+            user: Some(self.user_id),
+            session: Some(self.session_id),
+            device: Some(self.device_id),
+            ..Event::by(kind, client)
+        }
+    }
 }
 
 impl FromRequest for Authenticated {

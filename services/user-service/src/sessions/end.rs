@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::retire;
+use super::{Caller, retire};
+use crate::audit::{self, Event, Kind};
 use crate::models::auth_session::{self, AuthSession, Which};
 use crate::models::key_change::{self, ChangeKind, NewKeyChange};
 use crate::models::published_key;
@@ -56,17 +58,51 @@ impl EndReason {
     }
 }
 
+/// An end, and whose doing it is where a request brought it about.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending<'a> {
+    pub(super) reason: EndReason,
+    by: Option<&'a Caller>,
+}
+
+impl EndReason {
+    /// The same, brought about by `caller`.
+    #[must_use]
+    pub fn by(self, caller: &Caller) -> Ending<'_> {
+        Ending { reason: self, by: Some(caller) }
+    }
+}
+
+impl From<EndReason> for Ending<'_> {
+    fn from(reason: EndReason) -> Self {
+        Self { reason, by: None }
+    }
+}
+
+impl Ending<'_> {
+    fn event(self, session: &AuthSession) -> Event {
+        let kind = match self.reason {
+            EndReason::Logout | EndReason::LogoutAll | EndReason::SessionRemoved => Kind::LoggedOut,
+            _ => Kind::FamilyRevoked,
+        };
+        let event = self.by.map_or_else(|| Event::new(kind), |caller| Event::by(kind, caller));
+        let details = json!({ "reason": self.reason.as_str(), "api": session.api });
+        Event { details, ..event.of(session) }
+    }
+}
+
 /// Ends live sessions of `user` within the caller's transaction, which must hold no lock behind
 /// the keyset's in the order of locks. Answers what ended.
 pub async fn end(
     connection: &mut AsyncPgConnection,
     user: Uuid,
     which: Which,
-    reason: EndReason,
+    ending: impl Into<Ending<'_>>,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<AuthSession>> {
+    let ending = ending.into();
     let mut keyset = user_keyset::lock(connection, user, now).await?;
-    let ended = end_under_lock(connection, user, which, reason, &mut keyset, now).await?;
+    let ended = end_under_lock(connection, user, which, ending, &mut keyset, now).await?;
     user_keyset::save(connection, user, &keyset, now).await?;
     Ok(ended)
 }
@@ -76,13 +112,13 @@ pub(super) async fn end_under_lock(
     connection: &mut AsyncPgConnection,
     user: Uuid,
     which: Which,
-    reason: EndReason,
+    ending: impl Into<Ending<'_>>,
     keyset: &mut Keyset,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<AuthSession>> {
     let ended = auth_session::lock_live(connection, user, which).await?;
     if !ended.is_empty() {
-        end_rows(connection, &ended, reason, keyset, now).await?;
+        end_rows(connection, &ended, ending.into(), keyset, now).await?;
     }
     retire::without_session(connection, which, keyset, now).await?;
     Ok(ended)
@@ -91,12 +127,14 @@ pub(super) async fn end_under_lock(
 async fn end_rows(
     connection: &mut AsyncPgConnection,
     ended: &[AuthSession],
-    reason: EndReason,
+    ending: Ending<'_>,
     keyset: &mut Keyset,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let ids: Vec<Uuid> = ended.iter().map(|session| session.id).collect();
-    auth_session::end(connection, &ids, reason.as_str(), now).await?;
+    auth_session::end(connection, &ids, ending.reason.as_str(), now).await?;
+    let events: Vec<Event> = ended.iter().map(|session| ending.event(session)).collect();
+    audit::record_all(connection, &events).await?;
     let kids = revoked_kids(ended);
     keyset.remove(&kids.iter().map(|(kid, _)| kid.as_str()).collect::<Vec<_>>());
     published_key::revoke(connection, &kids).await?;

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::end::{EndReason, end_under_lock};
@@ -10,6 +11,7 @@ use super::sensitive::end_now;
 use super::update_device::session_life;
 use super::use_device::use_device;
 use super::{ApiKind, Caller, RefreshToken, TokenPair, new_secret};
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession, Which};
 use crate::models::published_key::{self, TakenKey};
@@ -48,7 +50,9 @@ impl Login<'_> {
         match &self.replaces {
             Some(former) if former.user_id != self.user_id => {
                 let which = Which::Family(former.id);
-                end_now(state, former.user_id, which, EndReason::Login).await.map(|_| ())
+                end_now(state, former.user_id, which, EndReason::Login.by(&self.caller))
+                    .await
+                    .map(|_| ())
             }
             _ => Ok(()),
         }
@@ -233,9 +237,10 @@ async fn write(
     }
     session.recent_rotations = rotation::find_recent_rotations(connection, login.device_id).await?;
     let which = login.which_ends();
-    let ended = end_under_lock(connection, user, which, EndReason::Login, &mut keyset, now).await?;
+    let reason = EndReason::Login.by(&login.caller);
+    let ended = end_under_lock(connection, user, which, reason, &mut keyset, now).await?;
     let kept = i64::from(state.settings.limits.sessions_per_user) - 1;
-    let (which, reason) = (Which::IdlestBeyond(kept), EndReason::TooManySessions);
+    let (which, reason) = (Which::IdlestBeyond(kept), EndReason::TooManySessions.by(&login.caller));
     let crowded_out = end_under_lock(connection, user, which, reason, &mut keyset, now).await?;
     let key = if state.signing.uses_device_keys() {
         let key = take_key(state, connection, login, made, now).await?.ok_or(Abort::PoolDry)?;
@@ -248,6 +253,8 @@ async fn write(
     user_keyset::save(connection, user, &keyset, now).await?;
     auth_session::insert(connection, &session).await?;
     user::touch_login(connection, user, now).await?;
+    let event = Event::by(Kind::LoginSucceeded, &login.caller).of(&session);
+    audit::record(connection, &Event { details: json!({ "api": session.api }), ..event }).await?;
     Ok(Written { session, key, ended, crowded_out })
 }
 

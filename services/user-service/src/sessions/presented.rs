@@ -5,8 +5,9 @@ use chrono::{DateTime, TimeDelta};
 use common::claims::AccessClaims;
 
 use super::ApiKind;
+use super::Caller;
 use super::authenticated::find_live;
-use super::end::EndReason;
+use super::end::{EndReason, Ending};
 use super::sensitive::end_now;
 use super::{RefreshToken, open_secret};
 use crate::error::Error;
@@ -66,9 +67,9 @@ pub async fn find_named(
 }
 
 /// Ends the family of any authentic token, superseded ones included; silent about the rest.
-pub async fn log_out(state: &State, text: &str) -> Result<(), Error> {
+pub async fn log_out(state: &State, text: &str, caller: &Caller) -> Result<(), Error> {
     if let Some((token, session)) = find_family(state, text).await? {
-        end_family(state, &token, &session, EndReason::Logout).await?;
+        end_family(state, &token, &session, EndReason::Logout.by(caller)).await?;
     }
     Ok(())
 }
@@ -79,7 +80,7 @@ pub async fn log_out(state: &State, text: &str) -> Result<(), Error> {
 pub async fn revoke(state: &State, client: &str, token: &str) -> Result<&'static str, Error> {
     if let Some((token, session)) = find_family(state, token).await? {
         check_client(state, client, &session)?;
-        end_family(state, &token, &session, EndReason::Revoked).await?;
+        end_family(state, &token, &session, EndReason::Revoked.into()).await?;
         return Ok("refresh");
     }
     let Ok((claims, session)) = find_live(state, token).await? else { return Ok("none") };
@@ -98,10 +99,10 @@ async fn end_family(
     state: &State,
     token: &RefreshToken,
     session: &AuthSession,
-    reason: EndReason,
+    ending: Ending<'_>,
 ) -> Result<(), Error> {
     if token.counter <= session.counter && session.ended_at.is_none() {
-        end_now(state, session.user_id, Which::Family(session.id), reason).await?;
+        end_now(state, session.user_id, Which::Family(session.id), ending).await?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel_async::AsyncConnection as _;
+use serde_json::json;
 
 use super::decide::{Decision, Presented, Rules, decide};
 use super::end::{EndReason, end};
@@ -10,6 +11,7 @@ use super::mutex::{Turn, take_turn};
 use super::prove::show;
 use super::sensitive::end_now;
 use super::{ApiKind, Caller, RefreshToken, TokenPair, open_secret};
+use crate::audit::{self, Event, Kind};
 use crate::config::DeviceProof;
 use crate::devices::RefreshProof;
 use crate::error::Error;
@@ -64,6 +66,7 @@ pub async fn refresh(
             Decision::Replay => return replayed(state, &session, &token, caller).await,
             Decision::Limited(after) => {
                 count(state, "limited");
+                record_limit(state, &session, caller);
                 return Err(Error::RateLimited(after.to_std().unwrap_or_default()));
             }
             Decision::Revoked => return Err(refused(state, "revoked")),
@@ -196,7 +199,7 @@ async fn replayed(
     token: &RefreshToken,
     caller: &Caller,
 ) -> Result<TokenPair, Error> {
-    if end_replayed(state, session, token).await? {
+    if end_replayed(state, session, token, caller).await? {
         tracing::warn!(
             session_id = %session.id,
             user_id = %session.user_id,
@@ -216,15 +219,19 @@ async fn end_replayed(
     state: &State,
     session: &AuthSession,
     token: &RefreshToken,
+    caller: &Caller,
 ) -> Result<bool, Error> {
     let (now, which) = (state.clock.now(), Which::Family(session.id));
     let mut connection = state.pool.get().await?;
     let ended: Vec<AuthSession> = connection
         .transaction(async |connection| {
             let user = session.user_id;
-            let ended = end(connection, user, which, EndReason::Replay, now).await?;
+            let ended = end(connection, user, which, EndReason::Replay.by(caller), now).await?;
             if !ended.is_empty() {
                 auth_session::record_reuse(connection, session.id, token.counter).await?;
+                let event = Event::by(Kind::RefreshReplayed, caller).of(session);
+                let details = json!({ "counter": token.counter, "newest": session.counter });
+                audit::record(connection, &Event { details, ..event }).await?;
             }
             QueryResult::Ok(ended)
         })
@@ -232,6 +239,12 @@ async fn end_replayed(
     drop(connection);
     state.forget_sessions(&ended, EndReason::Replay);
     Ok(!ended.is_empty())
+}
+
+fn record_limit(state: &State, session: &AuthSession, caller: &Caller) {
+    let event = Event::by(Kind::RateLimited, caller).of(session);
+    let event = Event { details: json!({ "limit": "rotations" }), ..event };
+    state.audit.record_once(&event, session.device_id.as_bytes());
 }
 
 fn refused(state: &State, outcome: &'static str) -> Error {

@@ -1,12 +1,14 @@
 //! Changes that need the person and not merely a token: password, devices.
 
-use common::http::ClientAddress;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use serde_json::json;
 use token_verifier::is_recent;
 use uuid::Uuid;
 
 use super::Authenticated;
-use super::end::{EndReason, end, end_under_lock};
+use super::Caller;
+use super::end::{EndReason, Ending, end, end_under_lock};
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::limits::Limit;
 use crate::models::auth_session::{AuthSession, Which};
@@ -16,32 +18,38 @@ use crate::models::user::{self, User};
 use crate::models::{api_key, password_parameters, user_keyset};
 use crate::passwords::Password;
 use crate::state::State;
-use crate::step_up::count;
+use crate::step_up::{self, count};
 
 /// Ends sessions of `user` in a transaction of its own; answers how many.
 pub async fn end_now(
     state: &State,
     user: Uuid,
     which: Which,
-    reason: EndReason,
+    ending: impl Into<Ending<'_>>,
 ) -> Result<usize, Error> {
-    let now = state.clock.now();
+    let (now, ending) = (state.clock.now(), ending.into());
     let mut connection = state.pool.get().await?;
     let ended = connection
-        .transaction(async |connection| end(connection, user, which, reason, now).await)
+        .transaction(async |connection| end(connection, user, which, ending, now).await)
         .await?;
     drop(connection);
-    state.forget_sessions(&ended, reason);
+    state.forget_sessions(&ended, ending.reason);
     Ok(ended.len())
 }
 
 /// Lets pass who signed in lately.
-pub fn require_recent_login(state: &State, caller: &Authenticated) -> Result<(), Error> {
+pub fn require_recent_login(
+    state: &State,
+    caller: &Authenticated,
+    client: &Caller,
+) -> Result<(), Error> {
     let max_age = state.settings.limits.recent_sign_in.as_delta();
     if is_recent(caller.auth_time, max_age, state.clock.now()) {
         return Ok(());
     }
     count(state, "required");
+    let event = caller.event(Kind::StepUpRequired, client);
+    audit::record_alone(state, &event);
     tracing::info!(session_id = %caller.session_id, "step_up_required");
     Err(Error::InsufficientUserAuthentication(max_age))
 }
@@ -50,19 +58,20 @@ pub fn require_recent_login(state: &State, caller: &Authenticated) -> Result<(),
 pub async fn require_recent_sign_in(
     state: &State,
     caller: &Authenticated,
-    address: ClientAddress,
+    client: &Caller,
     current_password: Option<&str>,
 ) -> Result<(), Error> {
     let max_age = state.settings.limits.recent_sign_in.as_delta();
     if let Some(password) = current_password {
-        return match check_current_password(state, caller, address, password).await {
+        let checked = check_current_password(state, caller, client, password).await;
+        return match step_up::judged(state, caller, client, checked) {
             Err(Error::InvalidCredentials(_)) => {
                 Err(Error::InsufficientUserAuthentication(max_age))
             }
             other => other.map(|_| ()),
         };
     }
-    require_recent_login(state, caller)
+    require_recent_login(state, caller, client)
 }
 
 /// What a change of the password comes to.
@@ -78,20 +87,22 @@ pub struct PasswordChanged {
 pub async fn change_password(
     state: &State,
     caller: &Authenticated,
-    address: ClientAddress,
+    client: &Caller,
     current: &str,
     new: Password,
 ) -> Result<PasswordChanged, Error> {
-    let user = check_current_password(state, caller, address, current).await?;
+    let user = check_current_password(state, caller, client, current).await?;
     let admission = state.hasher.admit(false)?;
     let hash = state.hasher.hash(&admission, new).await?;
     drop(admission);
     let (now, parameters) = (state.clock.now(), state.hasher.parameters());
     let (which, reason) = (Which::AllBut(caller.session_id), EndReason::PasswordChanged);
+    let event = caller.event(Kind::PasswordChanged, client);
     let mut connection = state.pool.get().await?;
     let (ended, changed): (Vec<AuthSession>, _) = connection
         .transaction(async |connection| {
-            let ended = end(connection, user.id, which, reason, now).await?;
+            let ended = end(connection, user.id, which, reason.by(client), now).await?;
+            audit::record(connection, &event).await?;
             password_parameters::remember(connection, &parameters, now).await?;
             let version = user.password_version;
             if !user::change_password(connection, user.id, version, &hash, now).await? {
@@ -108,18 +119,28 @@ pub async fn change_password(
     Ok(changed)
 }
 
-/// Removes a device of `user` and ends its session first, so that the change feed hears of it.
-pub async fn remove_device(state: &State, user: Uuid, device_id: Uuid) -> Result<(), Error> {
-    let (now, reason) = (state.clock.now(), EndReason::DeviceRemoved);
+/// Removes a device of the caller's and ends its session first, so that the change feed hears of it.
+pub async fn remove_device(
+    state: &State,
+    caller: &Authenticated,
+    client: &Caller,
+    device_id: Uuid,
+) -> Result<(), Error> {
+    let (now, reason, user) = (state.clock.now(), EndReason::DeviceRemoved, caller.user_id);
+    let details = json!({ "device_id": device_id });
+    let event = Event { details, ..caller.event(Kind::DeviceRemoved, client) };
     let mut connection = state.pool.get().await?;
     let ended: Vec<AuthSession> = connection
         .transaction(async |connection| {
             let mut keyset = user_keyset::lock(connection, user, now).await?;
             lock_own_device(connection, user, device_id).await?;
             let which = Which::Device(device_id);
-            let ended = end_under_lock(connection, user, which, reason, &mut keyset, now).await?;
+            let ended =
+                end_under_lock(connection, user, which, reason.by(client), &mut keyset, now)
+                    .await?;
             user_keyset::save(connection, user, &keyset, now).await?;
             device::delete(connection, device_id).await?;
+            audit::record(connection, &event).await?;
             Ok::<_, Error>(ended)
         })
         .await?;
@@ -142,11 +163,11 @@ pub(super) async fn lock_own_device(
 pub async fn check_current_password(
     state: &State,
     caller: &Authenticated,
-    address: ClientAddress,
+    client: &Caller,
     password: &str,
 ) -> Result<User, Error> {
     state.limiter.check(Limit::PasswordCheck, caller.user_id.into()).await?;
-    state.limiter.check(Limit::Login, address.limit_key().into()).await?;
+    state.limiter.check(Limit::Login, client.address.limit_key().into()).await?;
     let mut connection = state.pool.get().await?;
     let user = user::find(&mut connection, caller.user_id).await?;
     drop(connection);

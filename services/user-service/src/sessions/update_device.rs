@@ -1,9 +1,12 @@
 use chrono::TimeDelta;
 use diesel_async::AsyncConnection as _;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::end::EndReason;
 use super::sensitive::{end_now, lock_own_device};
+use super::{Authenticated, Caller};
+use crate::audit::{self, Event, Kind};
 use crate::config::RefreshSettings;
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
@@ -24,14 +27,16 @@ pub(super) fn session_life(settings: &RefreshSettings, trusted: bool) -> TimeDel
     if trusted { settings.trusted_life.as_delta() } else { settings.life.as_delta() }
 }
 
-/// Changes a device of `user` and answers it as it is now. Its session lives as long as sessions
+/// Changes a device of the caller's and answers it as it is now. Its session lives as long as sessions
 /// on such a device do, counted from its login; where that is over, it ends.
 pub async fn update_device(
     state: &State,
-    user: Uuid,
+    caller: &Authenticated,
+    client: &Caller,
     device_id: Uuid,
     update: DeviceUpdate,
 ) -> Result<Device, Error> {
+    let user = caller.user_id;
     let mut connection = state.pool.get().await?;
     let (was_trusted, device) = connection
         .transaction(async |connection| {
@@ -44,6 +49,9 @@ pub async fn update_device(
             if trusted != was_trusted {
                 let life = session_life(&state.settings.refresh, trusted);
                 auth_session::set_life(connection, device_id, life).await?;
+                let details = json!({ "device_id": device_id, "trusted": trusted });
+                let event = caller.event(Kind::DeviceTrusted, client);
+                audit::record(connection, &Event { details, ..event }).await?;
             }
             Ok::<_, Error>((was_trusted, device))
         })

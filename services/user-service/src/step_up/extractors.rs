@@ -8,7 +8,8 @@ use actix_web::{FromRequest, HttpRequest};
 use crate::browser::Refusal;
 use crate::browser::cookies::Kind;
 use crate::browser::guard::{BrowserSession, state_of};
-use crate::sessions::{Authenticated, require_recent_login};
+use crate::error::Error;
+use crate::sessions::{Authenticated, Caller, require_recent_login};
 
 /// The caller of an endpoint that both APIs have.
 #[derive(Clone, Debug)]
@@ -68,7 +69,10 @@ impl FromRequest for RecentlyAuthenticated {
         let caller = SignedIn::from_request(&request, payload);
         Box::pin(async move {
             let SignedIn(caller) = caller.await?;
-            require_recent_login(state_of(&request)?, &caller)?;
+            let client = Caller::extract(&request)
+                .await
+                .map_err(|error| Error::Internal(error.to_string()))?;
+            require_recent_login(state_of(&request)?, &caller, &client)?;
             Ok(Self(caller))
         })
     }

@@ -5,13 +5,15 @@
 
 mod extractors;
 
-use common::http::ClientAddress;
+use serde_json::json;
 
 pub use extractors::{RecentlyAuthenticated, SignedIn};
 
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::step_up;
-use crate::sessions::{self, Authenticated};
+use crate::models::user::User;
+use crate::sessions::{self, Authenticated, Caller};
 use crate::state::State;
 
 /// Methods of a proof by password (RFC 8176).
@@ -22,12 +24,11 @@ const BY_PASSWORD: &[&str] = &["pwd"];
 pub async fn by_password(
     state: &State,
     caller: &Authenticated,
-    address: ClientAddress,
+    client: &Caller,
     password: &str,
 ) -> Result<(), Error> {
-    let checked = sessions::check_current_password(state, caller, address, password).await;
-    count(state, if checked.is_ok() { "password" } else { "password_refused" });
-    checked?;
+    let checked = sessions::check_current_password(state, caller, client, password).await;
+    judged(state, caller, client, checked)?;
     let mut connection = state.pool.get().await?;
     let now = state.clock.now();
     if step_up::record(&mut connection, caller.session_id, BY_PASSWORD, now).await? {
@@ -35,6 +36,25 @@ pub async fn by_password(
     } else {
         Err(Error::Unauthorized { token_sent: true })
     }
+}
+
+/// Counts what came of a password that was to prove the caller again, and writes it down.
+pub(crate) fn judged(
+    state: &State,
+    caller: &Authenticated,
+    client: &Caller,
+    checked: Result<User, Error>,
+) -> Result<User, Error> {
+    count(state, if checked.is_ok() { "password" } else { "password_refused" });
+    let (kind, reason) = match &checked {
+        Ok(_) => (Kind::SteppedUp, "password"),
+        Err(Error::InvalidCredentials(reason)) => (Kind::StepUpRequired, *reason),
+        // Nothing was judged.
+        Err(_) => return checked,
+    };
+    let event = caller.event(kind, client);
+    audit::record_alone(state, &Event { details: json!({ "reason": reason }), ..event });
+    checked
 }
 
 pub(crate) fn count(state: &State, outcome: &str) {

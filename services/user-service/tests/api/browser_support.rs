@@ -64,6 +64,7 @@ pub(crate) async fn deployed(environment: &str, more: &[(&str, &str)]) -> TestAp
         ("USER_SERVICE__VAULT__KEYS", &key),
         ("USER_SERVICE__REFRESH__MAC_KEYS", &version),
         ("USER_SERVICE__BROWSER__CSRF_KEYS", &version),
+        ("USER_SERVICE__AUDIT__CHAIN_KEYS", &version),
         ("USER_SERVICE__FEED__CLIENTS", "chat-service:0123456789abcdef0123456789abcdef"),
         ("USER_SERVICE__CAPTCHA__PROVIDER", "off"),
     ];

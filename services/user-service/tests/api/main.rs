@@ -36,6 +36,7 @@ mod redis;
 mod redis_tls;
 mod refresh_races;
 mod registration;
+mod security_events;
 mod service_keys;
 mod session_columns;
 mod sessions;

@@ -11,7 +11,7 @@ use crate::browser::guard::PreSession;
 use crate::captcha::check_browser_login;
 use crate::handlers::log_in::EndedSession;
 use crate::limits::Limit;
-use crate::login::{self, check_password, find_user, judge, renew_hash};
+use crate::login::{self, Claim, check_password, find_user, judge, renew_hash};
 use crate::models::user::{User, UserView};
 use crate::sessions::{self, ApiKind, Caller, KnownBrowser, Login, Opened};
 use crate::state::State;
@@ -64,8 +64,14 @@ pub(crate) async fn log_in_browser(
     Body(body): Body<LogInBrowser>,
 ) -> Result<HttpResponse, Refusal> {
     let known = known_browser(&state, &request);
+    let claim = Claim {
+        username: &body.username,
+        caller: caller.clone(),
+        device: None,
+        api: ApiKind::Cookie,
+    };
     let attempt = attempt(&state, &body, page.former.as_deref(), known, &mut caller);
-    let (user, opened, browser) = judge(&state, &body.username, Box::pin(attempt)).await?;
+    let (user, opened, browser) = judge(&state, &claim, Box::pin(attempt)).await?;
     let mut answer = HttpResponse::Ok();
     let (session_id, tokens) = (opened.session.id, &opened.tokens);
     let csrf_token = set_cookies(&state, &mut answer, session_id, tokens, &caller);

@@ -5,7 +5,7 @@ use super::clear_cookies;
 use crate::browser::Refusal;
 use crate::browser::guard::RefreshCookie;
 use crate::handlers::Done;
-use crate::sessions;
+use crate::sessions::{self, Caller};
 use crate::state::State;
 
 /// Log out of a browser
@@ -22,10 +22,11 @@ use crate::state::State;
 #[post("/api/v5/auth/logout")]
 pub(crate) async fn log_out_of_browser(
     state: web::Data<State>,
+    caller: Caller,
     request: HttpRequest,
     cookie: RefreshCookie,
 ) -> Result<HttpResponse, Refusal> {
-    state.in_time(sessions::log_out(&state, &cookie.token)).await?;
+    state.in_time(sessions::log_out(&state, &cookie.token, &caller)).await?;
     let mut answer = HttpResponse::Ok();
     clear_cookies(&state, &request, &mut answer);
     Ok(answer.json(Done { message: "logged out" }))

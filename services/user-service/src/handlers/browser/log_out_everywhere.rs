@@ -6,7 +6,7 @@ use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::handlers::log_out_everywhere::LoggedOutEverywhere;
 use crate::models::auth_session::Which;
-use crate::sessions::{EndReason, end_now};
+use crate::sessions::{Caller, EndReason, end_now};
 use crate::state::State;
 
 /// End all own sessions, in browsers and in apps
@@ -22,8 +22,10 @@ pub(crate) async fn log_out_everywhere(
     state: web::Data<State>,
     request: HttpRequest,
     caller: BrowserSession,
+    client: Caller,
 ) -> Result<HttpResponse, Refusal> {
-    let ended = end_now(&state, caller.user_id, Which::All, EndReason::LogoutAll).await?;
+    let ended =
+        end_now(&state, caller.user_id, Which::All, EndReason::LogoutAll.by(&client)).await?;
     let mut answer = HttpResponse::Ok();
     clear_cookies(&state, &request, &mut answer);
     Ok(answer.json(LoggedOutEverywhere::new(ended)))

@@ -1,10 +1,11 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, post, web};
-use common::http::{Body, ClientAddress, ErrorBody};
+use common::http::{Body, ErrorBody};
 
 use crate::browser::Refusal;
 use crate::browser::guard::PreSession;
 use crate::handlers::register_user::{RegisterUser, RegisteredUser, register};
+use crate::sessions::Caller;
 use crate::state::State;
 
 /// Register an account from a browser
@@ -23,9 +24,9 @@ use crate::state::State;
 pub(crate) async fn register_in_browser(
     state: web::Data<State>,
     _: PreSession,
-    address: ClientAddress,
+    caller: Caller,
     Body(request): Body<RegisterUser>,
 ) -> Result<HttpResponse, Refusal> {
-    let registered = register(&state, address, request).await?;
+    let registered = register(&state, &caller, request).await?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(registered))
 }

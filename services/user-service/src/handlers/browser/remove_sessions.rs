@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::models::auth_session::Which;
-use crate::sessions::{EndReason, end_now, require_recent_login};
+use crate::sessions::{Caller, EndReason, end_now, require_recent_login};
 use crate::state::State;
 
 /// How many sessions ended.
@@ -30,9 +30,11 @@ pub(crate) struct OthersEnded {
 pub(crate) async fn remove_sessions(
     state: web::Data<State>,
     caller: BrowserSession,
+    client: Caller,
 ) -> Result<web::Json<OthersEnded>, Refusal> {
-    require_recent_login(&state, &caller)?;
+    require_recent_login(&state, &caller, &client)?;
     let which = Which::AllBut(caller.session_id);
-    let sessions_ended = end_now(&state, caller.user_id, which, EndReason::SessionRemoved).await?;
+    let sessions_ended =
+        end_now(&state, caller.user_id, which, EndReason::SessionRemoved.by(&client)).await?;
     Ok(web::Json(OthersEnded { message: "all other sessions ended", sessions_ended }))
 }

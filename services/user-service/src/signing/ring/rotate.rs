@@ -6,10 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::{Clock, rfc3339};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::super::LARGEST_LEEWAY;
 use super::super::store::KeyStores;
+use crate::audit::{self, Event, Kind};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::models::key_change::{self, ChangeKind, NewKeyChange};
@@ -218,6 +220,10 @@ pub(crate) async fn rotate(
                 Vec::new()
             };
             service_key::activate_next(connection, now).await?;
+            let emergency = matches!(occasion, Occasion::Emergency { .. });
+            let details = json!({ "kid": next.map(|key| &key.kid), "emergency": emergency });
+            let event = Event { details, ..Event::new(Kind::KeyRotated) };
+            audit::record(connection, &event).await?;
             Ok(Rotation {
                 current: next.map(|key| key.kid.clone()),
                 published_at: next.map(|key| key.published_at),

@@ -1,0 +1,3 @@
+DROP TABLE security_event_checkpoints;
+DROP TABLE security_event_head;
+DROP TABLE security_events;

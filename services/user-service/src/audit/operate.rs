@@ -1,0 +1,222 @@
+//! Security events, as operators' commands need them.
+
+use chrono::{DateTime, Utc};
+use common::clock::{self, Clock};
+use common::settings::Period;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::chain::link_all;
+use super::forget::forget;
+use super::purge::{Purged, purge_all};
+use super::verify::{Verified, verify};
+use super::{ChainKeys, Kind, Rules, seal};
+use crate::config::Settings;
+use crate::error::Error;
+use crate::models::security_event::{self, SecurityEvent};
+use crate::models::security_event_chain::{self, Checkpoint, Head};
+
+const PAGE: i64 = 1000;
+
+/// The events, as an operator's command opens them.
+pub struct Audit {
+    connection: AsyncPgConnection,
+    keys: ChainKeys,
+    rules: Rules,
+}
+
+/// An event, for whom it concerns.
+#[derive(Clone, Debug, Serialize)]
+pub struct ExportedEvent {
+    /// Order of writing.
+    pub id: i64,
+    /// Place in the chain; none until linked.
+    pub position: Option<i64>,
+    /// What happened.
+    pub kind: String,
+    /// When.
+    #[serde(serialize_with = "clock::serialize")]
+    pub at: DateTime<Utc>,
+    /// Whose account.
+    pub user_id: Option<Uuid>,
+    /// In which session.
+    pub session_id: Option<Uuid>,
+    /// On which device.
+    pub device_id: Option<Uuid>,
+    /// From where.
+    pub address: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+    /// What else is known.
+    pub details: Value,
+}
+
+impl From<SecurityEvent> for ExportedEvent {
+    fn from(mut row: SecurityEvent) -> Self {
+        if let (Some(all), Some(personal)) = (row.details.as_object_mut(), row.personal.as_object())
+        {
+            all.extend(personal.clone());
+        }
+        Self {
+            id: row.id,
+            position: row.position,
+            kind: row.kind,
+            at: row.occurred_at,
+            user_id: row.user_id,
+            session_id: row.session_id,
+            device_id: row.device_id,
+            address: row.address,
+            user_agent: row.user_agent,
+            details: row.details,
+        }
+    }
+}
+
+/// What there is of a kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct Retention {
+    /// Which.
+    pub kind: String,
+    /// How many rows.
+    pub rows: i64,
+    /// Since when.
+    #[serde(serialize_with = "clock::serialize_optional")]
+    pub oldest: Option<DateTime<Utc>>,
+    /// Seconds that it is kept; none for a kind that this release does not know, which stays.
+    pub kept_for: Option<i64>,
+}
+
+/// The signed end of the chain, to be kept where the database's masters can't reach it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedHead {
+    position: i64,
+    link: String,
+    key_version: i16,
+    seal: String,
+}
+
+/// What a purge leaves, signed.
+#[derive(Clone, Debug, Serialize)]
+pub struct SignedCheckpoint {
+    first_position: i64,
+    last_position: i64,
+    count: i64,
+    former_link: String,
+    link: String,
+    #[serde(serialize_with = "clock::serialize")]
+    purged_at: DateTime<Utc>,
+    key_version: i16,
+    seal: String,
+}
+
+impl From<Checkpoint> for SignedCheckpoint {
+    fn from(checkpoint: Checkpoint) -> Self {
+        Self {
+            first_position: checkpoint.first_position,
+            last_position: checkpoint.last_position,
+            count: checkpoint.last_position - checkpoint.first_position + 1,
+            former_link: hex::encode(checkpoint.former_link),
+            link: hex::encode(checkpoint.link),
+            purged_at: checkpoint.purged_at,
+            key_version: checkpoint.key_version,
+            seal: hex::encode(checkpoint.seal),
+        }
+    }
+}
+
+impl Audit {
+    /// With the service's own settings; an error says what stands against it.
+    pub async fn open(settings: &Settings) -> Result<Self, String> {
+        let keys = ChainKeys::parse(settings.audit.chain_keys.expose())?;
+        let rules = Rules::new(&settings.audit)?;
+        let connection = AsyncPgConnection::establish(settings.database.url.expose())
+            .await
+            .map_err(|error| format!("`database.url`: {error}"))?;
+        Ok(Self { connection, keys, rules })
+    }
+
+    /// Walks along the chain, through `known` where one is given.
+    pub async fn verify(&mut self, known: Option<&SignedHead>) -> Result<Verified, Error> {
+        let known = known.map(|head| self.read_head(head)).transpose()?;
+        let keys = &self.keys;
+        self.connection
+            .build_transaction()
+            .read_only()
+            .repeatable_read()
+            .run(async |connection| verify(connection, keys, known.as_ref()).await)
+            .await
+    }
+
+    /// The signed end of the chain; none where nothing was ever linked.
+    pub async fn head(&mut self) -> Result<Option<SignedHead>, Error> {
+        let head = security_event_chain::find_head(&mut self.connection).await?;
+        Ok(head.map(|head| SignedHead {
+            position: head.position,
+            link: hex::encode(head.link),
+            key_version: head.key_version,
+            seal: hex::encode(head.seal),
+        }))
+    }
+
+    fn read_head(&self, head: &SignedHead) -> Result<Head, Error> {
+        let bytes = |text: &str| {
+            hex::decode(text)
+                .map_err(|_| Error::Internal("the exported head is no head".to_owned()))
+        };
+        let (link, seal) = (bytes(&head.link)?, bytes(&head.seal)?);
+        let head = Head { position: head.position, link, key_version: head.key_version, seal };
+        let checked = seal::check_head(&self.keys, &head);
+        checked.map_err(|_| Error::Internal("the exported head was changed".to_owned()))?;
+        Ok(head)
+    }
+
+    /// Hands each event of `user` to `take`, in the order of writing.
+    pub async fn export(
+        &mut self,
+        user: Uuid,
+        take: &mut (dyn FnMut(ExportedEvent) -> std::io::Result<()> + Send),
+    ) -> Result<(), Error> {
+        let mut after = 0;
+        loop {
+            let connection = &mut self.connection;
+            let page = security_event::list_of_user(connection, user, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            for row in page {
+                take(row.into()).map_err(|error| Error::Internal(error.to_string()))?;
+            }
+        }
+    }
+
+    /// Forgets `user`: how many rows, and the ids of those that somebody had changed, which stay.
+    pub async fn forget(&mut self, user: Uuid) -> Result<(usize, Vec<i64>), Error> {
+        forget(&mut self.connection, &self.keys, user).await
+    }
+
+    /// What there is, by kind.
+    pub async fn report(&mut self) -> Result<Vec<Retention>, Error> {
+        let counted = security_event::count_by_kind(&mut self.connection).await?;
+        let kept = |kind: &str| {
+            kind.parse::<Kind>().ok().map(|kind| self.rules.of(kind)).map(Period::as_secs)
+        };
+        Ok(counted
+            .into_iter()
+            .map(|(kind, rows, oldest)| Retention { kept_for: kept(&kind), kind, rows, oldest })
+            .collect())
+    }
+
+    /// Removes what is past.
+    pub async fn purge(&mut self) -> Result<Purged, Error> {
+        // What is not linked can't be removed.
+        link_all(&mut self.connection, &self.keys).await?;
+        purge_all(&mut self.connection, &self.keys, &self.rules, Clock::default().now()).await
+    }
+
+    /// The last checkpoint that purges have left.
+    pub async fn last_checkpoint(&mut self) -> Result<Option<SignedCheckpoint>, Error> {
+        let found = security_event_chain::find_last_checkpoint(&mut self.connection).await?;
+        Ok(found.map(SignedCheckpoint::from))
+    }
+}
