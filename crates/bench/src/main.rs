@@ -62,8 +62,8 @@ struct Arguments {
     /// How much worse a ratio may be, as a share
     #[arg(long, default_value_t = 0.25)]
     tolerance: f64,
-    /// Keep the figures in docs/BENCHMARKS.md; of everything only
-    #[arg(long, conflicts_with = "names")]
+    /// Keep the figures in docs/BENCHMARKS.md, in place of the former ones
+    #[arg(long)]
     write: bool,
 }
 
@@ -73,7 +73,7 @@ async fn main() -> Result<()> {
     let figures = measure(&chosen(&arguments.names)?).await?;
     print!("\n{}", table::render(&figures));
     if arguments.write {
-        table::write(&figures)?;
+        table::write(&figures, arguments.names.is_empty())?;
     }
     if arguments.check {
         table::check(&figures, arguments.tolerance)?;

@@ -25,15 +25,34 @@ fn row(figure: &Figure) -> String {
     format!("| {what} | {} | {} | {detail} | {limit} |\n", figure.shown(), figure.verdict())
 }
 
-/// Replaces the table kept in the repository by that of a whole run.
-pub(crate) fn write(figures: &[Figure]) -> Result<()> {
+/// Keeps figures in the repository: those of a `whole` run in place of the table, others in place
+/// of those of the same name, or after all.
+pub(crate) fn write(figures: &[Figure], whole: bool) -> Result<()> {
     let path = path();
     let page = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let (before, rest) = page.split_once(BEGIN).context("docs/BENCHMARKS.md has no figures")?;
-    let (_, after) = rest.split_once(END).context("docs/BENCHMARKS.md's figures do not end")?;
+    let (kept, after) = rest.split_once(END).context("docs/BENCHMARKS.md's figures do not end")?;
     let machine = machine::describe();
-    let page = format!("{before}{BEGIN}\n{machine}\n\n{}\n{END}{after}", render(figures));
+    let table = merge(if whole { "" } else { kept }, figures);
+    let page = format!("{before}{BEGIN}\n{machine}\n\n{table}\n{END}{after}");
     std::fs::write(&path, page).with_context(|| path.display().to_string())
+}
+
+/// The kept table, with these figures in it.
+fn merge(kept: &str, figures: &[Figure]) -> String {
+    let mut rows: Vec<_> = kept
+        .lines()
+        .filter(|line| line.starts_with("| ") && !HEAD.starts_with(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for figure in figures {
+        let start = format!("| {} |", figure.what);
+        match rows.iter_mut().find(|row| row.starts_with(&start)) {
+            Some(known) => *known = row(figure),
+            None => rows.push(row(figure)),
+        }
+    }
+    format!("{HEAD}{}", rows.concat())
 }
 
 /// Says which ratios are worse than the kept ones by more than `share`; an error where any is.
@@ -93,6 +112,14 @@ mod tests {
         let page = render(&[ratio, time]);
         assert!(page.contains("| a | 1.25 × | ≤ 1.1 ×: **missed** | b | c |\n"), "{page}");
         assert_eq!(read(&page), [("a".to_owned(), 1.25)]);
+    }
+
+    #[test]
+    fn figures_take_the_places_of_their_former_ones_and_new_ones_come_last() {
+        let named = |what, value| Figure { what, ..figure(value, Unit::Ratio, None) };
+        let kept = render(&[named("a", 1.0), named("aa", 2.0)]);
+        let merged = merge(&kept, &[named("b", 3.0), named("a", 4.0)]);
+        assert_eq!(merged, render(&[named("a", 4.0), named("aa", 2.0), named("b", 3.0)]));
     }
 
     #[test]
