@@ -20,3 +20,4 @@ pub mod settings;
 pub mod tally;
 pub mod telemetry;
 pub mod text;
+pub mod tls;

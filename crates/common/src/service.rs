@@ -12,6 +12,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpServer, web};
 use ipnet::IpNet;
+use rustls::ServerConfig;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
@@ -20,11 +21,14 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use run::{ServiceSettings, load, run};
 
-use crate::http::{BodyTimeout, Context, Cors, Operations, TrustedProxies, health, pages, ready};
+use crate::http::{
+    BehindTls, BodyTimeout, Context, Cors, Operations, TrustedProxies, health, pages, ready,
+};
 use crate::http::{with_common_errors, with_context, with_cors, with_protection};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::readiness::Readiness;
 use crate::settings::{List, Period, positive};
+use crate::tls::{HANDSHAKE_TIMEOUT, TlsSettings};
 
 /// Section `http`.
 #[derive(Clone, Debug, Deserialize)]
@@ -74,6 +78,8 @@ pub struct Blueprint {
     pub readiness: Readiness,
     /// Who may call from a browser.
     pub cors: Cors,
+    /// Whether a proxy in front ends TLS, so that browsers may be told to keep to it.
+    pub behind_tls: bool,
     /// Cancelled when the service begins to drain; live connections end themselves then.
     pub draining: CancellationToken,
     /// Waited for at the very end; bounds its own time.
@@ -86,6 +92,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where the admin listener is.
     pub admin_address: SocketAddr,
+    /// Whether both speak TLS.
+    pub tls: bool,
     public: actix_web::dev::Server,
     admin: actix_web::dev::Server,
     draining: CancellationToken,
@@ -105,28 +113,40 @@ impl Blueprint {
         with_common_errors(document)
     }
 
-    /// Opens both ports and starts to serve.
+    /// Opens both ports and starts to serve, over TLS where there is a certificate.
     pub fn listen(
         mut self,
         http: &HttpSettings,
         admin: &AdminSettings,
+        tls: &TlsSettings,
     ) -> std::io::Result<Running> {
         self.readiness = self.readiness.until(self.draining.clone());
+        let tls = tls.open(&self.metrics).map_err(std::io::Error::other)?;
         let public_socket = bind(http.host, http.port)?;
         limit_untaken(&public_socket, http.write_timeout.0)?;
         let admin_socket = bind(admin.host, admin.port)?;
         let (address, admin_address) = (public_socket.local_addr()?, admin_socket.local_addr()?);
-        let admin_server =
-            admin::serve(admin_socket, self.metrics.clone(), self.readiness.clone())?;
+        let (metrics, readiness) = (self.metrics.clone(), self.readiness.clone());
+        let admin_server = admin::serve(admin_socket, metrics, readiness, tls.clone())?;
         let (draining, finish) = (self.draining.clone(), self.finish.take());
-        let public = self.serve(public_socket, http)?;
-        Ok(Running { address, admin_address, public, admin: admin_server, draining, finish })
+        let is_tls = tls.is_some();
+        let public = self.serve(public_socket, http, tls)?;
+        Ok(Running {
+            address,
+            admin_address,
+            tls: is_tls,
+            public,
+            admin: admin_server,
+            draining,
+            finish,
+        })
     }
 
     fn serve(
         self,
         socket: TcpListener,
         http: &HttpSettings,
+        tls: Option<ServerConfig>,
     ) -> std::io::Result<actix_web::dev::Server> {
         let document = self.openapi();
         let operations = Operations::of(&document);
@@ -134,6 +154,7 @@ impl Blueprint {
         let context = web::Data::new(Context { operations: operations.clone(), metrics });
         let cors = web::Data::new(self.cors);
         let readiness = web::Data::new(self.readiness);
+        let behind_tls = web::Data::new(BehindTls(self.behind_tls));
         let body_timeout = web::Data::new(BodyTimeout(http.body_timeout.0));
         let proxies = web::Data::new(TrustedProxies(http.trusted_proxies.0.clone()));
         let routes = self.routes;
@@ -144,6 +165,7 @@ impl Blueprint {
                 .into_utoipa_app()
                 .app_data(context.clone())
                 .app_data(cors.clone())
+                .app_data(behind_tls.clone())
                 .app_data(readiness.clone())
                 .app_data(body_timeout.clone())
                 .app_data(proxies.clone())
@@ -161,11 +183,16 @@ impl Blueprint {
         .disable_signals()
         // Events and frames are small and must not wait for a reader's acknowledgement.
         .tcp_nodelay(true)
+        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
         .shutdown_timeout(http.drain_timeout.0.as_secs());
         if http.workers > 0 {
             server = server.workers(http.workers);
         }
-        Ok(server.listen(socket)?.run())
+        let server = match tls {
+            None => server.listen(socket),
+            Some(tls) => server.listen_rustls_0_23(socket, tls),
+        };
+        Ok(server?.run())
     }
 }
 
@@ -239,6 +266,7 @@ mod tests {
             metrics: Metrics::new("a-service"),
             readiness: Readiness::default(),
             cors: Cors::new(&CorsSettings { allowed_origins: List(Vec::new()) }, &[]),
+            behind_tls: false,
             draining: CancellationToken::new(),
             finish: None,
         };
@@ -252,7 +280,8 @@ mod tests {
             body_timeout: Period(Duration::from_secs(1)),
             trusted_proxies: List::default(),
         };
-        let running = blueprint.listen(&http, &AdminSettings { host, port: 0 }).unwrap();
+        let admin = AdminSettings { host, port: 0 };
+        let running = blueprint.listen(&http, &admin, &TlsSettings::default()).unwrap();
         let (handle, draining) = (running.public.handle(), running.draining.clone());
         let (result, ()) =
             tokio::join!(running.run_until(CancellationToken::new()), handle.stop(false));

@@ -1,18 +1,13 @@
 //! Bodies that don't end, on a real connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, post};
-use common::http::{Body, Cors, CorsSettings, document};
-use common::metrics::Metrics;
-use common::readiness::Readiness;
-use common::service::{Blueprint, HttpSettings};
-use common::settings::{List, Period};
+use common::http::Body;
+use common::service::HttpSettings;
+use common::settings::Period;
 use serde_json::Value;
 use test_support::{RawConnection, TestServer};
-use tokio_util::sync::CancellationToken;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 #[utoipa::path(request_body = Value, responses((status = 200, description = "It came")))]
 #[post("/echo")]
@@ -23,17 +18,9 @@ async fn echo(Body(body): Body<Value>) -> HttpResponse {
 async fn start(body_timeout: Duration) -> TestServer {
     let http = HttpSettings { body_timeout: Period(body_timeout), ..TestServer::http() };
     let blueprint = async || {
-        Ok(Blueprint {
-            document: document("A service", "For a test"),
-            routes: Arc::new(|config: &mut ServiceConfig| {
-                config.service(echo);
-            }),
-            metrics: Metrics::new("a-service"),
-            readiness: Readiness::default(),
-            cors: Cors::new(&CorsSettings { allowed_origins: List(Vec::new()) }, &[]),
-            draining: CancellationToken::new(),
-            finish: None,
-        })
+        Ok(TestServer::bare(|config| {
+            config.service(echo);
+        }))
     };
     TestServer::start_with(http, blueprint).await
 }

@@ -1,5 +1,6 @@
 use std::fs;
 
+use common::tls::TlsSettings;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
@@ -32,9 +33,11 @@ pub struct TestCertificate {
 
 impl TestAuthority {
     /// One that nobody else trusts.
+    #[expect(clippy::new_without_default, reason = "it makes files")]
     pub fn new() -> Self {
         let key = new_key();
-        let name = name("an authority");
+        // Each its own, or a client would look for the one and find the other.
+        let name = name(&format!("authority {}", Uuid::new_v4()));
         let mut builder = builder(&name, &key, -DAY, 2 * DAY);
         builder.set_issuer_name(&name).unwrap();
         builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
@@ -87,6 +90,14 @@ impl TestAuthority {
 }
 
 impl TestCertificate {
+    /// Section `tls` of a service that speaks TLS by it.
+    pub fn settings(&self) -> TlsSettings {
+        TlsSettings {
+            certificate_path: Some(self.certificate_path.clone()),
+            key_path: Some(self.key_path.clone()),
+        }
+    }
+
     /// Takes another's place, as a renewal does.
     pub fn replace(&self, other: &Self) {
         fs::copy(&self.certificate_path, &other.certificate_path).unwrap();

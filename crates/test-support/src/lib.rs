@@ -32,6 +32,7 @@ mod routes;
 mod server;
 mod soft_hsm;
 mod tcp_proxy;
+mod tls_front;
 mod wait;
 
 pub use answer::Answer;
@@ -56,4 +57,5 @@ pub use routes::declared_routes;
 pub use server::TestServer;
 pub use soft_hsm::SoftHsm;
 pub use tcp_proxy::TcpProxy;
+pub use tls_front::TlsFront;
 pub use wait::eventually;

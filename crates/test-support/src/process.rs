@@ -47,12 +47,13 @@ impl ServiceProcess {
         let (address, admin_address) = (String::new(), String::new());
         let mut process = Self { child, log, address, admin_address };
         let listening = process.logged("listening").await;
-        process.address = format!("http://{}", listening["address"].as_str().unwrap());
-        process.admin_address = format!("http://{}", listening["admin_address"].as_str().unwrap());
+        let scheme = if listening["tls"] == true { "https" } else { "http" };
+        let url = |member: &str| format!("{scheme}://{}", listening[member].as_str().unwrap());
+        (process.address, process.admin_address) = (url("address"), url("admin_address"));
         process
     }
 
-    /// `http://127.0.0.1:port` and `path`.
+    /// `http://127.0.0.1:port`, `https` over TLS, and `path`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)

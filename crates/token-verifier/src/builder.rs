@@ -41,6 +41,12 @@ impl VerifierBuilder {
         self
     }
 
+    /// PEM of the authorities that its certificate may be from, instead of the machine's own.
+    pub fn ca_path(mut self, path: &str) -> Self {
+        self.settings.ca_path = Some(path.to_owned());
+        self
+    }
+
     /// `aud`; `latchkey` by default.
     pub fn audience(mut self, audience: &str) -> Self {
         audience.clone_into(&mut self.settings.audience);

@@ -35,7 +35,7 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(settings: &VerifierSettings) -> Result<Self, String> {
         Ok(Self {
-            client: key_source::client()?,
+            client: key_source::client(settings)?,
             url: format!("{}/.well-known/jwks/changes", settings.base_url()),
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
@@ -64,7 +64,7 @@ impl Feed {
             let piece = timeout(self.silence, response.chunk())
                 .await
                 .map_err(|_| format!("nothing heard for {:?}", self.silence))?
-                .map_err(|error| error.to_string())?
+                .map_err(|error| key_source::describe(&error))?
                 .ok_or("the stream ended")?;
             for event in parser.feed(&piece).map_err(|_| "an event is too large")? {
                 self.take(judge, event, &mut at_head).await?;
@@ -87,7 +87,8 @@ impl Feed {
             request = request.header("last-event-id", id);
         }
         let answer = timeout(self.silence, request.send()).await;
-        let response = answer.map_err(|_| "no answer")?.map_err(|error| error.to_string())?;
+        let response = answer.map_err(|_| "no answer")?;
+        let response = response.map_err(|error| key_source::describe(&error))?;
         match response.status() {
             StatusCode::OK if is_event_stream(&response) => Ok(response),
             StatusCode::OK => Err("the answer is no event stream".to_owned()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::http::Correlation;
+use common::tls::{self, trust};
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value;
@@ -14,6 +15,7 @@ use crate::settings::VerifierSettings;
 /// A whole set above this is refused; 16 MiB hold some 35,000 RSA keys.
 const MAX_SET_BYTES: usize = 16 * 1024 * 1024;
 const MAX_KEY_BYTES: usize = 64 * 1024;
+const CA_PATH: &str = "verifier.ca_path";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 
@@ -37,7 +39,7 @@ impl KeySource {
         let url = Url::parse(&url)
             .map_err(|error| format!("`verifier.user_service_url` is not a URL: {error}"))?;
         let timeout = settings.fetch_timeout.0;
-        Ok(Self { client: client()?, url, timeout, retries: settings.fetch_retries })
+        Ok(Self { client: client(settings)?, url, timeout, retries: settings.fetch_retries })
     }
 
     /// How long a fetch may take, retries included.
@@ -96,21 +98,25 @@ impl KeySource {
 }
 
 /// A client without redirects and proxies, for key fetches and the feed.
-pub(crate) fn client() -> Result<Client, String> {
-    Client::builder()
+pub(crate) fn client(settings: &VerifierSettings) -> Result<Client, String> {
+    let client = Client::builder()
         .redirect(redirect::Policy::none())
         .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .build()
-        .map_err(|error| error.to_string())
+        .connect_timeout(CONNECT_TIMEOUT);
+    let client = trust(client, CA_PATH, settings.ca_path.as_deref())?;
+    client.build().map_err(|error| error.to_string())
+}
+
+/// Why a call failed, and what to do about it. It names the URL, which here holds nothing secret.
+pub(crate) fn describe(error: &reqwest::Error) -> String {
+    tls::describe(error, CA_PATH)
 }
 
 async fn fetch_once(request: RequestBuilder, max_bytes: usize) -> Result<Listing, String> {
     // Many requests may wait for one fetch; it names the one that began it.
     let headers = Correlation::headers().into_iter();
     let request = headers.fold(request, |request, (name, value)| request.header(name, value));
-    // reqwest's errors name the URL, which here holds nothing secret.
-    let response = request.send().await.map_err(|error| error.to_string())?;
+    let response = request.send().await.map_err(|error| describe(&error))?;
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_MODIFIED => return Ok(Listing::Unchanged),
@@ -137,7 +143,7 @@ fn is_json(response: &Response) -> bool {
 
 async fn read(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| error.to_string())? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > max_bytes {
             return Err("the key set is too large".to_owned());

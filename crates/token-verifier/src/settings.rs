@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use common::settings::{List, Period, Secret, Setting, web_url};
 use serde::Deserialize;
 
+use crate::key_source::client;
 use crate::legacy::Legacy;
 
 /// The section `verifier` of a service that verifies.
@@ -11,6 +12,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("verifier.user_service_url", "Where the issuer's keys and change feed are")
         .default("http://127.0.0.1:8080")
         .alias("USER_SERVICE_URL"),
+    Setting::new(
+        "verifier.ca_path",
+        "PEM of the authorities that its certificate may be from, instead of the machine's own",
+    ),
     Setting::new("verifier.issuer", "`iss` of accepted tokens; the issuer's URL where not given"),
     Setting::new("verifier.audience", "`aud` of accepted tokens").default("latchkey"),
     Setting::new("verifier.client_id", "Who we are to the change feed").default("chat-service"),
@@ -49,6 +54,8 @@ pub struct VerifierSettings {
     /// Where the issuer's keys and change feed are.
     #[serde(deserialize_with = "web_url")]
     pub user_service_url: String,
+    /// Authorities that its certificate may be from, instead of the machine's own.
+    pub ca_path: Option<String>,
     /// `iss`, where it is not the URL.
     pub issuer: Option<String>,
     /// `aud`.
@@ -89,6 +96,7 @@ impl VerifierSettings {
     pub fn new(user_service_url: &str, client_id: &str, client_secret: Secret) -> Self {
         Self {
             user_service_url: user_service_url.to_owned(),
+            ca_path: None,
             issuer: None,
             audience: "latchkey".to_owned(),
             client_id: client_id.to_owned(),
@@ -119,9 +127,17 @@ impl VerifierSettings {
     }
 
     /// What is wrong, in one line that names the key.
-    pub fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), String> {
+        self.check_rules()?;
+        client(self).map(drop)
+    }
+
+    fn check_rules(&self) -> Result<(), &'static str> {
         if self.public_key_files.0.is_empty() && self.client_secret.is_none() {
             return Err("`verifier.client_secret` is required without `verifier.public_key_files`");
+        }
+        if self.ca_path.is_some() && !self.user_service_url.starts_with("https://") {
+            return Err("`verifier.ca_path` needs a `verifier.user_service_url` of https://");
         }
         if self.leeway.0 > LARGEST_LEEWAY {
             return Err("`verifier.leeway` may be 5 minutes at most");

@@ -31,9 +31,12 @@ impl Port {
         })
     }
 
-    /// Where the service will be reached.
+    /// Where the service will be reached, over TLS where it is given a certificate.
     pub fn url(&self, environment: &Environment) -> Result<String> {
-        Ok(format!("http://{}:{}", self.host, self.number(environment)?))
+        let service = self.service.replace('-', "_").to_uppercase();
+        let certificate = environment.get(&format!("{service}__TLS__CERTIFICATE_PATH"));
+        let scheme = certificate.map_or("http", |_| "https");
+        Ok(format!("{scheme}://{}:{}", self.host, self.number(environment)?))
     }
 
     /// An error in one sentence where somebody else has it.

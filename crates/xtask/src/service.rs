@@ -7,10 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
-};
-use tokio::net::TcpStream;
+use reqwest::{Client, StatusCode};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -18,6 +16,7 @@ use crate::{ui, workspace};
 
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) struct Service {
     name: &'static str,
@@ -27,6 +26,8 @@ pub(crate) struct Service {
 
 /// Where a service says that it is ready.
 pub(crate) struct Ready {
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
     pub(crate) port: u16,
     pub(crate) path: &'static str,
     /// How long it may take.
@@ -48,7 +49,8 @@ impl Service {
         command.envs(environment.iter().cloned()).current_dir(workspace());
         let line = format!("{name} is ready at {url} (see /docs)");
         let within = Duration::from_mins(1);
-        Self::spawn(name, command, Ready { port, path: "/health/ready", within, line })
+        let scheme = if url.starts_with("https:") { "https" } else { "http" };
+        Self::spawn(name, command, Ready { scheme, port, path: "/health/ready", within, line })
     }
 
     /// Starts any other.
@@ -84,7 +86,7 @@ impl Service {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended at its start ({status})", self.name);
             }
-            if is_ready(self.ready.port, self.ready.path).await {
+            if is_ready(self.ready.scheme, self.ready.port, self.ready.path).await {
                 ui::say(&self.ready.line);
                 return Ok(());
             }
@@ -118,16 +120,15 @@ async fn relay(output: impl AsyncRead + Unpin, prefix: String) {
     }
 }
 
-/// One HTTP/1.0 request, for which no client is worth compiling.
-pub(crate) async fn is_ready(port: u16, path: &str) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let request = format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        std::io::Result::Ok(answer)
-    };
-    let answer = timeout(Duration::from_secs(3), ask).await;
-    answer.is_ok_and(|answer| answer.is_ok_and(|text| text.split(' ').nth(1) == Some("200")))
+/// Whether whoever listens on a port of this machine answers 200. Over TLS its certificate is for
+/// other names than the machine's, and it is our own child that is asked.
+pub(crate) async fn is_ready(scheme: &str, port: u16, path: &str) -> bool {
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(ASK_TIMEOUT)
+        .tls_danger_accept_invalid_certs(true)
+        .build();
+    let Ok(client) = client else { return false };
+    let answer = client.get(format!("{scheme}://127.0.0.1:{port}{path}")).send().await;
+    answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
 }

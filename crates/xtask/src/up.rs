@@ -190,6 +190,7 @@ async fn start_keycloak(folder: &Path, environment: &Environment) -> Result<Opti
         (KEYCLOAK.number(environment)?, KEYCLOAK_MANAGEMENT.number(environment)?);
     let startup = Startup { java, home, port, management_port };
     let ready = Ready {
+        scheme: "http",
         port: management_port,
         path: keycloak::READY_PATH,
         within: keycloak::READY_TIMEOUT,

@@ -42,6 +42,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         .with("keyring", move || keys.clone().readiness())
         .with("callers", move || ready(callers.readiness()));
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
+    let behind_tls = state.settings.public_url.starts_with("https:");
     let state = web::Data::new(state);
     Ok(Blueprint {
         document: document(),
@@ -52,6 +53,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         metrics,
         readiness,
         cors,
+        behind_tls,
         draining,
         finish: Some(Box::pin(async move { ledger.flush().await })),
     })

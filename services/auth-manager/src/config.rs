@@ -9,6 +9,7 @@ use common::settings::{
     Setting, web_url,
 };
 use common::telemetry::LogSettings;
+use common::tls::{TLS, TlsSettings};
 use sealed_columns::{KeyringSettings, PKCS11};
 use serde::Deserialize;
 use vault_crypto::{Keyring, TokenHasher};
@@ -108,8 +109,8 @@ const LOGOUT: &[Setting] = &[Setting::new(
 pub const SCHEMA: Schema = Schema {
     service: "auth-manager",
     sections: &[
-        GENERAL, OWN, HTTP, ADMIN, CORS, DATABASE, VAULT, PKCS11, DRAW, PROVIDERS, STATES, CALLERS,
-        LOGOUT,
+        GENERAL, OWN, HTTP, ADMIN, TLS, CORS, DATABASE, VAULT, PKCS11, DRAW, PROVIDERS, STATES,
+        CALLERS, LOGOUT,
     ],
 };
 
@@ -128,6 +129,9 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Admin listener.
     pub admin: AdminSettings,
+    /// TLS on both.
+    #[serde(default)]
+    pub tls: TlsSettings,
     /// Browsers.
     pub cors: CorsSettings,
     /// PostgreSQL.
@@ -269,6 +273,10 @@ impl ServiceSettings for Settings {
 
     fn admin(&self) -> &AdminSettings {
         &self.admin
+    }
+
+    fn tls(&self) -> &TlsSettings {
+        &self.tls
     }
 
     fn faults(&self) -> Vec<String> {

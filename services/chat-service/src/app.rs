@@ -59,6 +59,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         metrics,
         readiness,
         cors,
+        // It knows no address of its own: who ends TLS in front of it says it.
+        behind_tls: false,
         draining,
         finish: None,
     })

@@ -7,6 +7,7 @@ use common::settings::{
     ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HTTP, Period, Schema, Setting, positive,
 };
 use common::telemetry::LogSettings;
+use common::tls::{TLS, TlsSettings};
 use serde::Deserialize;
 use token_verifier::VerifierSettings;
 
@@ -38,7 +39,18 @@ const LIVE: &[Setting] = &[
 /// Every setting of the service.
 pub const SCHEMA: Schema = Schema {
     service: "chat-service",
-    sections: &[GENERAL, OWN, HTTP, ADMIN, CORS, DATABASE, token_verifier::SETTINGS, ROOMS, LIVE],
+    sections: &[
+        GENERAL,
+        OWN,
+        HTTP,
+        ADMIN,
+        TLS,
+        CORS,
+        DATABASE,
+        token_verifier::SETTINGS,
+        ROOMS,
+        LIVE,
+    ],
 };
 
 /// The settings as read.
@@ -53,6 +65,9 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Admin listener.
     pub admin: AdminSettings,
+    /// TLS on both.
+    #[serde(default)]
+    pub tls: TlsSettings,
     /// Browsers.
     pub cors: CorsSettings,
     /// PostgreSQL.
@@ -108,7 +123,11 @@ impl ServiceSettings for Settings {
         &self.admin
     }
 
+    fn tls(&self) -> &TlsSettings {
+        &self.tls
+    }
+
     fn faults(&self) -> Vec<String> {
-        self.verifier.check().err().map(str::to_owned).into_iter().collect()
+        self.verifier.check().err().into_iter().collect()
     }
 }

@@ -103,6 +103,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         async move { signing.readiness().await }
     });
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
+    let behind_tls = state.settings.public_url.starts_with("https:");
     let state = web::Data::new(state);
     Ok(Blueprint {
         document: document(),
@@ -113,6 +114,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         metrics,
         readiness,
         cors,
+        behind_tls,
         draining,
         finish: Some(Box::pin(async move { recorder.flush().await })),
     })

@@ -14,6 +14,7 @@ use common::redis::RedisSettings;
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
 use common::settings::{DeploymentEnvironment, Period, Secret, web_url};
 use common::telemetry::LogSettings;
+use common::tls::TlsSettings;
 use sealed_columns::KeyringSettings;
 use serde::Deserialize;
 use vault_crypto::Keyring;
@@ -40,6 +41,9 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Admin listener.
     pub admin: AdminSettings,
+    /// TLS on both.
+    #[serde(default)]
+    pub tls: TlsSettings,
     /// Browsers.
     pub cors: CorsSettings,
     /// The cookie API.
@@ -242,6 +246,10 @@ impl ServiceSettings for Settings {
 
     fn admin(&self) -> &AdminSettings {
         &self.admin
+    }
+
+    fn tls(&self) -> &TlsSettings {
+        &self.tls
     }
 
     fn faults(&self) -> Vec<String> {

@@ -26,6 +26,6 @@ pub use operations::Operations;
 pub use probes::{Health, Ready};
 pub(crate) use probes::{health, ready};
 pub use problem::{ErrorBody, Problem};
-pub(crate) use protection::with_protection;
+pub(crate) use protection::{BehindTls, with_protection};
 pub(crate) use received::BodyTimeout;
 pub use received::{BodyKind, read_body};

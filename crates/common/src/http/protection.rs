@@ -30,8 +30,13 @@ const UNLESS_SAID: [(HeaderName, HeaderValue); 2] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Two years, as the lists of browsers ask (RFC 6797, section 6.1). Subdomains are their owners'.
-const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+/// Two years, as the lists of browsers ask (RFC 6797, section 6.1). A service has its host name for
+/// itself, so that what is beneath it is its own.
+const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// Whether a proxy in front ends TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BehindTls(pub(crate) bool);
 
 /// Marks every answer of an app with what browsers must not do with it.
 pub(crate) async fn with_protection(
@@ -39,7 +44,8 @@ pub(crate) async fn with_protection(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let public = is_public(&request);
-    let secure = request.app_config().secure();
+    let behind_tls = request.app_data::<Data<BehindTls>>().is_some_and(|behind| behind.0);
+    let secure = behind_tls || request.app_config().secure();
     let mut response = next.call(request).await?;
     protect(response.headers_mut(), public, secure);
     Ok(response)
@@ -60,7 +66,7 @@ fn protect(headers: &mut HeaderMap, public: bool, secure: bool) {
     }
     let readers = if public { "cross-origin" } else { "same-origin" };
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static(readers));
-    // Over plain HTTP it means nothing, and a proxy in front says it for itself.
+    // Over plain HTTP it must not be said (RFC 6797, section 7.2).
     if secure {
         headers.insert(STRICT_TRANSPORT_SECURITY, TWO_YEARS);
     }

@@ -5,16 +5,19 @@ use std::net::TcpListener;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
+use rustls::ServerConfig;
 use serde_json::json;
 
 use crate::http::with_protection;
 use crate::metrics::Metrics;
 use crate::readiness::{Finding, Readiness};
+use crate::tls::HANDSHAKE_TIMEOUT;
 
 pub(super) fn serve(
     socket: TcpListener,
     metrics: Metrics,
     readiness: Readiness,
+    tls: Option<ServerConfig>,
 ) -> std::io::Result<Server> {
     let (metrics, readiness) = (web::Data::new(metrics), web::Data::new(readiness));
     let server = HttpServer::new(move || {
@@ -26,7 +29,14 @@ pub(super) fn serve(
             .route("/ready", web::get().to(ready))
             .wrap(from_fn(with_protection))
     });
-    Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(socket)?.run())
+    let server = server.workers(1).disable_signals().shutdown_timeout(1);
+    let server = match tls {
+        None => server.listen(socket),
+        Some(tls) => {
+            server.tls_handshake_timeout(HANDSHAKE_TIMEOUT).listen_rustls_0_23(socket, tls)
+        }
+    };
+    Ok(server?.run())
 }
 
 async fn render(metrics: web::Data<Metrics>) -> HttpResponse {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{AdminSettings, Blueprint, HttpSettings};
 use crate::settings::{Environment, Schema, SettingsError};
 use crate::telemetry::{self, LogSettings};
+use crate::tls::TlsSettings;
 
 /// Exit status for bad settings (`EX_USAGE` of sysexits).
 const BAD_SETTINGS: u8 = 64;
@@ -22,6 +23,9 @@ pub trait ServiceSettings: DeserializeOwned {
     /// Section `admin`.
     fn admin(&self) -> &AdminSettings;
 
+    /// Section `tls`.
+    fn tls(&self) -> &TlsSettings;
+
     /// What can be seen to be wrong without asking anybody, one line each that names the key.
     fn faults(&self) -> Vec<String>;
 }
@@ -32,6 +36,7 @@ pub fn load<S: ServiceSettings>(
     environment: &Environment,
 ) -> Result<S, SettingsError> {
     let (settings, mut faults) = schema.read::<S>(environment)?;
+    faults.extend(settings.tls().check().err());
     faults.extend(settings.faults());
     SettingsError::of(&faults).map_or(Ok(settings), Err)
 }
@@ -72,13 +77,15 @@ where
     B: Future<Output = Result<Blueprint, String>>,
 {
     let (http, admin) = (settings.http().clone(), settings.admin().clone());
+    let tls = settings.tls().clone();
     let blueprint = build(settings).await.map_err(Failure::Settings)?;
-    let running = blueprint.listen(&http, &admin).map_err(Failure::Run)?;
+    let running = blueprint.listen(&http, &admin, &tls).map_err(Failure::Run)?;
     tracing::info!(
         service = schema.service,
         version = env!("CARGO_PKG_VERSION"),
         address = %running.address,
         admin_address = %running.admin_address,
+        tls = running.tls,
         "listening"
     );
     let stop = CancellationToken::new();

@@ -127,7 +127,7 @@ impl Server {
                 let said = std::fs::read_to_string(log).unwrap_or_default();
                 bail!("Keycloak ended at its start ({status}):\n{said}");
             }
-            if is_ready(self.startup.management_port, READY_PATH).await {
+            if is_ready("http", self.startup.management_port, READY_PATH).await {
                 return Ok(());
             }
             sleep(LOOK_EVERY).await;

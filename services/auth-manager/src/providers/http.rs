@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use common::http::Correlation;
+use common::tls::{describe, trust};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use serde_json::{Map, Value};
@@ -15,6 +16,7 @@ use super::{Call, Fault};
 use crate::config::ProvidersSettings;
 use crate::metrics::ServiceMetrics;
 
+const CA_PATH: &str = "ca_path";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// A call that may be repeated is made this often at most.
@@ -42,6 +44,7 @@ pub(crate) struct Deadline(Instant);
 impl Http {
     pub(super) fn new(
         provider: &str,
+        ca_path: Option<&str>,
         settings: &ProvidersSettings,
         metrics: ServiceMetrics,
     ) -> Result<Self, String> {
@@ -53,9 +56,9 @@ impl Http {
             .user_agent(AGENT)
             .connect_timeout(connect_timeout)
             .pool_max_idle_per_host(settings.connections)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build()
-            .map_err(|error| error.to_string())?;
+            .pool_idle_timeout(IDLE_TIMEOUT);
+        let client = trust(client, CA_PATH, ca_path)?;
+        let client = client.build().map_err(|error| error.to_string())?;
         let pause = settings.breaker_pause.0;
         let open = metrics.breaker_open.with_label_values(&[provider]);
         let breaker = Breaker::new(settings.breaker_failures, pause, open);
@@ -167,7 +170,13 @@ impl Http {
         // The URL of an error is its caller's, with whatever that put in.
         let error = error.without_url();
         let (provider, endpoint) = (self.provider.as_str(), call.as_str());
-        tracing::warn!(provider, endpoint, sent, error = describe(&error), "provider_call_failed");
+        tracing::warn!(
+            provider,
+            endpoint,
+            sent,
+            error = describe(&error, CA_PATH),
+            "provider_call_failed"
+        );
         if error.is_builder() {
             return Fault::Misconfigured(format!("{endpoint}: no request can be made of it"));
         }
@@ -219,17 +228,6 @@ async fn read(mut response: Response, max_bytes: usize) -> reqwest::Result<Optio
     Ok(Some(body))
 }
 
-/// An error with its causes, the innermost of which says what happened.
-fn describe(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use common::metrics::Metrics;
@@ -245,7 +243,8 @@ mod tests {
             "breaker_pause": "5s",
         });
         let metrics = ServiceMetrics::register(&Metrics::new("auth-manager"));
-        let http = Http::new("a", &serde_json::from_value(settings).unwrap(), metrics).unwrap();
+        let http =
+            Http::new("a", None, &serde_json::from_value(settings).unwrap(), metrics).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let deadline = Deadline(Instant::now() + http.connect_timeout);

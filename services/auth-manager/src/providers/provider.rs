@@ -51,7 +51,7 @@ impl Provider {
         Ok(Self {
             name: name.to_owned(),
             clock: clock.clone(),
-            http: Http::new(name, calls, metrics.clone())?,
+            http: Http::new(name, settings.ca_path.as_deref(), calls, metrics.clone())?,
             keys: Keys::default(),
             discovery: Discovery::new(&settings)?,
             admin: AdminApi::new(&settings)?,

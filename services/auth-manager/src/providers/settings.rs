@@ -9,6 +9,8 @@ pub struct ProviderSettings {
     pub kind: ProviderKind,
     /// `issuer` of its tokens and discovery; for plain OAuth 2.0 the URL that it is known by.
     pub issuer: String,
+    /// PEM of the authorities that its certificates may be from, instead of the machine's own.
+    pub ca_path: Option<String>,
     /// People sign in through this client; callers' tokens come from it.
     pub login_client: ClientCredentials,
     /// Consent to offline use goes through this one (Keycloak: `consentRequired`).

@@ -2,6 +2,7 @@
 
 use common::redis::REDIS;
 use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HTTP, Schema, Setting};
+use common::tls::TLS;
 use sealed_columns::PKCS11;
 
 use super::audit::AUDIT;
@@ -133,7 +134,7 @@ const STEP_UP: &[Setting] = &[
 pub const SCHEMA: Schema = Schema {
     service: "user-service",
     sections: &[
-        GENERAL, OWN, HTTP, ADMIN, CORS, BROWSER, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING,
+        GENERAL, OWN, HTTP, ADMIN, TLS, CORS, BROWSER, DATABASE, VAULT, PKCS11, TOKEN, REFRESH, SIGNING,
         FEED, PASSWORDS, LIMITS, CAPTCHA, REDIS, STEP_UP, AUDIT,
     ],
 };

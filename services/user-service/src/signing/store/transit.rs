@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use common::tls::trust;
 use futures_util::future::BoxFuture;
 use openssl::ecdsa::EcdsaSig;
-use reqwest::{Certificate, Client, Method, StatusCode, redirect};
+use reqwest::{Client, Method, StatusCode, redirect};
 use serde_json::{Value, json};
 use token_verifier::{Algorithm, public_jwk};
 use zeroize::Zeroizing;
@@ -45,16 +46,11 @@ struct Failed {
 impl Transit {
     pub(super) fn new(settings: &TransitSettings) -> Result<Self, String> {
         let wrong = |key: &str, error: &dyn std::fmt::Display| format!("`signing.{key}`: {error}");
-        let mut client = Client::builder()
+        let client = Client::builder()
             .timeout(settings.timeout.0)
             .redirect(redirect::Policy::none())
             .no_proxy();
-        if let Some(path) = &settings.ca_path {
-            let pem = fs::read(path).map_err(|error| wrong("transit_ca_path", &error))?;
-            let roots = Certificate::from_pem_bundle(&pem)
-                .map_err(|_| wrong("transit_ca_path", &"no PEM certificates"))?;
-            client = client.tls_certs_only(roots);
-        }
+        let client = trust(client, "signing.transit_ca_path", settings.ca_path.as_deref())?;
         fs::read(&settings.token_path).map_err(|error| wrong("transit_token_path", &error))?;
         Ok(Self {
             base: format!("{}/v1/{}", settings.url.trim_end_matches('/'), settings.mount),

@@ -1,0 +1,204 @@
+//! TLS on both listeners, and what clients make of it.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, post};
+use common::http::Body as Json;
+use common::tls::{describe, trust};
+use futures_util::stream;
+use openssl::ssl::{SslConnector, SslMethod, SslVersion};
+use reqwest::{Body, Client};
+use serde_json::Value;
+use test_support::{
+    Answer, RawConnection, TestAuthority, TestCertificate, TestServer, TlsFront, eventually,
+};
+use tokio::sync::oneshot;
+
+const HOST: &str = "127.0.0.1";
+const KEEP_TO_IT: &str = "max-age=63072000; includeSubDomains";
+
+#[utoipa::path(request_body = Value, responses((status = 200, description = "It came")))]
+#[post("/echo")]
+async fn echo(Json(body): Json<Value>) -> HttpResponse {
+    HttpResponse::Ok().json(body)
+}
+
+async fn start(certificate: &TestCertificate) -> TestServer {
+    let blueprint = async || {
+        Ok(TestServer::bare(|config| {
+            config.service(echo);
+        }))
+    };
+    TestServer::start_tls(certificate, blueprint).await
+}
+
+/// Every request of it shakes hands anew.
+fn client(authority: Option<&TestAuthority>) -> Client {
+    let client = Client::builder().no_proxy().pool_max_idle_per_host(0);
+    let client = trust(client, "a.ca_path", authority.map(TestAuthority::ca_path)).unwrap();
+    client.build().unwrap()
+}
+
+async fn get(client: &Client, url: &str) -> Answer {
+    Answer::read(client.get(url).send().await.unwrap()).await
+}
+
+/// How often the server has taken or refused a change of its certificate.
+async fn changes(server: &TestServer, client: &Client, outcome: &str) -> u32 {
+    let name = format!("a_service_tls_certificate_changes_total{{outcome=\"{outcome}\"}} ");
+    let text = get(client, &server.admin_url("/metrics")).await.text;
+    let value = text.lines().find_map(|line| line.strip_prefix(&name));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
+#[tokio::test]
+async fn both_listeners_speak_tls_and_tell_browsers_to_keep_to_it() {
+    let authority = TestAuthority::new();
+    let server = start(&authority.issue(HOST)).await;
+    let client = client(Some(&authority));
+    for (url, status) in [
+        (server.url("/health"), 200),
+        (server.url("/nowhere"), 404),
+        (server.admin_url("/live"), 200),
+        (server.admin_url("/nowhere"), 404),
+    ] {
+        let answer = get(&client, &url).await.expect(status);
+        assert_eq!(answer.header("strict-transport-security"), KEEP_TO_IT, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_behind_a_proxy_that_ends_tls_tells_browsers_so_and_no_other_does() {
+    for (behind_tls, said) in [(true, KEEP_TO_IT), (false, "")] {
+        let mut blueprint = TestServer::bare(|_| {});
+        blueprint.behind_tls = behind_tls;
+        let server = TestServer::start(async || Ok(blueprint)).await;
+        let client = client(None);
+        for path in ["/health", "/nowhere"] {
+            let answer = get(&client, &server.url(path)).await;
+            assert_eq!(answer.header("strict-transport-security"), said, "{path}");
+        }
+        let admin = get(&client, &server.admin_url("/live")).await;
+        assert_eq!(admin.header("strict-transport-security"), "");
+    }
+}
+
+#[tokio::test]
+async fn whoever_speaks_no_tls_or_never_shakes_hands_is_let_go_and_disturbs_nobody() {
+    let authority = TestAuthority::new();
+    let server = start(&authority.issue(HOST)).await;
+    let mut silent = RawConnection::open(server.address()).await;
+    let mut plain = RawConnection::open(server.address()).await;
+    let answer = plain.ask(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((answer.status, answer.head.as_str()), (0, ""));
+    plain.closed().await;
+    let _ = get(&client(Some(&authority)), &server.url("/health")).await.expect(200);
+    silent.closed().await;
+}
+
+fn shake_hands(server: &TestServer, ca: &str, version: SslVersion) -> Result<(), String> {
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    connector.set_min_proto_version(Some(version)).unwrap();
+    connector.set_max_proto_version(Some(version)).unwrap();
+    // Else OpenSSL itself would not offer what is older than TLS 1.2.
+    connector.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
+    connector.set_ca_file(ca).unwrap();
+    let stream = std::net::TcpStream::connect(server.address()).unwrap();
+    connector.build().connect(HOST, stream).map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn nothing_older_than_tls_1_2_is_spoken() {
+    let authority = TestAuthority::new();
+    let server = start(&authority.issue(HOST)).await;
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        shake_hands(&server, authority.ca_path(), version).unwrap();
+    }
+    for version in [SslVersion::TLS1, SslVersion::TLS1_1] {
+        let refused = shake_hands(&server, authority.ca_path(), version).unwrap_err();
+        assert!(refused.contains("SSL alert number"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_served_from_then_on_and_what_was_begun_goes_on() {
+    let (former, present) = (TestAuthority::new(), TestAuthority::new());
+    let certificate = former.issue(HOST);
+    let server = start(&certificate).await;
+    let (of_former, of_present) = (client(Some(&former)), client(Some(&present)));
+    let (begun, has_begun) = oneshot::channel();
+    let (end, ended) = oneshot::channel::<&[u8]>();
+    let body = Body::wrap_stream(stream::once(async move {
+        begun.send(()).unwrap();
+        ended.await
+    }));
+    let post = of_former.post(server.url("/echo")).header("content-type", "application/json");
+    let posting = tokio::spawn(post.body(body).send());
+    has_begun.await.unwrap();
+    assert!(of_present.get(server.url("/health")).send().await.is_err());
+
+    present.issue(HOST).replace(&certificate);
+    eventually("the new certificate", || async {
+        of_present.get(server.url("/health")).send().await.ok()
+    })
+    .await;
+    // The client from before could resume its session, which shows no certificate.
+    assert!(client(Some(&former)).get(server.url("/health")).send().await.is_err());
+    end.send(b"{\"a\":1}").unwrap();
+    let echoed = Answer::read(posting.await.unwrap().unwrap()).await.expect(200);
+    assert_eq!(echoed.json["a"], 1);
+    assert_eq!(changes(&server, &of_present, "replaced").await, 1);
+}
+
+#[tokio::test]
+async fn a_pair_that_is_no_good_is_refused_and_the_one_before_it_goes_on() {
+    let authority = TestAuthority::new();
+    let certificate = authority.issue(HOST);
+    let server = start(&certificate).await;
+    let client = client(Some(&authority));
+    for (number, paths) in [
+        authority.issue_expired(HOST),
+        TestCertificate { key_path: authority.issue(HOST).key_path, ..authority.issue(HOST) },
+    ]
+    .iter()
+    .enumerate()
+    {
+        paths.replace(&certificate);
+        eventually("it is refused", || async {
+            let refused = changes(&server, &client, "refused").await;
+            (usize::try_from(refused).unwrap() > number).then_some(())
+        })
+        .await;
+    }
+    let _ = get(&client, &server.url("/health")).await.expect(200);
+    authority.issue(HOST).replace(&certificate);
+    eventually("a good one is taken", || async {
+        (changes(&server, &client, "replaced").await > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_can_t_be_trusted_is_refused_and_the_error_says_what_to_do() {
+    let (authority, other) = (TestAuthority::new(), TestAuthority::new());
+    let server = TestServer::start(async || Ok(TestServer::bare(|_| {}))).await;
+    let front = async |certificate| TlsFront::start(&server.url(""), &certificate).await;
+    let good = front(authority.issue(HOST)).await;
+    let _ = get(&client(Some(&authority)), &good.url("/health")).await.expect(200);
+    let elsewhere = front(authority.issue("elsewhere.example")).await;
+    let expired = front(authority.issue_expired(HOST)).await;
+    let plain = server.url("/health").replace("http:", "https:");
+    for (trusted, url, advice) in [
+        (Some(&other), good.url("/health"), "`a.ca_path` names the authorities"),
+        (None, good.url("/health"), "`a.ca_path` names the authorities"),
+        (Some(&authority), elsewhere.url("/health"), "call it by a name"),
+        (Some(&authority), expired.url("/health"), "must renew its certificate"),
+        (Some(&authority), plain, "begin with http://"),
+    ] {
+        let asked = client(trusted).get(url).timeout(Duration::from_secs(20)).send().await;
+        let error = describe(&asked.unwrap_err(), "a.ca_path");
+        assert!(error.contains(advice), "{error}");
+    }
+}
