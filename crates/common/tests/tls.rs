@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, post};
 use common::http::Body as Json;
+use common::service::HttpSettings;
+use common::settings::List;
 use common::tls::{describe, trust};
 use futures_util::stream;
 use openssl::ssl::{SslConnector, SslMethod, SslVersion};
@@ -71,17 +73,28 @@ async fn both_listeners_speak_tls_and_tell_browsers_to_keep_to_it() {
 
 #[tokio::test]
 async fn a_service_behind_a_proxy_that_ends_tls_tells_browsers_so_and_no_other_does() {
-    for (behind_tls, said) in [(true, KEEP_TO_IT), (false, "")] {
+    let proxies = |network: &str| List(vec![network.parse().unwrap()]);
+    for (behind_tls, proxies, forwarded, said) in [
+        (true, List::default(), "http", KEEP_TO_IT),
+        (false, proxies("127.0.0.0/8"), "http, https", KEEP_TO_IT),
+        (false, proxies("127.0.0.0/8"), "https, http", ""),
+        (false, proxies("10.0.0.0/8"), "https", ""),
+        (false, List::default(), "https", ""),
+    ] {
         let mut blueprint = TestServer::bare(|_| {});
         blueprint.behind_tls = behind_tls;
-        let server = TestServer::start(async || Ok(blueprint)).await;
+        let http = HttpSettings { trusted_proxies: proxies, ..TestServer::http() };
+        let server = TestServer::start_with(http, async || Ok(blueprint)).await;
         let client = client(None);
+        let ask = async |url: String| {
+            let request = client.get(url).header("x-forwarded-proto", forwarded);
+            let answer = Answer::read(request.send().await.unwrap()).await;
+            answer.header("strict-transport-security").to_owned()
+        };
         for path in ["/health", "/nowhere"] {
-            let answer = get(&client, &server.url(path)).await;
-            assert_eq!(answer.header("strict-transport-security"), said, "{path}");
+            assert_eq!(ask(server.url(path)).await, said, "{path} {forwarded}");
         }
-        let admin = get(&client, &server.admin_url("/live")).await;
-        assert_eq!(admin.header("strict-transport-security"), "");
+        assert_eq!(ask(server.admin_url("/live")).await, "");
     }
 }
 

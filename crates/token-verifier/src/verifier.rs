@@ -104,13 +104,15 @@ impl Verifier {
     /// the stale limit not reached. Reasons are for operators.
     #[must_use]
     pub fn readiness(&self) -> State {
+        let lost = self.judge.standing.lost();
         if let Err(reason) = self.judge.standing.check() {
-            return State::NotReady(reason.to_owned());
+            let why = lost.map(|lost| format!(": {lost}")).unwrap_or_default();
+            return State::NotReady(format!("{reason}{why}"));
         }
         if !self.judge.keys.is_loaded() {
             return State::NotReady("no keys have been fetched yet".to_owned());
         }
-        match self.judge.standing.lost() {
+        match lost {
             Some(reason) => State::Degraded(format!("the change feed is lost: {reason}")),
             None => State::Ready,
         }

@@ -88,6 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_service_with_a_certificate_is_reached_over_tls() {
+        let certificate = [("USER_SERVICE__TLS__CERTIFICATE_PATH", "tls.pem")];
+        let environment = Environment::from(certificate);
+        assert_eq!(USER.url(&environment).unwrap(), "https://127.0.0.1:8080");
+        assert_eq!(CHAT.url(&environment).unwrap(), "http://127.0.0.1:8081");
+    }
+
+    #[test]
     fn a_busy_port_is_one_plain_sentence() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let default = listener.local_addr().unwrap().port();

@@ -132,3 +132,21 @@ pub(crate) async fn is_ready(scheme: &str, port: u16, path: &str) -> bool {
     let answer = client.get(format!("{scheme}://127.0.0.1:{port}{path}")).send().await;
     answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
 }
+
+#[cfg(test)]
+mod tests {
+    use test_support::{TestAuthority, TestServer};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_is_asked_over_tls_whatever_host_its_certificate_is_for() {
+        let authority = TestAuthority::new();
+        let service = async || Ok(TestServer::bare(|_| {}));
+        let server = TestServer::start_tls(&authority.issue("id.example"), service).await;
+        let port = server.address().port();
+        assert!(is_ready("https", port, "/health/ready").await);
+        assert!(!is_ready("https", port, "/nowhere").await);
+        assert!(!is_ready("http", port, "/health/ready").await);
+    }
+}

@@ -9,4 +9,5 @@ mod processes;
 mod replicas;
 mod service_keys;
 mod stories;
+mod tls;
 mod vault_story;

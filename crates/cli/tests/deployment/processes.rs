@@ -25,19 +25,32 @@ struct Processes {
 }
 
 pub(crate) async fn serve_users(database: &TestDatabase, port: u16) -> ServiceProcess {
-    let port = port.to_string();
+    serve_users_with(database, &[("__HTTP__PORT", &port.to_string())]).await
+}
+
+pub(crate) async fn serve_users_with(
+    database: &TestDatabase,
+    more: &[(&str, &str)],
+) -> ServiceProcess {
     let variables = [
-        ("__HTTP__PORT", port.as_str()),
         ("__ENVIRONMENT", "development"),
         ("__PUBLIC_URL", ISSUER),
         ("__PASSWORDS__MEMORY_KIB", "64"),
         ("__PASSWORDS__PASSES", "1"),
         ("__DATABASE__URL", database.url()),
     ];
-    ServiceProcess::start(program("user-service").await, &variables).await
+    ServiceProcess::start(program("user-service").await, &[&variables, more].concat()).await
 }
 
 pub(crate) async fn serve_chat(database: &TestDatabase, user_service: &str) -> ServiceProcess {
+    serve_chat_with(database, user_service, &[]).await
+}
+
+pub(crate) async fn serve_chat_with(
+    database: &TestDatabase,
+    user_service: &str,
+    more: &[(&str, &str)],
+) -> ServiceProcess {
     let variables = [
         ("__ENVIRONMENT", "development"),
         ("__VERIFIER__USER_SERVICE_URL", user_service),
@@ -46,7 +59,7 @@ pub(crate) async fn serve_chat(database: &TestDatabase, user_service: &str) -> S
         ("__DATABASE__URL", database.url()),
         ("__DATABASE__MAX_CONNECTIONS", "4"),
     ];
-    ServiceProcess::start(program("chat-service").await, &variables).await
+    ServiceProcess::start(program("chat-service").await, &[&variables, more].concat()).await
 }
 
 /// A port that nobody has.

@@ -1,7 +1,7 @@
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use actix_web::dev::Payload;
+use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::{Error, FromRequest, HttpRequest, web};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -27,6 +27,17 @@ impl TrustedProxies {
         }
         client
     }
+}
+
+/// Whether a proxy of ours says that the request came to it over TLS.
+pub(crate) fn came_by_tls(request: &ServiceRequest) -> bool {
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    let proxies = request.app_data::<web::Data<TrustedProxies>>();
+    let trusted = peer.zip(proxies).is_some_and(|(peer, proxies)| proxies.trusts(peer));
+    // The last word is that of the nearest.
+    let said = request.headers().get_all("x-forwarded-proto").last();
+    let said = said.and_then(|said| said.to_str().ok()?.rsplit(',').next());
+    trusted && said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https"))
 }
 
 /// Where a request comes from.

@@ -10,6 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use super::Cors;
+use super::client_address::came_by_tls;
 
 /// What every answer says, whatever its status.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [
@@ -45,7 +46,7 @@ pub(crate) async fn with_protection(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let public = is_public(&request);
     let behind_tls = request.app_data::<Data<BehindTls>>().is_some_and(|behind| behind.0);
-    let secure = behind_tls || request.app_config().secure();
+    let secure = behind_tls || request.app_config().secure() || came_by_tls(&request);
     let mut response = next.call(request).await?;
     protect(response.headers_mut(), public, secure);
     Ok(response)

@@ -20,4 +20,5 @@ mod service;
 mod sessions;
 mod stand_in;
 mod stopped;
+mod tls;
 mod world;
