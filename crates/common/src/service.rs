@@ -24,7 +24,7 @@ pub use run::{ServiceSettings, load, run};
 use crate::http::{
     BehindTls, BodyTimeout, Context, Cors, Operations, TrustedProxies, health, pages, ready,
 };
-use crate::http::{with_common_errors, with_context, with_cors, with_protection};
+use crate::http::{with_common_errors, with_context, with_cors, with_head, with_protection};
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::readiness::Readiness;
 use crate::settings::{List, Period, positive};
@@ -176,6 +176,7 @@ impl Blueprint {
                     let response = operations.refuse(&request);
                     async move { response }
                 }))
+                .wrap(from_fn(with_head))
                 .wrap(from_fn(with_cors))
                 .wrap(from_fn(with_context))
                 .wrap(from_fn(with_protection))

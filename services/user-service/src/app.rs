@@ -140,7 +140,6 @@ fn routes(config: &mut ServiceConfig) {
         // Browsers
         .service(handlers::browser::show_csrf::show_csrf)
         .service(handlers::browser::verify_token::verify_token)
-        .service(handlers::browser::verify_token::probe_token)
         // Sessions in browsers
         .service(handlers::browser::register::register_in_browser)
         .service(handlers::browser::log_in::log_in_browser)

@@ -5,7 +5,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -48,6 +48,7 @@ pub(crate) async fn with_context(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    let method = known_method(request.method());
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
     let payload = KeptPayload::of(&mut request);
@@ -61,7 +62,7 @@ pub(crate) async fn with_context(
         if let Ok(value) = HeaderValue::from_str(&id.0) {
             headers.insert(HEADER, value);
         }
-        record(&context.metrics, response.request(), response.status(), started);
+        record(&context.metrics, method, &response, started);
         Ok(match payload {
             Some(payload) => response.map_body(|_, body| payload.until_sent(body)),
             None => response,
@@ -116,10 +117,15 @@ fn generic(status: StatusCode) -> Problem {
     }
 }
 
-fn record(metrics: &HttpMetrics, request: &HttpRequest, status: StatusCode, started: Instant) {
+fn record(
+    metrics: &HttpMetrics,
+    method: &'static str,
+    response: &ServiceResponse<impl MessageBody>,
+    started: Instant,
+) {
     // Only the pattern: a raw path would be an unbounded label and could carry what it should not.
-    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-    let method = known_method(request.method());
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let status = response.status();
     let elapsed = started.elapsed();
     metrics.requests.with_label_values(&[method, &route, status.as_str()]).inc();
     metrics.duration.with_label_values(&[method, &route]).observe(elapsed.as_secs_f64());

@@ -4,7 +4,7 @@
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
 };
-use actix_web::{HttpResponse, Route, guard, web};
+use actix_web::{HttpResponse, web};
 use serde_json::json;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -47,7 +47,7 @@ const PAGE_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline';
 #[must_use]
 pub fn document(title: &str, description: &str) -> OpenApi {
     let mut info = Info::new(title, env!("CARGO_PKG_VERSION"));
-    info.description = Some(description.to_owned());
+    info.description = Some(format!("{description} HEAD is answered as GET is, without the body."));
     let mut document = OpenApi::new(info, Paths::new());
     let bearer = SecurityScheme::Http(
         Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build(),
@@ -133,16 +133,11 @@ pub(crate) fn pages(config: &mut web::ServiceConfig, document: OpenApi) {
     config
         .app_data(web::Data::new(document))
         .app_data(web::Data::new(Config::from("/openapi.json")))
-        .route("/openapi.json", read().to(openapi))
-        .route("/docs", read().to(to_docs))
-        .route("/docs/{file:.*}", read().to(swagger_file))
-        .route("/redoc", read().to(redoc_page))
-        .route("/redoc/redoc.js", read().to(redoc_script));
-}
-
-/// GET, and HEAD, of whose answer the server sends no body.
-fn read() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+        .route("/openapi.json", web::get().to(openapi))
+        .route("/docs", web::get().to(to_docs))
+        .route("/docs/{file:.*}", web::get().to(swagger_file))
+        .route("/redoc", web::get().to(redoc_page))
+        .route("/redoc/redoc.js", web::get().to(redoc_script));
 }
 
 async fn openapi(document: web::Data<OpenApi>) -> HttpResponse {

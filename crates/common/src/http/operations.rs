@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use actix_web::dev::ResourceDef;
+use actix_web::http::StatusCode;
 use actix_web::http::header::ALLOW;
-use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use utoipa::openapi::OpenApi;
 
@@ -13,6 +13,8 @@ use super::Problem;
 #[derive(Clone)]
 pub struct Operations {
     by_pattern: Arc<HashMap<String, BTreeMap<String, String>>>,
+    /// Where GET opens something instead of answering.
+    handshakes: Arc<[ResourceDef]>,
 }
 
 impl Operations {
@@ -20,7 +22,11 @@ impl Operations {
     #[must_use]
     pub fn of(document: &OpenApi) -> Self {
         let mut by_pattern: HashMap<String, BTreeMap<String, String>> = HashMap::new();
+        let mut handshakes = Vec::new();
         for (path, item) in &document.paths.paths {
+            if item.get.as_ref().is_some_and(|get| get.responses.responses.contains_key("101")) {
+                handshakes.push(ResourceDef::new(path.as_str()));
+            }
             let methods = [
                 ("GET", &item.get),
                 ("PUT", &item.put),
@@ -34,7 +40,12 @@ impl Operations {
                 by_pattern.entry(path.clone()).or_default().insert(method.to_owned(), id);
             }
         }
-        Self { by_pattern: Arc::new(by_pattern) }
+        Self { by_pattern: Arc::new(by_pattern), handshakes: handshakes.into() }
+    }
+
+    /// Whether GET on `path` opens something instead of answering.
+    pub(crate) fn is_handshake(&self, path: &str) -> bool {
+        self.handshakes.iter().any(|pattern| pattern.is_match(path))
     }
 
     /// Every operation as method, path pattern and id.
@@ -46,20 +57,16 @@ impl Operations {
 
     /// The id of the operation that `request` asks for.
     pub(crate) fn id_of(&self, request: &HttpRequest) -> &str {
-        let method = match *request.method() {
-            Method::HEAD => "GET",
-            ref method => method.as_str(),
-        };
         request
             .match_pattern()
             .and_then(|pattern| self.by_pattern.get(&pattern))
-            .and_then(|methods| methods.get(method))
+            .and_then(|methods| methods.get(request.method().as_str()))
             .map_or("unknown", String::as_str)
     }
 
     /// Answers what no route took: 405 with `Allow` where the path has other methods, else 404.
     pub(crate) fn refuse(&self, request: &HttpRequest) -> HttpResponse {
-        let methods: Vec<&str> = self
+        let mut methods: Vec<&str> = self
             .by_pattern
             .iter()
             .filter(|(pattern, _)| ResourceDef::new(pattern.as_str()).is_match(request.path()))
@@ -67,6 +74,9 @@ impl Operations {
             .collect();
         if methods.is_empty() {
             return no_such_path().error_response();
+        }
+        if methods.contains(&"GET") && !self.is_handshake(request.path()) {
+            methods.push("HEAD");
         }
         let allow = methods.join(", ");
         let message = format!("this path takes {allow}");

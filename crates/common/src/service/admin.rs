@@ -8,7 +8,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use rustls::ServerConfig;
 use serde_json::json;
 
-use crate::http::with_protection;
+use crate::http::{with_head, with_protection};
 use crate::metrics::Metrics;
 use crate::readiness::{Finding, Readiness};
 use crate::tls::HANDSHAKE_TIMEOUT;
@@ -27,6 +27,7 @@ pub(super) fn serve(
             .route("/metrics", web::get().to(render))
             .route("/live", web::get().to(live))
             .route("/ready", web::get().to(ready))
+            .wrap(from_fn(with_head))
             .wrap(from_fn(with_protection))
     });
     let server = server.workers(1).disable_signals().shutdown_timeout(1);

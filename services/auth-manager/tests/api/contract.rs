@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::Value;
 use test_support::{
-    Answer, Browser, assert_protected, check_documentation, check_protection, declared_routes,
-    eventually, not_one_bearer,
+    Answer, Browser, assert_protected, check_documentation, check_head, check_protection,
+    declared_routes, eventually, not_one_bearer,
 };
 use uuid::Uuid;
 
@@ -63,6 +63,11 @@ fn check(path: &str, operation: &Value) {
     assert!(said("502", "`provider_misconfigured`"), "{path}");
     assert!(said("503", "`provider_unavailable` or `database_unavailable`"), "{path}");
     assert!(open || said("401", "`unauthorized`") && said("401", "`token_not_active`"), "{path}");
+}
+
+#[tokio::test]
+async fn auth_manager_answers_head_wherever_it_answers_get() {
+    check_head(&TestApp::start().await.server).await;
 }
 
 #[tokio::test]

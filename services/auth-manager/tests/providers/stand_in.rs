@@ -2,19 +2,16 @@
 //! with status 200, and answers in JSON only to who asks for it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
-use actix_web::dev::ServerHandle;
 use actix_web::http::header::{ACCEPT, AUTHORIZATION, LOCATION};
 use actix_web::web::{Data, Form, Query};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::oneshot;
+use test_support::StandInServer;
 use url::Url;
 
 pub(crate) const CLIENT: &str = "hub-client";
@@ -34,35 +31,22 @@ struct Given {
 }
 
 pub(crate) struct StandIn {
-    address: SocketAddr,
+    server: StandInServer,
     given: Arc<Mutex<Given>>,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl StandIn {
     pub(crate) async fn start() -> Self {
-        let (sender, receiver) = oneshot::channel();
         let given = Arc::<Mutex<Given>>::default();
         let shared = Data::from(Arc::clone(&given));
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let server = HttpServer::new(move || {
-                    App::new()
-                        .app_data(shared.clone())
-                        .route("/authorize", web::get().to(authorize))
-                        .route("/token", web::post().to(token))
-                        .route("/user", web::get().to(user))
-                });
-                let server = server.workers(1).bind(("127.0.0.1", 0)).unwrap();
-                let address = server.addrs()[0];
-                let server = server.run();
-                sender.send((address, server.handle())).unwrap();
-                server.await.unwrap();
-            });
+        let server = StandInServer::start(move |config| {
+            config
+                .app_data(shared.clone())
+                .route("/authorize", web::get().to(authorize))
+                .route("/token", web::post().to(token))
+                .route("/user", web::get().to(user));
         });
-        let (address, handle) = receiver.await.unwrap();
-        Self { address, given, handle, thread: Some(thread) }
+        Self { server: server.await, given }
     }
 
     /// The provider `name` in a providers' file.
@@ -81,7 +65,7 @@ authorization = "{base}/authorize"
 token = "{base}/token"
 userinfo = "{base}/user"
 "#,
-            base = format!("http://{}", self.address)
+            base = self.server.url("")
         )
     }
 
@@ -95,16 +79,6 @@ userinfo = "{base}/user"
         let mut given = self.given.lock().unwrap();
         given.access_token.clear();
         given.refresh_token.clear();
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        // The handle works whether or not its answer is awaited.
-        drop(self.handle.stop(false));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

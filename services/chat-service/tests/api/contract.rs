@@ -7,8 +7,8 @@ use common::settings::Environment;
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 use test_support::{
-    assert_protected, check_documentation, check_protection, declared_routes, eventually,
-    not_one_bearer,
+    assert_protected, check_documentation, check_head, check_protection, declared_routes,
+    eventually, not_one_bearer,
 };
 use uuid::Uuid;
 
@@ -45,6 +45,11 @@ async fn every_handler_is_in_the_openapi_document_and_every_documented_route_exi
     let mut declared = declared_routes(concat!(env!("CARGO_MANIFEST_DIR"), "/src").as_ref());
     declared.extend(["/health", "/health/ready"].map(|path| ("get".to_owned(), path.to_owned())));
     assert_eq!(documented, declared);
+}
+
+#[tokio::test]
+async fn chat_service_answers_head_wherever_it_answers_get() {
+    check_head(&TestApp::start().await.server).await;
 }
 
 #[tokio::test]

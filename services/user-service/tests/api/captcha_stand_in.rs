@@ -1,16 +1,13 @@
 //! A CAPTCHA provider as services see it: `siteverify`, whose tokens are good once.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
-use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use test_support::StandInServer;
 
 use super::support::TestApp;
 
@@ -34,37 +31,24 @@ struct Provider {
 }
 
 pub(crate) struct CaptchaStandIn {
-    address: SocketAddr,
+    server: StandInServer,
     provider: Arc<Mutex<Provider>>,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl CaptchaStandIn {
     pub(crate) async fn start() -> Self {
-        let (sender, receiver) = oneshot::channel();
         let provider = Provider { mood: Mood::Well, answers: HashMap::new(), calls: 0 };
         let provider = Arc::new(Mutex::new(provider));
         let shared = Data::from(Arc::clone(&provider));
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let server = HttpServer::new(move || {
-                    App::new().app_data(shared.clone()).route("/verify", web::post().to(verify))
-                });
-                let server = server.workers(1).bind(("127.0.0.1", 0)).unwrap();
-                let address = server.addrs()[0];
-                let server = server.run();
-                sender.send((address, server.handle())).unwrap();
-                server.await.unwrap();
-            });
+        let server = StandInServer::start(move |config| {
+            config.app_data(shared.clone()).route("/verify", web::post().to(verify));
         });
-        let (address, handle) = receiver.await.unwrap();
-        Self { address, provider, handle, thread: Some(thread) }
+        Self { server: server.await, provider }
     }
 
     /// A server that asks this provider, and `more` settings.
     pub(crate) async fn app(&self, provider: &str, more: &[(&str, &str)]) -> TestApp {
-        let url = format!("http://{}/verify", self.address);
+        let url = self.server.url("/verify");
         let mut settings = vec![
             ("USER_SERVICE__CAPTCHA__PROVIDER", provider),
             ("USER_SERVICE__CAPTCHA__URL", &url),
@@ -96,16 +80,6 @@ impl CaptchaStandIn {
 
     pub(crate) fn calls(&self) -> u32 {
         self.provider.lock().unwrap().calls
-    }
-}
-
-impl Drop for CaptchaStandIn {
-    fn drop(&mut self) {
-        // The handle works whether or not its answer is awaited.
-        drop(self.handle.stop(false));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

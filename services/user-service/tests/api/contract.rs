@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::{Method, header::CONTENT_TYPE};
 use test_support::{
-    Answer, assert_protected, check_documentation, check_protection, declared_routes,
+    Answer, RawConnection, assert_protected, check_documentation, check_head, check_protection,
+    declared_routes,
 };
 
-use super::support::{TestApp, send};
+use super::support::{FEED_CLIENT, TestApp, send};
 
 #[tokio::test]
 async fn every_route_is_in_the_openapi_document_and_every_documented_route_exists() {
@@ -54,6 +55,27 @@ async fn every_answer_of_user_service_tells_browsers_what_they_must_not_do_with_
     let post = |body: String| app.request(Method::POST, "/api/auth/refresh").body(body);
     for (body, status) in [("x".into(), 415), ("x".repeat(70_000), 413)] {
         assert_protected(&send(post(body)).await.expect(status));
+    }
+}
+
+#[tokio::test]
+async fn user_service_answers_head_wherever_it_answers_get() {
+    let app = TestApp::start().await;
+    check_head(&app.server).await;
+    let metric = r#"user_service_http_requests_total{method="HEAD",route="/health",status="200"}"#;
+    assert_eq!(app.metric(metric).await, 1);
+    // The feed's stream, which has no end, is not begun: the connection is free again.
+    let (client, secret) = FEED_CLIENT;
+    let feed =
+        app.request(Method::HEAD, "/.well-known/jwks/changes").basic_auth(client, Some(secret));
+    let authorization = feed.build().unwrap().headers()["authorization"].clone();
+    let ask = format!(
+        "HEAD /.well-known/jwks/changes HTTP/1.1\r\nHost: a\r\nAuthorization: {}\r\n\r\n",
+        authorization.to_str().unwrap()
+    );
+    let mut connection = RawConnection::open(app.server.address()).await;
+    for _ in 0..2 {
+        assert_eq!(connection.ask(ask.as_bytes()).await.status, 200);
     }
 }
 
@@ -117,7 +139,7 @@ async fn a_wrong_method_names_the_right_ones() {
     let answer = app.get("/api/auth/login").await.expect_error(405, "method_not_allowed");
     assert_eq!(answer.header("allow"), "POST");
     let answer = send(app.request(Method::PUT, "/api/auth/sessions")).await.expect(405);
-    assert_eq!(answer.header("allow"), "GET");
+    assert_eq!(answer.header("allow"), "GET, HEAD");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-use actix_web::{HttpRequest, HttpResponse, get, head, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use common::http::ErrorBody;
 
 use crate::browser::Refusal;
@@ -9,7 +9,8 @@ use crate::state::State;
 
 /// Ask whether the access cookie is good
 ///
-/// For gateways in front of pages: answered from memory.
+/// For gateways in front of pages, by GET or HEAD: answered from memory. No CSRF check: nothing is
+/// changed, and nobody but the asking page learns of the answer.
 #[utoipa::path(tag = "browser", responses(
     (status = 204, description = "It is"),
     (status = 400, description = "`invalid_request`: `Authorization` names another token", body = ErrorBody),
@@ -21,30 +22,10 @@ pub(crate) async fn verify_token(
     state: web::Data<State>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Refusal> {
-    verify(&state, &request).await
-}
-
-/// Ask whether the access cookie is good, without a body
-#[utoipa::path(tag = "browser", responses(
-    (status = 204, description = "It is"),
-    (status = 400, description = "`Authorization` names another token"),
-    (status = 401, description = "It is not, or there is none, or there are two"),
-    (status = 503, description = "The database is away, and the feed with it"),
-))]
-#[head("/api/v5/auth/verify-token")]
-pub(crate) async fn probe_token(
-    state: web::Data<State>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Refusal> {
-    verify(&state, &request).await
-}
-
-/// No CSRF check: nothing is changed, and nobody but the asking page learns of the answer.
-async fn verify(state: &State, request: &HttpRequest) -> Result<HttpResponse, Refusal> {
     let _timer = state.metrics.verify_duration.start_timer();
-    let cookies = undoubted_cookies(state, request)?;
-    let token = access_token(request, &cookies)?;
-    match state.in_time(sessions::verify(state, token, ApiKind::Cookie)).await? {
+    let cookies = undoubted_cookies(&state, &request)?;
+    let token = access_token(&request, &cookies)?;
+    match state.in_time(sessions::verify(&state, token, ApiKind::Cookie)).await? {
         Ok(_) => Ok(HttpResponse::NoContent().finish()),
         Err(reason) => {
             tracing::info!(reason, "token_refused");
