@@ -75,11 +75,14 @@ async fn rotate(ring: &mut Ring, emergency: bool) -> Result<()> {
     let occasion = match (current, emergency) {
         (Some(current), true) => Occasion::Emergency { current },
         (Some(current), false) => Occasion::Planned { current },
-        (None, _) => bail!("the ring is empty; the service fills it at its start"),
+        (None, _) => bail!("no key of the ring signs; the services make one as soon as they can"),
     };
     match ring.rotate(&occasion).await {
         Ok(rotation) => tell(&rotation),
-        Err(Refused::ByAnother) => println!("somebody else rotated the keys just now"),
+        Err(Refused::ByAnother) => {
+            let has = if emergency { "revoked" } else { "rotated" };
+            println!("somebody else {has} the keys just now");
+        }
         Err(refused) => return Err(refused.into()),
     }
     Ok(())

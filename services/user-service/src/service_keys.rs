@@ -1,10 +1,11 @@
 //! The ring of service keys, as operators' commands need it.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::clock::{self, Clock};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -16,7 +17,7 @@ use crate::signing::rotate::Rules;
 pub use crate::signing::rotate::{Occasion, Refused, Rotation};
 use crate::signing::{KeyStores, rotate};
 
-/// How long the place of keys may take to be opened.
+/// How long the place of keys may take to be opened, and others may take to make a key.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// A key of the ring, without its private part.
@@ -55,9 +56,13 @@ impl Ring {
                         changing the files, or take that setting away"
                 .to_owned());
         }
-        let connection = AsyncPgConnection::establish(settings.database.url.expose())
+        let away = |error: &dyn Display| format!("the database can't be reached: {error}");
+        let mut connection = AsyncPgConnection::establish(settings.database.url.expose())
             .await
-            .map_err(|error| format!("the database can't be reached: {error}"))?;
+            .map_err(|error| away(&error))?;
+        // Replicas that make a key, one after another, are not waited for longer.
+        let limit = format!("SET lock_timeout = {}", OPENING.as_millis());
+        connection.batch_execute(&limit).await.map_err(|error| away(&error))?;
         Ok(Self { connection, settings })
     }
 
@@ -113,9 +118,9 @@ impl Ring {
 
 /// On a thread of its own, since a token may hang.
 async fn open_stores(settings: &Settings) -> Result<KeyStores, Error> {
-    let (signing, keyring) = (settings.signing.clone(), settings.vault.keyring());
-    let keyring = keyring.map_err(Error::Internal)?;
-    let opened = timeout(OPENING, spawn_blocking(move || KeyStores::new(&signing, keyring))).await;
+    let Settings { signing, vault, .. } = settings.clone();
+    let open = move || KeyStores::new(&signing, vault.keyring()?);
+    let opened = timeout(OPENING, spawn_blocking(open)).await;
     let opened = opened.map_err(|_| {
         let reason = format!("the place of keys did not open within {} s", OPENING.as_secs());
         Error::SignerUnavailable(reason)

@@ -1,7 +1,9 @@
 //! Service keys that never come into the process: in a `SoftHSM` token, or behind a transit service.
 
 use diesel_async::RunQueryDsl as _;
-use test_support::{SoftHsm, eventually};
+use reqwest::Method;
+use serde_json::json;
+use test_support::{SoftHsm, TestAuthority, TlsFront, eventually};
 use user_service::service_keys::Occasion;
 
 use super::foreign_clients::all_accept;
@@ -151,11 +153,18 @@ async fn where_no_key_can_be_made_those_that_there_are_go_on() {
     let app = TestApp::with(&settings).await;
     let session = app.sign_in().await;
     lose_next(&app, &transit).await;
-    let replica = app.replica().await;
+    let replica = app.replica_with(&[("USER_SERVICE__TOKEN__LIFE", "3h")]).await;
     assert_eq!(published(&app, &replica).await, [kid_of(&session.access_token)]);
     assert_eq!(status_at(&app, &replica, &session).await, 200);
     let newer = app.sign_in().await;
     assert_eq!(kid_of(&newer.access_token), kid_of(&session.access_token));
+    // Whoever ends the key must know how long its tokens live on the replica that came last.
+    eventually("the longest life of its tokens is noted", || async {
+        let mut connection = app.database.connect().await;
+        let life = "SELECT token_life AS count FROM service_keys WHERE state = 'current'";
+        (count(&mut connection, life).await == 3 * 60 * 60).then_some(())
+    })
+    .await;
     transit.hang_when_making(false);
     eventually("the next key is made", || async {
         (published(&app, &replica).await.len() == 2).then_some(())
@@ -205,4 +214,48 @@ async fn a_key_that_somebody_rotates_within_the_transit_service_signs_as_before(
     transit.rotate_within();
     let session = app.sign_in().await;
     verify(&app, &session.access_token).await;
+}
+
+#[tokio::test]
+async fn a_call_of_the_transit_service_names_the_request_that_causes_it() {
+    let transit = TransitStandIn::start();
+    let settings = transit_settings(&transit);
+    let settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let app = TestApp::with(&settings).await;
+    let session = app.sign_in().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let request = app
+        .request(Method::POST, "/api/auth/refresh")
+        .header("x-request-id", "request-of-a-test")
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    let body = json!({ "refresh_token": session.refresh_token });
+    let _ = send(request.json(&body)).await.expect(200);
+    let [request_id, traceparent] = transit.named();
+    assert_eq!(request_id.as_deref(), Some("request-of-a-test"));
+    assert!(traceparent.unwrap().starts_with(&format!("00-{trace}-")));
+}
+
+#[tokio::test]
+async fn the_transit_service_is_asked_over_tls_and_only_where_its_authority_is_the_configured_one()
+{
+    let (authority, other) = (TestAuthority::new(), TestAuthority::new());
+    let transit = TransitStandIn::start();
+    let front = TlsFront::start(&transit.url(), &authority.issue("127.0.0.1")).await;
+    let (settings, url) = (transit_settings(&transit), front.url(""));
+    for (ca, status) in [(Some(&authority), 200), (Some(&other), 503), (None, 503)] {
+        let mut settings: Vec<(&str, &str)> =
+            settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        settings.push(("USER_SERVICE__SIGNING__TRANSIT_URL", &url));
+        // A handshake on a busy machine decides nothing.
+        settings.push(("USER_SERVICE__SIGNING__TRANSIT_TIMEOUT", "5s"));
+        settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+        settings.extend(ca.map(|ca| ("USER_SERVICE__SIGNING__TRANSIT_CA_PATH", ca.ca_path())));
+        let app = TestApp::with(&settings).await;
+        let _ = app.register("alice").await.expect(201);
+        let body = app.login_body(&app.register_device().await, "alice");
+        let before = transit.calls();
+        let _ = app.post("/api/auth/login", &body).await.expect(status);
+        assert_eq!(transit.calls() > before, status == 200);
+    }
 }

@@ -168,6 +168,20 @@ async fn an_emergency_ends_every_token_signed_until_then_on_every_replica_and_te
 }
 
 #[tokio::test]
+async fn an_emergency_that_a_planned_rotation_came_before_ends_both_keys_and_a_second_one_none() {
+    let app = TestApp::with(&[SERVICE, ES256]).await;
+    let mut ring = ring(&app, &[SERVICE, ES256]).await;
+    app.sign_in().await;
+    let seen = kids(&mut ring).await[0].1.clone();
+    let newer = rotate(&mut ring).await.unwrap().current.unwrap();
+    let emergency = Occasion::Emergency { current: seen.clone() };
+    let rotation = ring.rotate(&emergency).await.unwrap();
+    assert_eq!(rotation.revoked, [newer, seen]);
+    let refused = ring.rotate(&emergency).await;
+    assert!(matches!(refused, Err(Refused::ByAnother)), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_scheduled_rotation_is_done_once_for_all_replicas() {
     let every = ("USER_SERVICE__SIGNING__ROTATE_EVERY", "1d");
     let app = TestApp::with(&[SERVICE, ES256, every]).await;

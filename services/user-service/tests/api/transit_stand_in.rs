@@ -37,6 +37,8 @@ struct Shared {
     /// So many calls are answered 503 before the next good one.
     failing: AtomicU32,
     calls: AtomicU32,
+    /// `X-Request-Id` and `traceparent` of the last call to sign.
+    named: Mutex<[Option<String>; 2]>,
 }
 
 impl TransitStandIn {
@@ -74,6 +76,11 @@ impl TransitStandIn {
 
     pub(crate) fn calls(&self) -> u32 {
         self.shared.calls.load(Ordering::SeqCst)
+    }
+
+    /// `X-Request-Id` and `traceparent` of the last call to sign.
+    pub(crate) fn named(&self) -> [Option<String>; 2] {
+        self.shared.named.lock().unwrap().clone()
     }
 
     /// Lets calls that make a key hang, or no more.
@@ -171,6 +178,8 @@ async fn sign(
     if let Some(refusal) = refusal(&shared, &request) {
         return refusal;
     }
+    let header = |name| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
+    *shared.named.lock().unwrap() = ["x-request-id", "traceparent"].map(header);
     let keys = shared.keys.lock().unwrap();
     let Some(versions) = keys.get(&*name) else { return HttpResponse::BadRequest().finish() };
     let version =
@@ -179,5 +188,6 @@ async fn sign(
     let input = STANDARD.decode(body["input"].as_str().unwrap()).unwrap();
     let mut signer = Signer::new(MessageDigest::sha256(), key).unwrap();
     let signature = STANDARD.encode(signer.sign_oneshot_to_vec(&input).unwrap());
-    HttpResponse::Ok().json(json!({ "data": { "signature": format!("vault:v1:{signature}") } }))
+    HttpResponse::Ok()
+        .json(json!({ "data": { "signature": format!("vault:v{version}:{signature}") } }))
 }

@@ -34,6 +34,8 @@ pub(super) async fn run(ring: Weak<Inner>, wake: Arc<Notify>, rotate_every: Time
 
 async fn turn(inner: &Inner, prepared: &mut bool, rotate_every: TimeDelta) -> Result<(), Error> {
     let Some(table) = &inner.table else { return Ok(()) };
+    // First: what others have changed is not to wait for a place of keys that hangs.
+    inner.read(Instant::now()).await?;
     // The keys that there are go on without those that can't be made now.
     if table.signs
         && let Err(error) = complete(inner, table, prepared).await

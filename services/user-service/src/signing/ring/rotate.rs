@@ -152,11 +152,11 @@ pub(super) async fn prepare(
     rules: Rules,
     clock: &Clock,
 ) -> Result<(), Error> {
+    // Before anything that a store may keep from being done: tokens of that life are signed at once.
+    service_key::note_token_life(connection, rules.token_life).await?;
     fill(connection, stores, rules, clock).await?;
     // One of another kind than what is wanted now has never signed, and need not.
-    make_next(connection, stores, rules, clock, |next| stores.would_make(next)).await?;
-    service_key::note_token_life(connection, rules.token_life).await?;
-    Ok(())
+    make_next(connection, stores, rules, clock, |next| stores.would_make(next)).await
 }
 
 /// Makes a next key unless there is one that `will_do`, and lets it sign where none does.
@@ -243,19 +243,19 @@ fn decide<'a>(
 ) -> Result<(&'a ServiceKey, Option<&'a ServiceKey>), Refused> {
     let (current, next) = (find(keys, CURRENT).ok_or(Refused::ByAnother)?, find(keys, NEXT));
     match occasion {
-        Occasion::Planned { current: seen } | Occasion::Emergency { current: seen }
-            if *seen != current.kid =>
-        {
+        Occasion::Planned { current: seen } if *seen != current.kid => {
             return Err(Refused::ByAnother);
+        }
+        Occasion::Emergency { current: seen } => {
+            // A planned rotation that came between has not ended it: what may be in wrong hands is
+            // refused, whatever else there is.
+            let verifies = keys.iter().any(|key| key.state != NEXT && key.kid == *seen);
+            return if verifies { Ok((current, next)) } else { Err(Refused::ByAnother) };
         }
         Occasion::Due { before } if current.activated_at.is_some_and(|since| since > *before) => {
             return Err(Refused::NotDue);
         }
-        Occasion::Planned { .. } | Occasion::Emergency { .. } | Occasion::Due { .. } => {}
-    }
-    // What may be in wrong hands is refused, whatever else there is.
-    if matches!(occasion, Occasion::Emergency { .. }) {
-        return Ok((current, next));
+        Occasion::Planned { .. } | Occasion::Due { .. } => {}
     }
     let retired: Vec<_> = keys.iter().filter(|key| key.state == RETIRED).collect();
     if retired.len() >= RETIRED_AT_MOST {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use common::http::Correlation;
 use common::tls::trust;
 use futures_util::future::BoxFuture;
 use openssl::ecdsa::EcdsaSig;
@@ -19,6 +20,8 @@ use crate::error::Error;
 
 /// Our keys' names begin with this, so that a policy can name them.
 const PREFIX: &str = "latchkey-";
+/// What stands before a signature of the version that the JWKS shows.
+const FIRST_VERSION: &str = "vault:v1:";
 /// Bytes of each of the two numbers of an ES256 signature (RFC 7518, section 3.4).
 const NUMBER_BYTES: i32 = 32;
 
@@ -95,6 +98,9 @@ impl Transit {
         })?;
         let mut request = self.client.request(method, format!("{}/{path}", self.base));
         request = request.header("X-Vault-Token", token.trim());
+        for (name, value) in Correlation::headers() {
+            request = request.header(name, value);
+        }
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -122,11 +128,12 @@ impl SigningKey for TransitKey {
                 "marshaling_algorithm": "asn1",
             });
             let answer = self.transit.call(Method::POST, &path, Some(&body)).await?;
-            // `vault:v1:` and the signature.
-            let signature = answer["data"]["signature"].as_str().unwrap_or_default();
-            let signature = signature.rsplit(':').next().unwrap_or_default();
-            let signature = STANDARD.decode(signature).ok().filter(|bytes| !bytes.is_empty());
-            let signature = signature.ok_or_else(|| away("no signature in the answer".into()))?;
+            let signature = answer["data"]["signature"].as_str();
+            let signature = signature.and_then(|text| text.strip_prefix(FIRST_VERSION));
+            let signature = signature.and_then(|text| STANDARD.decode(text).ok());
+            let signature = signature.filter(|bytes| !bytes.is_empty());
+            let signature = signature
+                .ok_or_else(|| away("no signature of the key's first version".to_owned()))?;
             match self.algorithm {
                 Algorithm::Rs256 => Ok(signature),
                 Algorithm::Es256 => {
