@@ -8,6 +8,7 @@ pub mod claims;
 pub mod clock;
 pub mod database;
 pub mod device_key;
+mod hidden;
 pub mod housekeeping;
 pub mod http;
 pub mod metrics;

@@ -45,7 +45,7 @@ pub struct NewState<'a> {
 }
 
 /// What goes into the authorization URL.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IssuedState {
     /// `state`.
     pub token: String,
@@ -54,6 +54,8 @@ pub struct IssuedState {
     /// `code_challenge`, S256.
     pub verifier_challenge: String,
 }
+
+common::hide!(IssuedState);
 
 /// A request that came back.
 #[derive(Clone, Debug)]

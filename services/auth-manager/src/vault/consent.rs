@@ -45,7 +45,7 @@ impl<'a> From<&'a Person> for Asker<'a> {
 }
 
 /// A request for consent, to be followed in a browser.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConsentRequest {
     /// Where.
     pub consent_url: String,
@@ -54,7 +54,7 @@ pub struct ConsentRequest {
 }
 
 /// What a browser brought back (RFC 6749, section 4.1.2, RFC 9207).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Returned<'a> {
     /// `state`.
     pub state: &'a str,
@@ -63,6 +63,8 @@ pub struct Returned<'a> {
     /// The code, or the provider's `error` and `error_description`.
     pub code: Result<&'a str, (&'a str, Option<&'a str>)>,
 }
+
+common::hide!(ConsentRequest, Returned<'_>);
 
 /// A stored offline grant, and its sid.
 #[derive(Clone, Debug)]

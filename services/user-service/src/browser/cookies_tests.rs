@@ -2,6 +2,7 @@ use actix_web::http::header::HeaderMap;
 use common::settings::Environment;
 
 use super::*;
+use crate::browser::guard::{PreSession, RefreshCookie};
 use crate::browser::received::{Duplicate, ReceivedCookies};
 use crate::config::SCHEMA;
 
@@ -163,4 +164,13 @@ fn two_cookies_of_one_name_are_neither() {
         assert_eq!(cookies.single(Kind::Access), None);
         assert!(cookies.has_duplicates());
     }
+}
+
+#[test]
+fn what_holds_a_cookie_s_token_shows_nothing_of_it() {
+    let cookies = read(&[b"__Host-latchkey_v5_refresh=token"]);
+    let refresh = RefreshCookie { token: "token".to_owned(), family: uuid::Uuid::nil() };
+    let before = PreSession { former: Some("token".to_owned()) };
+    let shown = format!("{cookies:?} {refresh:?} {before:?}");
+    assert_eq!(shown, "ReceivedCookies { .. } RefreshCookie { .. } PreSession { .. }");
 }

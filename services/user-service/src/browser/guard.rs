@@ -66,13 +66,15 @@ impl FromRequest for BrowserSession {
 
 /// The caller of `refresh` and `logout`, who needs an authentic refresh token in its cookie and no
 /// access token.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RefreshCookie {
     /// The refresh token; its MAC holds, and nothing else of it has been looked at.
     pub token: String,
     /// Its family.
     pub family: Uuid,
 }
+
+common::hide!(RefreshCookie, PreSession);
 
 impl FromRequest for RefreshCookie {
     type Error = Refusal;
@@ -93,7 +95,7 @@ impl FromRequest for RefreshCookie {
 }
 
 /// The caller of an endpoint before login, who may be anybody.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PreSession {
     /// The refresh token of the session that this browser had until now, if it has one.
     pub former: Option<String>,

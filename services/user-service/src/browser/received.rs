@@ -30,8 +30,9 @@ impl CookiePolicy {
 pub struct Duplicate;
 
 /// Our cookies as a request brought them.
-#[derive(Debug)]
 pub struct ReceivedCookies([(Kind, Vec<String>); 5]);
+
+common::hide!(ReceivedCookies);
 
 impl ReceivedCookies {
     /// The value of the cookie of `kind`.

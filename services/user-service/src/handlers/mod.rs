@@ -56,7 +56,7 @@ pub(crate) struct Done {
 }
 
 /// Tokens as clients get them.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Tokens {
     /// Compact JWS, RS256 or ES256, `typ` `at+jwt`.
     #[schema(example = "eyJhbGciOiJSUzI1NiIsInR5cCI6…")]
@@ -71,6 +71,8 @@ pub(crate) struct Tokens {
     #[schema(example = "Bearer")]
     token_type: &'static str,
 }
+
+common::hide!(Tokens);
 
 impl From<TokenPair> for Tokens {
     fn from(pair: TokenPair) -> Self {

@@ -104,7 +104,7 @@ impl FromRequest for OauthClient {
 }
 
 /// The form of introspection and revocation.
-#[derive(Debug, ToSchema)]
+#[derive(ToSchema)]
 #[schema(as = TokenForm)]
 pub(crate) struct TokenForm {
     /// An access or a refresh token.
@@ -115,6 +115,8 @@ pub(crate) struct TokenForm {
     #[expect(dead_code, reason = "only documented")]
     token_type_hint: Option<String>,
 }
+
+common::hide!(TokenForm);
 
 impl FromRequest for TokenForm {
     type Error = OauthError;

@@ -48,7 +48,6 @@ use crate::error::Error;
 use crate::models::auth_session::AuthSession;
 
 /// What an access and a refresh token come to.
-#[derive(Debug)]
 pub struct TokenPair {
     /// Compact JWS.
     pub access_token: String,
@@ -59,6 +58,8 @@ pub struct TokenPair {
     /// Seconds that the refresh token may live, unless it is used before.
     pub refresh_expires_in: i64,
 }
+
+common::hide!(TokenPair);
 
 /// Who is asking, as far as a session remembers it.
 #[derive(Clone, Debug)]

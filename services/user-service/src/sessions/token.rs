@@ -40,12 +40,14 @@ impl MacKeys {
 }
 
 /// A refresh token whose MAC holds: one of ours, though perhaps not of today.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) struct RefreshToken {
     pub(super) family: Uuid,
     pub(super) counter: i64,
     r: [u8; 32],
 }
+
+common::hide!(RefreshToken);
 
 impl RefreshToken {
     /// The token of `family` at `counter`, the same whenever it is asked for.
@@ -131,5 +133,18 @@ mod tests {
         assert_eq!(RefreshToken::parse(&keys(), &token[..token.len() - 4]), None);
         assert_eq!(RefreshToken::parse(&keys(), &format!("{token}AAAA")), None);
         assert_eq!(RefreshToken::parse(&keys(), ""), None);
+    }
+
+    #[test]
+    fn what_holds_a_token_shows_nothing_of_it() {
+        let text = RefreshToken::render(&keys(), 2, Uuid::nil(), 1, b"secret").unwrap();
+        let token = RefreshToken::parse(&keys(), &text);
+        let pair = super::super::TokenPair {
+            access_token: text.clone(),
+            refresh_token: text,
+            expires_in: 1,
+            refresh_expires_in: 1,
+        };
+        assert_eq!(format!("{token:?} {pair:?}"), "Some(RefreshToken { .. }) TokenPair { .. }");
     }
 }
