@@ -1,19 +1,22 @@
 //! What a service must reach before it takes traffic.
+//!
+//! What has to be asked is asked beside, by [`Checking`], and its last answer kept; what memory
+//! knows is read when somebody asks. So an answer about readiness waits for nothing.
+
+mod asked;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use asked::Asked;
+pub use asked::Pace;
+
 const NOT_READY: &str = "not_ready";
-
-/// A dependency that takes longer than this to answer is not ready.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-
-type CheckFn = dyn Fn() -> BoxFuture<'static, State> + Send + Sync;
 
 /// How a dependency is; the reason is for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +38,20 @@ impl From<Result<(), String>> for State {
 /// The named checks behind `/health/ready` and the admin listener's `/ready`.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    checks: Vec<(&'static str, Arc<CheckFn>)>,
+    checks: Vec<(&'static str, Source)>,
     draining: Option<CancellationToken>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Asked(Arc<Asked>),
+    Known(Arc<dyn Fn() -> State + Send + Sync>),
+}
+
+/// Asks until it is dropped.
+#[derive(Default)]
+pub struct Checking {
+    _tasks: JoinSet<()>,
 }
 
 /// What one check came to.
@@ -50,17 +65,20 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How long the check took, in milliseconds.
-    pub duration_ms: u64,
+    pub duration_ms: f64,
+    /// How long ago it ended, in milliseconds.
+    pub age_ms: f64,
 }
 
 impl Finding {
-    fn new(name: &'static str, state: State, duration_ms: u64) -> Self {
+    fn new(name: &'static str, state: State, took: Duration, age: Duration) -> Self {
         let (status, reason) = match state {
             State::Ready => ("ready", None),
             State::Degraded(reason) => ("degraded", Some(reason)),
             State::NotReady(reason) => (NOT_READY, Some(reason)),
         };
-        Self { name, status, reason, duration_ms }
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        Self { name, status, reason, duration_ms: ms(took), age_ms: ms(age) }
     }
 
     /// Whether traffic can be served as far as this dependency goes.
@@ -71,22 +89,38 @@ impl Finding {
 }
 
 impl Readiness {
-    /// Adds a dependency.
+    /// Adds a dependency that has to be asked.
     #[must_use]
-    pub fn with<F>(
+    pub fn with<F>(self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output: Into<State>> + Send + 'static,
+    {
+        self.with_pace(name, Pace::default(), check)
+    }
+
+    /// The same at a pace of its own.
+    #[must_use]
+    pub fn with_pace<F>(
         mut self,
         name: &'static str,
+        pace: Pace,
         check: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
     where
         F: Future<Output: Into<State>> + Send + 'static,
     {
-        let check = move || {
-            let checked = check();
-            let state: BoxFuture<'static, State> = Box::pin(async { checked.await.into() });
-            state
-        };
-        self.checks.push((name, Arc::new(check)));
+        self.checks.push((name, Source::Asked(Arc::new(Asked::new(pace, check)))));
+        self
+    }
+
+    /// Adds one of which memory knows; `state` neither waits nor computes for long.
+    #[must_use]
+    pub fn with_known<S: Into<State>>(
+        mut self,
+        name: &'static str,
+        state: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push((name, Source::Known(Arc::new(move || state().into()))));
         self
     }
 
@@ -97,40 +131,59 @@ impl Readiness {
         self
     }
 
-    /// Runs all checks side by side.
-    pub async fn check(&self) -> Vec<Finding> {
-        let mut findings =
-            join_all(self.checks.iter().map(|(name, check)| run(name, check()))).await;
+    /// Begins to ask; whatever has to be asked is not ready before it has answered once.
+    #[must_use]
+    pub fn start(&self) -> Checking {
+        let mut tasks = JoinSet::new();
+        for (_, source) in &self.checks {
+            if let Source::Asked(asked) = source {
+                tasks.spawn(Arc::clone(asked).keep_asking());
+            }
+        }
+        Checking { _tasks: tasks }
+    }
+
+    /// What is known now, from memory.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<_> =
+            self.checks.iter().map(|(name, source)| source.finding(name)).collect();
         if self.draining.as_ref().is_some_and(CancellationToken::is_cancelled) {
-            findings.push(Finding::new("drain", State::NotReady("shutting down".to_owned()), 0));
+            let state = State::NotReady("shutting down".to_owned());
+            findings.push(Finding::new("drain", state, Duration::ZERO, Duration::ZERO));
         }
         findings
     }
 }
 
-async fn run(name: &'static str, check: BoxFuture<'static, State>) -> Finding {
-    let started = Instant::now();
-    let state = timeout(CHECK_TIMEOUT, check).await.unwrap_or_else(|_| {
-        State::NotReady(format!("no answer within {} s", CHECK_TIMEOUT.as_secs()))
-    });
-    Finding::new(name, state, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
+impl Source {
+    fn finding(&self, name: &'static str) -> Finding {
+        match self {
+            Self::Asked(asked) => asked.finding(name),
+            Self::Known(state) => {
+                let started = Instant::now();
+                let state = state();
+                Finding::new(name, state, started.elapsed(), Duration::ZERO)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_degraded_dependency_serves_and_a_draining_service_does_not() {
+    #[test]
+    fn a_degraded_dependency_serves_and_a_draining_service_does_not() {
         let draining = CancellationToken::new();
         let readiness = Readiness::default()
-            .with("database", || async { Ok::<_, String>(()) })
-            .with("feed", || async { State::Degraded("lost".to_owned()) })
+            .with_known("keys", || State::Ready)
+            .with_known("feed", || State::Degraded("lost".to_owned()))
             .until(draining.clone());
-        let findings = readiness.check().await;
+        let findings = readiness.findings();
         assert!(findings.iter().all(Finding::serves));
         assert_eq!((findings[1].status, findings[1].reason.as_deref()), ("degraded", Some("lost")));
         draining.cancel();
-        assert!(!readiness.check().await.iter().all(Finding::serves));
+        assert!(!readiness.findings().iter().all(Finding::serves));
     }
 }

@@ -26,7 +26,7 @@ use crate::http::{
 };
 use crate::http::{with_common_errors, with_context, with_cors, with_head, with_protection};
 use crate::metrics::{HttpMetrics, Metrics};
-use crate::readiness::Readiness;
+use crate::readiness::{Checking, Readiness};
 use crate::settings::{List, Period, positive};
 use crate::tls::{HANDSHAKE_TIMEOUT, TlsSettings};
 
@@ -98,6 +98,7 @@ pub struct Running {
     admin: actix_web::dev::Server,
     draining: CancellationToken,
     finish: Option<Finish>,
+    checking: Checking,
 }
 
 impl Blueprint {
@@ -120,7 +121,11 @@ impl Blueprint {
         admin: &AdminSettings,
         tls: &TlsSettings,
     ) -> std::io::Result<Running> {
-        self.readiness = self.readiness.until(self.draining.clone());
+        let cors = self.cors.clone();
+        self.readiness = self
+            .readiness
+            .with_known("cors_origins", move || cors.readiness())
+            .until(self.draining.clone());
         let tls = tls.open(&self.metrics).map_err(std::io::Error::other)?;
         let public_socket = bind(http.host, http.port)?;
         limit_untaken(&public_socket, http.write_timeout.0)?;
@@ -129,7 +134,7 @@ impl Blueprint {
         let (metrics, readiness) = (self.metrics.clone(), self.readiness.clone());
         let admin_server = admin::serve(admin_socket, metrics, readiness, tls.clone())?;
         let (draining, finish) = (self.draining.clone(), self.finish.take());
-        let is_tls = tls.is_some();
+        let (is_tls, checking) = (tls.is_some(), self.readiness.start());
         let public = self.serve(public_socket, http, tls)?;
         Ok(Running {
             address,
@@ -139,6 +144,7 @@ impl Blueprint {
             admin: admin_server,
             draining,
             finish,
+            checking,
         })
     }
 
@@ -239,6 +245,7 @@ impl Running {
         tracing::info!("draining");
         let servers = async { tokio::try_join!(public, admin) };
         let (result, ()) = tokio::join!(servers, stop_all(&handles.0, &handles.1));
+        drop(self.checking);
         if let Some(finish) = self.finish {
             finish.await;
         }

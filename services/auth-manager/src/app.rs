@@ -1,6 +1,5 @@
 //! How the service is built, and its route table.
 
-use std::future::ready;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -40,7 +39,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let readiness = Readiness::default()
         .with("database", move || database::check(pool.clone()))
         .with("keyring", move || keys.clone().readiness())
-        .with("callers", move || ready(callers.readiness()));
+        .with_known("callers", move || callers.readiness());
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
     let behind_tls = state.settings.public_url.starts_with("https:");
     let state = web::Data::new(state);

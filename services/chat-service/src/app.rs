@@ -84,13 +84,9 @@ fn routes(config: &mut ServiceConfig) {
 }
 
 fn readiness(pool: Pool, verifier: Verifier) -> Readiness {
-    Readiness::default().with("database", move || database::check(pool.clone())).with(
-        "keys",
-        move || {
-            let readiness = verifier.readiness();
-            async move { readiness }
-        },
-    )
+    Readiness::default()
+        .with("database", move || database::check(pool.clone()))
+        .with_known("keys", move || verifier.readiness())
 }
 
 /// The document's title; the paths come from the route table.

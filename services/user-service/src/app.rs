@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use actix_web::web;
 use common::clock::Clock;
-use common::database;
 use common::http::Cors;
 use common::metrics::Metrics;
-use common::readiness::Readiness;
 use common::service::Blueprint;
 use sealed_columns::KeyCheck;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +20,7 @@ use crate::feed::{FeedClients, Hub};
 use crate::metrics::ServiceMetrics;
 use crate::passkeys::Passkeys;
 use crate::passwords::PasswordHasher;
+use crate::readiness::readiness;
 use crate::sealed_columns::SEALED_COLUMNS;
 use crate::sessions::MacKeys;
 use crate::signing::Signing;
@@ -62,8 +61,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let passkeys = Passkeys::new(&settings)?;
     let captcha = Arc::new(WatchedCaptcha { inner: captcha, recorder: recorder.clone() });
     let state = State {
-        pool: pool.clone(),
-        redis: redis.clone(),
+        pool,
+        redis,
         clock,
         browser: Browser::new(&settings)?,
         keyring,
@@ -73,7 +72,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         captcha,
         passkeys,
         signing,
-        hub: hub.clone(),
+        hub,
         feed_clients,
         audit: recorder.clone(),
         metrics: counters,
@@ -84,24 +83,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     tokio::spawn(housekeeping::run(state.clone()));
     tokio::spawn(housekeeping::watch_connections(state.clone()));
     tokio::spawn(audit::run(state.clone()));
-    let mut readiness = Readiness::default()
-        .with("database", move || database::check(pool.clone()))
-        .with("keyring", move || keys.clone().readiness())
-        .with("change_feed", move || {
-            let fresh = hub.is_fresh();
-            async move { fresh.then_some(()).ok_or_else(|| "the changes can't be read".to_owned()) }
-        });
-    if let Some(redis) = redis {
-        readiness = readiness.with("redis", move || {
-            let redis = redis.clone();
-            async move { redis.readiness().await }
-        });
-    }
-    let signing = state.signing.clone();
-    readiness = readiness.with("signing_keys", move || {
-        let signing = signing.clone();
-        async move { signing.readiness().await }
-    });
+    let readiness = readiness(&state, keys);
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
     let behind_tls = state.settings.public_url.starts_with("https:");
     let state = web::Data::new(state);

@@ -20,6 +20,7 @@ mod metrics;
 pub mod models;
 mod passkeys;
 mod passwords;
+mod readiness;
 mod schema;
 mod sealed_columns;
 pub mod service_keys;

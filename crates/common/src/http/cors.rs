@@ -11,6 +11,7 @@ use actix_web::{Error, HttpResponse, web};
 use serde::Deserialize;
 use url::Url;
 
+use crate::readiness::State;
 use crate::settings::List;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
@@ -75,6 +76,21 @@ impl Cors {
     #[must_use]
     pub fn allows(&self, origin: &str) -> bool {
         self.allowed.contains(origin)
+    }
+
+    /// Whether every listed origin is granted what it is to be granted, and a foreign one is not.
+    #[must_use]
+    pub fn readiness(&self) -> State {
+        let granted = |origin: &str| {
+            let mut headers = HeaderMap::new();
+            HeaderValue::from_str(origin)
+                .is_ok_and(|origin| self.grant("/", Some(&origin), &mut headers))
+        };
+        // No port is beyond 65535, so that nobody's origin it is.
+        let foreign = "https://foreign.invalid:65536";
+        let sound = self.allowed.iter().all(|origin| granted(origin)) && !granted(foreign);
+        let fault = || State::NotReady("`cors.allowed_origins` is not kept to".to_owned());
+        if sound { State::Ready } else { fault() }
     }
 
     /// Whether `path` is open to all.

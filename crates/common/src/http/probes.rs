@@ -37,8 +37,7 @@ pub(crate) async fn health() -> web::Json<Health> {
 ))]
 #[get("/health/ready")]
 pub(crate) async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
-    let findings = readiness.check().await;
-    if findings.iter().all(Finding::serves) {
+    if readiness.findings().iter().all(Finding::serves) {
         HttpResponse::Ok().json(Ready { status: "ready" })
     } else {
         HttpResponse::ServiceUnavailable().json(Ready { status: "not_ready" })

@@ -48,9 +48,9 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "live" }))
 }
 
-/// Each dependency with its state and how long it took to say so.
+/// Each dependency with its state, how long it took to say so, and how long ago that was.
 async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
-    let findings = readiness.check().await;
+    let findings = readiness.findings();
     let all = findings.iter().all(Finding::serves);
     let mut response = if all { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     let healthy = findings.iter().all(|finding| finding.reason.is_none());

@@ -101,7 +101,8 @@ async fn health_readiness_and_metrics_are_served() {
     .await;
     let ready = app.get_admin("/ready").await.expect(200);
     let names = ready.json["dependencies"].as_array().unwrap().iter();
-    assert!(names.map(|one| text(one, "name")).eq(["database", "keyring", "callers"]));
+    let expected = ["database", "keyring", "callers", "cors_origins"];
+    assert!(names.map(|one| text(one, "name")).eq(expected));
     app.sign_in(&Browser::new()).await;
     let metrics = app.get_admin("/metrics").await.expect(200).text;
     for line in [

@@ -62,7 +62,11 @@ async fn health_readiness_and_metrics_are_served() {
     .await;
     let ready = send(app.client.get(app.server.admin_url("/ready"))).await.expect(200);
     let names = ready.json["dependencies"].as_array().unwrap().iter();
-    assert!(names.map(|one| one["name"].as_str().unwrap()).eq(["database", "keys"]));
+    assert!(names.map(|one| one["name"].as_str().unwrap()).eq([
+        "database",
+        "keys",
+        "cors_origins"
+    ]));
     let metrics = send(app.client.get(app.server.admin_url("/metrics"))).await.expect(200).text;
     for name in ["websocket_connections 0", r#"database_connections{state="open"}"#] {
         assert!(metrics.contains(&format!("chat_service_{name}")), "{name}");

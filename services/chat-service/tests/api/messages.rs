@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use serde_json::json;
+use test_support::eventually;
 
-use super::support::{TestApp, seqs};
+use super::support::{TestApp, send, seqs};
 
 #[tokio::test]
 async fn a_message_is_sent_and_read() {
@@ -135,5 +136,15 @@ async fn a_lost_database_is_503() {
     let user = super::issuer::User::new();
     let answer = app.get_as(&user, "/api/rooms").await.expect_error(503, "database_unavailable");
     assert_eq!(answer.header("retry-after"), "1");
-    let _ = app.get("/health/ready").await.expect(503);
+    eventually("the database was asked for", async || {
+        let ready = send(app.client.get(app.server.admin_url("/ready"))).await.expect(503);
+        let [database, keys, ..] = ready.json["dependencies"].as_array().unwrap().as_slice() else {
+            panic!("{ready:?}")
+        };
+        assert_eq!((&database["status"], &keys["status"]), (&"not_ready".into(), &"ready".into()));
+        (database["reason"] != "not asked yet").then_some(())
+    })
+    .await;
+    let ready = app.get("/health/ready").await.expect(503);
+    assert_eq!(ready.json["status"], "not_ready");
 }

@@ -123,7 +123,8 @@ async fn a_verifier_that_cannot_judge_is_503() {
     let refusal = refusal(&app, &[("authorization", &bearer)]).await;
     assert_eq!(refusal, (StatusCode::SERVICE_UNAVAILABLE, "verifier_not_ready".into()));
     let ready = send(app.client.get(app.server.admin_url("/ready"))).await.expect(503);
-    assert_eq!(ready.json["dependencies"][1]["name"], "keys");
+    let keys = &ready.json["dependencies"][1];
+    assert_eq!((&keys["name"], &keys["status"]), (&"keys".into(), &"not_ready".into()));
 }
 
 #[tokio::test]

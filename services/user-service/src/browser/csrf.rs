@@ -56,6 +56,14 @@ impl CsrfKeys {
         let matches = |day| mac(key, subject, user_agent, day).ct_eq(&given[..]);
         (matches(today) | matches(today - 1)).into()
     }
+
+    /// Whether a token made now passes, and no other does.
+    pub fn readiness(&self, now: DateTime<Utc>) -> Result<(), String> {
+        let token = self.issue(Uuid::nil(), None, now);
+        let passes = |subject| self.verify(&token, subject, None, now);
+        let sound = passes(Uuid::nil()) && !passes(Uuid::max());
+        sound.then_some(()).ok_or_else(|| "CSRF tokens are not recognised".to_owned())
+    }
 }
 
 fn day(now: DateTime<Utc>) -> i64 {

@@ -12,6 +12,7 @@ mod mutex;
 mod open;
 mod presented;
 mod prove;
+mod readiness;
 mod refresh;
 mod retire;
 mod sensitive;
@@ -33,6 +34,7 @@ pub use end::{EndReason, end};
 pub use known_browser::KnownBrowser;
 pub use open::{Login, Opened, open};
 pub use presented::{Presented, find_active, find_named, log_out, revoke};
+pub use readiness::readiness;
 pub use refresh::refresh;
 pub use retire::{retire_batch, retire_due};
 pub use sensitive::{

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use reqwest::Method;
 use serde_json::json;
-use test_support::TcpProxy;
+use test_support::{TcpProxy, eventually};
 
 use super::feed_reader::FeedReader;
 use super::support::{PASSWORD, TestApp, header, send};
@@ -22,7 +22,7 @@ async fn only_configured_clients_may_read() {
     let reader = FeedReader::open(&app, &app.server, None).await;
     assert_eq!(FeedReader::connect(&app, &app.server, None).await.status(), 429);
     drop(reader);
-    test_support::eventually("the stream's place is free again", || async {
+    eventually("the stream's place is free again", || async {
         (FeedReader::connect(&app, &app.server, None).await.status() == 200).then_some(())
     })
     .await;
@@ -215,5 +215,9 @@ async fn connections_that_fall_silent_do_not_stop_the_feed() {
     proxy.freeze();
     let _ = app.log_out(&session.refresh_token).await.expect(200);
     assert_eq!(reader.next_session().await.data["sid"], session.id);
-    assert_eq!(send(app.client.get(replica.url("/health/ready"))).await.status, 200);
+    eventually("ready again", async || {
+        let ready = send(app.client.get(replica.url("/health/ready"))).await;
+        (ready.status == 200).then_some(())
+    })
+    .await;
 }

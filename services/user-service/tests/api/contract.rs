@@ -90,7 +90,13 @@ async fn health_readiness_and_metrics_are_served() {
     })
     .await;
     let ready = send(app.client.get(app.server.admin_url("/ready"))).await.expect(200);
-    assert_eq!(ready.json["dependencies"][0]["name"], "database");
+    let dependencies = ready.json["dependencies"].as_array().unwrap();
+    let names: Vec<_> = dependencies.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let expected = ["database", "keyring", "signing_keys", "sessions", "csrf_keys", "change_feed"];
+    assert_eq!(
+        names.into_iter().filter(|name| *name != "redis").collect::<Vec<_>>(),
+        [&expected[..], &["cors_origins"]].concat()
+    );
     let _ = send(app.client.get(app.server.admin_url("/live"))).await.expect(200);
     let _ = app.get("/nowhere").await.expect(404);
     let metrics = send(app.client.get(app.server.admin_url("/metrics"))).await.expect(200).text;
@@ -231,6 +237,11 @@ async fn without_its_database_the_service_lives_and_says_so() {
     let answer = answer.expect_error(503, "database_unavailable");
     assert_eq!(answer.header("retry-after"), "1");
     let _ = send(app.client.get(lonely.url("/health"))).await.expect(200);
+    test_support::eventually("the database was asked for", async || {
+        let ready = send(app.client.get(lonely.admin_url("/ready"))).await.expect(503);
+        (ready.json["dependencies"][0]["reason"] != "not asked yet").then_some(())
+    })
+    .await;
     let ready = send(app.client.get(lonely.url("/health/ready"))).await.expect(503);
     assert_eq!(ready.json["status"], "not_ready");
     let _ = app.refresh(&session.refresh_token).await.expect(200);

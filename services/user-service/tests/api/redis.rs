@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::{ServiceProcess, TcpProxy, TestRedis, eventually};
 
 use super::support::{Session, TestApp, count, send};
@@ -62,9 +62,13 @@ async fn limits_are_counted_in_redis_and_in_the_database_while_it_is_away() {
     assert_eq!(app.metric("user_service_redis_up").await, 0);
     let fallbacks = r#"user_service_redis_fallbacks_total{what="limits"}"#;
     assert!(app.metric(fallbacks).await >= 4);
-    let ready = send(app.client.get(app.server.admin_url("/ready"))).await.expect(200);
-    let dependencies = ready.json["dependencies"].as_array().unwrap();
-    assert!(dependencies.iter().any(|one| one["name"] == "redis" && one["status"] == "degraded"));
+    eventually("Redis is known to be away", async || {
+        let ready = send(app.client.get(app.server.admin_url("/ready"))).await.expect(200);
+        let dependencies = ready.json["dependencies"].as_array().unwrap();
+        let degraded = |one: &Value| one["name"] == "redis" && one["status"] == "degraded";
+        dependencies.iter().any(degraded).then_some(())
+    })
+    .await;
     redis.restart().await;
     eventually("Redis counts again", async || {
         app.clock.turn(TimeDelta::minutes(10));
