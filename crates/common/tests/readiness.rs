@@ -15,14 +15,14 @@ const PACE: Pace =
     Pace { interval: Duration::from_millis(20), timeout: Duration::from_millis(200) };
 
 async fn start(readiness: Readiness) -> TestServer {
-    let origin = "https://app.example.com".parse().unwrap();
+    let origin = "https://app.example.com".parse().expect("an origin");
     let cors = Cors::new(&CorsSettings { allowed_origins: List(vec![origin]) }, &[]);
     TestServer::start(async || Ok(Blueprint { readiness, cors, ..TestServer::bare(|_| {}) })).await
 }
 
 async fn ask(url: String) -> (u16, Value) {
-    let answer = reqwest::get(url).await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
+    let answer = reqwest::get(url).await.expect("an answer");
+    (answer.status().as_u16(), answer.json().await.expect("JSON"))
 }
 
 #[tokio::test]
