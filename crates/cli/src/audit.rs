@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use common::clock::rfc3339;
 use common::service;
 use serde_json::json;
-use user_service::audit::{Audit, Retention, SignedHead};
+use user_service::audit::{Audit, Exported, Retention};
 use user_service::config::{SCHEMA, Settings};
 use uuid::Uuid;
 
@@ -17,7 +17,8 @@ use crate::settings::environment;
 pub(crate) enum Command {
     /// Walk along the chain of security events; name the first row that is not what was written
     Verify {
-        /// A head exported before, which the chain must still contain
+        /// A head or checkpoint exported before, which the chain must still contain; a line of the
+        /// service's log is one as well
         #[arg(long)]
         against: Option<PathBuf>,
         /// Where to write the chain's signed head, for a place that the database's masters can't reach
@@ -44,7 +45,7 @@ pub(crate) enum Command {
     },
     /// Say what there is of each kind and how long it is kept, and remove what is past
     Retention {
-        /// Only say it
+        /// Only say it, and how much would go
         #[arg(long)]
         dry_run: bool,
         /// Where to write the signed checkpoint that the purge leaves; `-` is standard output
@@ -80,7 +81,7 @@ async fn verify(
     export_head: Option<&Path>,
     as_json: bool,
 ) -> Result<()> {
-    let known: Option<SignedHead> = against.map(read).transpose()?;
+    let known: Option<Exported> = against.map(read).transpose()?;
     let verified = audit.verify(known.as_ref()).await?;
     if as_json {
         println!("{}", json!(verified));
@@ -101,9 +102,10 @@ async fn verify(
     Ok(())
 }
 
-fn read(path: &Path) -> Result<SignedHead> {
+fn read(path: &Path) -> Result<Exported> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    serde_json::from_str(&text).with_context(|| format!("{}: no head", path.display()))
+    serde_json::from_str(&text)
+        .with_context(|| format!("{}: no head or checkpoint", path.display()))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -147,7 +149,11 @@ async fn retain(
         println!("{answer}");
     } else {
         report.iter().for_each(tell);
-        println!("{removed} rows purged");
+        if dry_run {
+            println!("{} rows would be purged", report.iter().map(|of| of.due).sum::<i64>());
+        } else {
+            println!("{removed} rows purged");
+        }
     }
     if let (Some(path), Some(left)) = (checkpoint, &left) {
         write(path, &json!(left).to_string())?;
@@ -156,13 +162,14 @@ async fn retain(
 }
 
 fn tell(of: &Retention) {
-    let oldest = of.oldest.map_or_else(String::new, rfc3339);
+    let oldest = rfc3339(of.oldest);
     let kept = of.kept_for.and_then(|seconds| u64::try_from(seconds).ok());
     let kept = kept.map_or_else(
         || "kept: not known to this release".to_owned(),
         |seconds| format!("kept for {}", days(seconds)),
     );
-    println!("{:<20} {:>10} since {oldest}, {kept}", of.kind, of.rows);
+    let due = if of.due > 0 { format!(", {} past", of.due) } else { String::new() };
+    println!("{:<20} {:>10} since {oldest}, {kept}{due}", of.kind, of.rows);
 }
 
 fn days(seconds: u64) -> String {

@@ -200,6 +200,12 @@ async fn who_is_forgotten_is_gone_from_every_column_and_the_chain_still_verifies
 #[tokio::test]
 async fn a_purge_leaves_a_signed_checkpoint_and_a_chain_that_verifies() {
     let chain = Chain::linked().await;
+    chain
+        .sql(
+            "CREATE TABLE former AS TABLE security_events;
+              CREATE TABLE former_head AS TABLE security_event_head",
+        )
+        .await;
     chain.sql("INSERT INTO security_events (kind) VALUES ('key_rotated')").await;
     chain.write(3).await;
     let folder = tempfile::tempdir().unwrap();
@@ -209,7 +215,9 @@ async fn a_purge_leaves_a_signed_checkpoint_and_a_chain_that_verifies() {
         ("USER_SERVICE__AUDIT__RETENTION_BY_KIND", "key_rotated=1d"),
     ];
     let dry = chain.told(&["retention", "--dry-run"], &settings);
-    assert!(dry.contains("login_succeeded") && dry.ends_with("0 rows purged\n"), "{dry}");
+    assert!(dry.contains("kept for 1 days\n") && dry.contains(", 9 past\n"), "{dry}");
+    assert!(dry.ends_with("\n9 rows would be purged\n"), "{dry}");
+    assert_eq!(chain.json(&["verify", "--json"])["purged"], 0);
     let purged = chain.told(&["retention", "--checkpoint", &file], &settings);
     assert!(purged.ends_with("9 rows purged\n"), "{purged}");
     assert!(purged.contains("kept for 1 days") && !purged.contains("login_succeeded"), "{purged}");
@@ -227,8 +235,24 @@ async fn a_purge_leaves_a_signed_checkpoint_and_a_chain_that_verifies() {
     chain.write(1).await;
     chain.link();
     assert_eq!(chain.json(&["verify", "--json"])["rows"], 1);
+    let _ = chain.told(&["verify", "--against", &file], &[]);
     chain.sql("UPDATE security_event_checkpoints SET last_position = 11").await;
     assert_eq!(chain.fault(&[]), "error: position 1: a checkpoint was changed");
+    // The database as it was before is whole; what was exported since shows that it is older.
+    chain
+        .sql(
+            "DELETE FROM security_events; DELETE FROM security_event_checkpoints;
+              INSERT INTO security_events OVERRIDING SYSTEM VALUE TABLE former;
+              DELETE FROM security_event_head; INSERT INTO security_event_head TABLE former_head",
+        )
+        .await;
+    let _ = chain.told(&["verify"], &[]);
+    assert_eq!(chain.fault(&["--against", &file]), "error: position 7: a row is missing");
+    let forged = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace(r#""last_position":10"#, r#""last_position":6"#);
+    std::fs::write(&file, forged).unwrap();
+    assert_eq!(chain.fault(&["--against", &file]), "error: what was exported was changed");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ pub mod device_key;
 mod hidden;
 pub mod housekeeping;
 pub mod http;
+pub mod masked;
 pub mod metrics;
 pub mod paging;
 pub mod prepared;

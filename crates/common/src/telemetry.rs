@@ -1,8 +1,12 @@
-//! Logs: one JSON object a line on standard output.
+//! Logs: one JSON object a line on standard output, with what is personal masked.
+
+use std::io::{self, Write};
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+
+use crate::masked::mask;
 
 /// Section `log`.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,6 +52,48 @@ pub fn init(settings: &LogSettings) {
         // Requests are answered though nobody takes the lines: telling so would panic where
         // standard error is gone too.
         .log_internal_errors(false)
+        .with_writer(|| Masked(io::stdout()))
         .with_env_filter(EnvFilter::new(format!("{QUIET},{}", settings.level.0)))
         .try_init();
+}
+
+/// The one line whose addresses are the service's own, and no person's.
+const LISTENING: &str = r#","message":"listening","#;
+
+/// Takes a whole line at a time, as the subscriber writes it.
+struct Masked<W>(W);
+
+impl<W: Write> Write for Masked<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        if text.contains(LISTENING) {
+            self.0.write_all(line)?;
+        } else {
+            self.0.write_all(mask(&text).as_bytes())?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(line: &str) -> String {
+        let mut masked = Masked(Vec::new());
+        masked.write_all(line.as_bytes()).unwrap();
+        String::from_utf8(masked.0).unwrap()
+    }
+
+    #[test]
+    fn every_line_but_the_one_of_our_own_addresses_is_masked() {
+        let own = r#"{"level":"INFO","message":"listening","address":"127.0.0.1:8080"}"#;
+        assert_eq!(written(own), own);
+        let forged = r#"{"message":"a","error":"\",\"message\":\"listening\",203.0.113.77"}"#;
+        assert_eq!(written(forged), forged.replace(".77", ".0/24"));
+    }
 }

@@ -55,7 +55,8 @@ pub(crate) async fn judge<T>(
         }
         Err(Refused::Because(reason)) => {
             count(state, "failure", reason);
-            tracing::info!(reason, "login_failed");
+            let address_range = claim.caller.address.range();
+            tracing::info!(reason, address_range, "login_failed");
             claim.record_failure(state, reason);
             if judged_the_password(reason) {
                 captcha::count_failure(state, claim.username).await?;

@@ -13,6 +13,8 @@ pub struct ServiceMetrics {
     pub login_duration: Histogram,
     /// Refreshes by `outcome`.
     pub refreshes: IntCounterVec,
+    /// Duration of refreshes, whatever came of them.
+    pub refresh_duration: Histogram,
     /// Introspections by `outcome`.
     pub introspections: IntCounterVec,
     /// Revocations by `kind` of token.
@@ -87,10 +89,12 @@ impl ServiceMetrics {
                 .histogram("login_duration_seconds", "Duration of logins that succeeded"),
             refreshes: metrics.counter(
                 "refreshes_total",
-                "Refreshes by outcome: rotated, grace, replay, expired, revoked, forged, \
+                "Refreshes by outcome: rotated and grace (which succeed), replay, expired, revoked, forged, \
                  unproven, limited",
                 &["outcome"],
             ),
+            refresh_duration: metrics
+                .histogram("refresh_duration_seconds", "Duration of refreshes, whatever came of them"),
             introspections: metrics.counter(
                 "introspections_total",
                 "Introspections by outcome: active, inactive",

@@ -1,10 +1,13 @@
 //! What three real services log of callers who would write the log themselves.
 
+use common::clock::Clock;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use test_support::{Answer, Browser, RawConnection, ServiceProcess, TestDatabase, eventually};
+use test_support::{
+    Answer, Browser, RawConnection, ServiceProcess, TestDatabase, TestDevice, eventually, program,
+};
 
-use super::client::{PASSWORD, post, post_as, sign_in};
+use super::client::{ISSUER, PASSWORD, post, post_as, sign_in, until_ready};
 use super::processes::{serve_chat, serve_users};
 use super::vault_story::{Vault, text};
 
@@ -147,4 +150,99 @@ async fn no_caller_forges_a_line_of_the_log_and_no_secret_is_in_one() {
     let log = users.log();
     let replayed = log.iter().find(|line| line.contains("user_agent")).expect("it is told");
     assert!(replayed.contains("forged"), "the agent is named: {replayed}");
+}
+
+/// In the networks that are set aside for documentation.
+const ADDRESSES: [&str; 2] = ["203.0.113.77", "2001:db8:1:2:3:4:5:6"];
+
+/// Asks as somebody at `address`, whom a proxy that is trusted names.
+async fn ask_from(address: &str, url: String, token: &str, body: &Value) -> Answer {
+    let request = Client::builder().build().unwrap().post(url).bearer_auth(token).json(body);
+    Answer::read(request.header("x-forwarded-for", address).send().await.unwrap()).await
+}
+
+/// A service behind a proxy that it trusts, as talkative as it can be.
+async fn trusting(name: &str, database: &TestDatabase, more: &[(&str, &str)]) -> ServiceProcess {
+    let variables = [
+        ("__ENVIRONMENT", "development"),
+        ("__HTTP__TRUSTED_PROXIES", "127.0.0.1/32"),
+        ("__LOG__LEVEL", "debug"),
+        ("__DATABASE__URL", database.url()),
+    ];
+    ServiceProcess::start(program(name).await, &[&variables[..], more].concat()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_of_any_kind_and_no_telephone_number_stands_in_a_log_in_full() {
+    let databases = [
+        TestDatabase::create("user", || user_service::MIGRATIONS).await,
+        TestDatabase::create("chat", || chat_service::MIGRATIONS).await,
+    ];
+    let light =
+        [("__PUBLIC_URL", ISSUER), ("__PASSWORDS__MEMORY_KIB", "64"), ("__PASSWORDS__PASSES", "1")];
+    let users = trusting("user-service", &databases[0], &light).await;
+    let (issuer, vault) = (users.url(""), Vault::start().await);
+    let verifier =
+        [("__VERIFIER__USER_SERVICE_URL", issuer.as_str()), ("__VERIFIER__ISSUER", ISSUER)];
+    let chat = trusting("chat-service", &databases[1], &verifier).await;
+    until_ready(&[chat.url("")], "ready").await;
+    let (browser, user) = (Browser::new(), vault.realm.create_user().await);
+    let keycloak = format!("{}@latchkey.test", user.username);
+    let url = browser.get(&vault.url("login")).await.expect(302).header("location").to_owned();
+    let _ = browser.get(&browser.sign_in(&url, &user).await).await.expect(200);
+    let email = "alice.liddell@example.org";
+    for (index, address) in ADDRESSES.iter().enumerate() {
+        let username = format!("alice-{index}");
+        let offer = TestDevice::offer();
+        let body = json!({ "public_key": offer.public_key });
+        let ask = async |path: &str, token: &str, body: &Value| {
+            ask_from(address, users.url(path), token, body).await
+        };
+        let made = ask("/api/auth/register-device", "", &body).await.expect(201);
+        let device = TestDevice::agree(&offer, &made.json);
+        let account = json!({
+            "username": username, "password": PASSWORD, "email": email, "phone_number": "+44 20 7946 0012",
+        });
+        let _ = ask("/api/auth/register", "", &account).await.expect(201);
+        let now = || Clock::default().now().timestamp_millis();
+        let wrong = device.login(&username, "not this one", now());
+        let _ = ask("/api/auth/login", "", &wrong).await.expect(401);
+        let login = device.login(&username, PASSWORD, now());
+        let session = ask("/api/auth/login", "", &login).await.expect(200);
+        let room = json!({ "name": "a room" });
+        let url = chat.url("/api/rooms/create");
+        let _ = ask_from(address, url, &session.member("access_token"), &room).await.expect(201);
+        let url = vault.url("sessions");
+        let _ = ask_from(address, url, "no token", &json!({})).await;
+        // A replay, which is told with the agent and the range of whoever it came from.
+        let spent = json!({ "refresh_token": session.member("refresh_token") });
+        let next = ask("/api/auth/refresh", "", &spent).await.expect(200).member("refresh_token");
+        let next = json!({ "refresh_token": next });
+        let _ = ask("/api/auth/refresh", "", &next).await.expect(200);
+        let _ = ask("/api/auth/refresh", "", &spent).await.expect(401);
+    }
+    for process in [&users, &chat, &vault.process] {
+        let log = log_of(process).await.join("\n");
+        for personal in [ADDRESSES[0], ADDRESSES[1], email, keycloak.as_str(), "20 7946 0012"] {
+            assert!(!log.contains(personal), "{personal}: {log}");
+        }
+    }
+    let log = users.log();
+    for (message, masked) in [
+        (
+            "registered",
+            ["a***@example.org", "***12", "203.0.113.0/24", "2001:db8:1::/48"].as_slice(),
+        ),
+        ("login_failed", &["203.0.113.0/24", "2001:db8:1::/48"]),
+        ("refresh_token_replayed", &["203.0.113.0/24", "2001:db8:1::/48"]),
+    ] {
+        let message = format!(r#""message":"{message}""#);
+        let lines: Vec<_> = log.iter().filter(|line| line.contains(&message)).cloned().collect();
+        for masked in masked {
+            assert!(
+                lines.iter().any(|line| line.contains(masked)),
+                "{message} {masked}: {lines:?}"
+            );
+        }
+    }
 }

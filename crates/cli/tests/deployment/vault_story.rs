@@ -37,6 +37,7 @@ impl Vault {
             ("__ENVIRONMENT", "development"),
             ("__PUBLIC_URL", url.as_str()),
             ("__HTTP__PORT", &port_text),
+            ("__HTTP__TRUSTED_PROXIES", "127.0.0.1/32"),
             ("__DATABASE__URL", database.url()),
             ("__PROVIDERS__FILE", &path),
         ];

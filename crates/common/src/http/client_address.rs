@@ -1,3 +1,4 @@
+use std::fmt;
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -41,8 +42,15 @@ pub(crate) fn came_by_tls(request: &ServiceRequest) -> bool {
 }
 
 /// Where a request comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
+
+/// As [`ClientAddress::range`], so that no line of a log has more by accident.
+impl fmt::Debug for ClientAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.range())
+    }
+}
 
 impl ClientAddress {
     /// What limits count by: the address, or an IPv6 customer's whole /64.

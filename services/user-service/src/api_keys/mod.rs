@@ -7,16 +7,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use common::http::Problem;
+use diesel::QueryResult;
 use diesel_async::AsyncConnection as _;
 use rand::RngExt as _;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::api_key::{self, ApiKey};
 use crate::models::step_up;
-use crate::sessions::Authenticated;
+use crate::sessions::{Authenticated, Caller};
 use crate::state::State;
 
 /// What every key begins with, so that scanners of leaked secrets know one.
@@ -44,6 +47,7 @@ pub struct NewApiKey {
 pub async fn issue(
     state: &State,
     caller: &Authenticated,
+    client: &Caller,
     wanted: NewApiKey,
 ) -> Result<(Zeroizing<String>, ApiKey), Error> {
     let key = new_key();
@@ -58,6 +62,8 @@ pub async fn issue(
         expires_at: now + wanted.life,
         last_used_at: None,
     };
+    let event = caller.event(Kind::ApiKeyIssued, client);
+    let event = Event { details: json!({ "key_id": row.id, "scopes": row.scopes }), ..event };
     let mut connection = state.pool.get().await?;
     connection
         .transaction(async |connection| {
@@ -68,7 +74,8 @@ pub async fn issue(
             if api_key::list_live(connection, user, now).await?.len() >= MOST {
                 return Err(Error::Request(too_many()));
             }
-            api_key::insert(connection, &row).await.map_err(Error::from)
+            api_key::insert(connection, &row).await?;
+            Ok(audit::record(connection, &event).await?)
         })
         .await?;
     tracing::info!(user_id = %row.user_id, key_id = %row.id, "api_key_issued");
@@ -93,13 +100,23 @@ pub async fn find_active(state: &State, text: &str) -> Result<Option<ApiKey>, Er
 /// Revokes a key for whoever holds it; false where it is none.
 pub async fn revoke_presented(state: &State, text: &str) -> Result<bool, Error> {
     let Some(key) = find_active(state, text).await? else { return Ok(false) };
-    revoke(state, key.user_id, key.id).await
+    let event = Event { user: Some(key.user_id), ..Event::new(Kind::ApiKeyRevoked) };
+    revoke(state, key.user_id, key.id, event).await
 }
 
-/// Revokes a key of `user`; false where there is none.
-pub async fn revoke(state: &State, user: Uuid, id: Uuid) -> Result<bool, Error> {
+/// Revokes a key of `user`, which `event` tells; false where there is none.
+pub async fn revoke(state: &State, user: Uuid, id: Uuid, event: Event) -> Result<bool, Error> {
+    let event = Event { details: json!({ "key_id": id }), ..event };
     let mut connection = state.pool.get().await?;
-    let revoked = api_key::delete(&mut connection, user, id).await?;
+    let revoked = connection
+        .transaction(async |connection| {
+            let revoked = api_key::delete(connection, user, id).await?;
+            if revoked {
+                audit::record(connection, &event).await?;
+            }
+            QueryResult::Ok(revoked)
+        })
+        .await?;
     if revoked {
         tracing::info!(user_id = %user, key_id = %id, "api_key_revoked");
     }

@@ -1,6 +1,6 @@
 //! The chainer: one replica at a time links what is committed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::database::try_lock_for_transaction;
 use diesel::sql_types::BigInt;
@@ -19,12 +19,15 @@ const LOCK: i64 = 7_305_790_140;
 /// How long a row waits at most where its own process does not say that it is there.
 const EVERY: Duration = Duration::from_secs(1);
 const BATCH: i64 = 500;
+/// How often the chain's end goes into the log, which is outside the database.
+const TELL_EVERY: Duration = Duration::from_hours(1);
 
 /// Runs until the service drains, and once more then.
 pub(crate) async fn run(state: State) {
+    let mut told: Option<(Instant, i64)> = None;
     loop {
         let last = state.draining.is_cancelled();
-        if let Err(error) = turn(&state).await {
+        if let Err(error) = turn(&state, &mut told).await {
             tracing::error!(%error, "security_events_not_linked");
         }
         if last {
@@ -38,8 +41,11 @@ pub(crate) async fn run(state: State) {
     }
 }
 
-async fn turn(state: &State) -> Result<(), Error> {
+async fn turn(state: &State, told: &mut Option<(Instant, i64)>) -> Result<(), Error> {
     let mut connection = state.pool.get().await?;
+    if told.is_none_or(|(at, _)| at.elapsed() >= TELL_EVERY) {
+        tell_head(&mut connection, told).await?;
+    }
     if !security_event::any_pending(&mut connection).await? {
         return Ok(());
     }
@@ -51,6 +57,21 @@ async fn turn(state: &State) -> Result<(), Error> {
             break;
         }
     }
+    Ok(())
+}
+
+/// Where the chain ends goes into the log, once if it does not grow.
+async fn tell_head(
+    connection: &mut AsyncPgConnection,
+    told: &mut Option<(Instant, i64)>,
+) -> Result<(), Error> {
+    let Some(head) = security_event_chain::find_head(connection).await? else { return Ok(()) };
+    if told.is_none_or(|(_, position)| position != head.position) {
+        let (link, seal) = (hex::encode(&head.link), hex::encode(&head.seal));
+        let (position, key_version) = (head.position, head.key_version);
+        tracing::info!(position, link, key_version, seal, "security_event_head");
+    }
+    *told = Some((Instant::now(), head.position));
     Ok(())
 }
 

@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub(crate) use chain::run;
 pub use keys::ChainKeys;
 pub use kind::Kind;
-pub use operate::{Audit, ExportedEvent, Retention, SignedCheckpoint, SignedHead};
+pub use operate::{Audit, Exported, ExportedEvent, Retention, SignedCheckpoint, SignedHead};
 pub use purge::{Purged, Rules};
 pub use queue::Recorder;
 pub use verify::{Bad, Verified};
@@ -40,8 +40,19 @@ use crate::sessions::Caller;
 use crate::state::State;
 
 /// Members of `details` that name nobody: they stay when a user is forgotten.
-const IMPERSONAL: [&str; 9] =
-    ["action", "api", "counter", "emergency", "kid", "limit", "newest", "reason", "trusted"];
+const IMPERSONAL: [&str; 11] = [
+    "action",
+    "api",
+    "counter",
+    "emergency",
+    "keys",
+    "kid",
+    "limit",
+    "newest",
+    "reason",
+    "role",
+    "trusted",
+];
 
 /// Something that happened.
 #[derive(Clone, Debug)]

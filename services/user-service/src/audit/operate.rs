@@ -82,8 +82,10 @@ pub struct Retention {
     /// How many rows.
     pub rows: i64,
     /// Since when.
-    #[serde(serialize_with = "clock::serialize_optional")]
-    pub oldest: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "clock::serialize")]
+    pub oldest: DateTime<Utc>,
+    /// How many of them are past, and go with the next purge.
+    pub due: i64,
     /// Seconds that it is kept; none for a kind that this release does not know, which stays.
     pub kept_for: Option<i64>,
 }
@@ -98,7 +100,7 @@ pub struct SignedHead {
 }
 
 /// What a purge leaves, signed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedCheckpoint {
     first_position: i64,
     last_position: i64,
@@ -109,6 +111,16 @@ pub struct SignedCheckpoint {
     purged_at: DateTime<Utc>,
     key_version: i16,
     seal: String,
+}
+
+/// What was exported before, by a command or into the log: the chain must still contain it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Exported {
+    /// What a purge has left.
+    Checkpoint(SignedCheckpoint),
+    /// The end of the chain.
+    Head(SignedHead),
 }
 
 impl From<Checkpoint> for SignedCheckpoint {
@@ -138,8 +150,8 @@ impl Audit {
     }
 
     /// Walks along the chain, through `known` where one is given.
-    pub async fn verify(&mut self, known: Option<&SignedHead>) -> Result<Verified, Error> {
-        let known = known.map(|head| self.read_head(head)).transpose()?;
+    pub async fn verify(&mut self, known: Option<&Exported>) -> Result<Verified, Error> {
+        let known = known.map(|known| self.read(known)).transpose()?;
         let keys = &self.keys;
         self.connection
             .build_transaction()
@@ -160,15 +172,34 @@ impl Audit {
         }))
     }
 
-    fn read_head(&self, head: &SignedHead) -> Result<Head, Error> {
-        let bytes = |text: &str| {
-            hex::decode(text)
-                .map_err(|_| Error::Internal("the exported head is no head".to_owned()))
+    /// The place in the chain that `exported` names, if it is one of ours.
+    fn read(&self, exported: &Exported) -> Result<Head, Error> {
+        let wrong = |what: &str| Error::Internal(format!("what was exported {what}"));
+        let bytes = |text: &str| hex::decode(text).map_err(|_| wrong("is no head or checkpoint"));
+        let (head, checked) = match exported {
+            Exported::Head(head) => {
+                let (link, seal) = (bytes(&head.link)?, bytes(&head.seal)?);
+                let (position, key_version) = (head.position, head.key_version);
+                let head = Head { position, link, key_version, seal };
+                let checked = seal::check_head(&self.keys, &head);
+                (head, checked)
+            }
+            Exported::Checkpoint(left) => {
+                let left = Checkpoint {
+                    first_position: left.first_position,
+                    last_position: left.last_position,
+                    former_link: bytes(&left.former_link)?,
+                    link: bytes(&left.link)?,
+                    purged_at: left.purged_at,
+                    key_version: left.key_version,
+                    seal: bytes(&left.seal)?,
+                };
+                let checked = seal::check_checkpoint(&self.keys, &left, &left.former_link);
+                let Checkpoint { last_position: position, link, key_version, seal, .. } = left;
+                (Head { position, link, key_version, seal }, checked)
+            }
         };
-        let (link, seal) = (bytes(&head.link)?, bytes(&head.seal)?);
-        let head = Head { position: head.position, link, key_version: head.key_version, seal };
-        let checked = seal::check_head(&self.keys, &head);
-        checked.map_err(|_| Error::Internal("the exported head was changed".to_owned()))?;
+        checked.map_err(|_| wrong("was changed"))?;
         Ok(head)
     }
 
@@ -197,13 +228,20 @@ impl Audit {
 
     /// What there is, by kind.
     pub async fn report(&mut self) -> Result<Vec<Retention>, Error> {
-        let counted = security_event::count_by_kind(&mut self.connection).await?;
+        let (kinds, before) = self.rules.due(Clock::default().now());
+        let counted = security_event::count_by_kind(&mut self.connection, &kinds, &before).await?;
         let kept = |kind: &str| {
             kind.parse::<Kind>().ok().map(|kind| self.rules.of(kind)).map(Period::as_secs)
         };
         Ok(counted
             .into_iter()
-            .map(|(kind, rows, oldest)| Retention { kept_for: kept(&kind), kind, rows, oldest })
+            .map(|of| Retention {
+                kept_for: kept(&of.kind),
+                kind: of.kind,
+                rows: of.rows,
+                oldest: of.oldest,
+                due: of.due,
+            })
             .collect())
     }
 

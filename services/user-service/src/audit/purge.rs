@@ -1,6 +1,7 @@
 //! Retention: what is past is removed in batches, and a sealed checkpoint stands in its place.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
+use common::clock::rfc3339;
 use common::settings::Period;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 
@@ -40,6 +41,11 @@ impl Rules {
         Ok(Self { usual: settings.retention, by_kind })
     }
 
+    /// Every kind, and what of it is past at `now`: all that is older than this.
+    pub(super) fn due(&self, now: DateTime<Utc>) -> (Vec<&'static str>, Vec<DateTime<Utc>>) {
+        Kind::ALL.iter().map(|kind| (kind.as_str(), now - self.of(*kind).as_delta())).unzip()
+    }
+
     /// How long `kind` is kept.
     #[must_use]
     pub fn of(&self, kind: Kind) -> Period {
@@ -64,11 +70,14 @@ pub(super) async fn purge_all(
     rules: &Rules,
     now: DateTime<Utc>,
 ) -> Result<Purged, Error> {
+    // No finer than it is exported, so that what is exported can be checked.
+    let now = now.trunc_subsecs(3);
     let mut purged = Purged::default();
     loop {
-        let (removed, damaged) = connection
+        let Batch { removed, damaged, left } = connection
             .transaction(async |connection| purge(connection, keys, rules, now).await)
             .await?;
+        left.iter().for_each(tell);
         purged.removed += removed;
         if removed == 0 || !damaged.is_empty() {
             purged.damaged = damaged;
@@ -77,25 +86,48 @@ pub(super) async fn purge_all(
     }
 }
 
+/// What one transaction came to.
+struct Batch {
+    removed: usize,
+    damaged: Vec<i64>,
+    left: Vec<Checkpoint>,
+}
+
+/// The log is outside the database, so what stands in it is exported.
+fn tell(left: &Checkpoint) {
+    tracing::info!(
+        first_position = left.first_position,
+        last_position = left.last_position,
+        count = left.last_position - left.first_position + 1,
+        former_link = hex::encode(&left.former_link),
+        link = hex::encode(&left.link),
+        purged_at = rfc3339(left.purged_at),
+        key_version = left.key_version,
+        seal = hex::encode(&left.seal),
+        "security_events_purged"
+    );
+}
+
 async fn purge(
     connection: &mut AsyncPgConnection,
     keys: &ChainKeys,
     rules: &Rules,
     now: DateTime<Utc>,
-) -> Result<(usize, Vec<i64>), Error> {
+) -> Result<Batch, Error> {
     lock(connection).await?;
-    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-    let before: Vec<_> = Kind::ALL.iter().map(|kind| now - rules.of(*kind).as_delta()).collect();
+    let (kinds, before) = rules.due(now);
     let past = security_event::list_past(connection, &kinds, &before, BATCH).await?;
     let former = Former::load(connection, &past).await?;
     let (good, damaged): (Vec<_>, Vec<_>) =
         past.iter().partition(|row| former.check(keys, row).is_ok());
+    let mut left = Vec::new();
     for run in good.chunk_by(|row, next| row.position.map(|place| place + 1) == next.position) {
-        leave_checkpoint(connection, keys, run, &former, now).await?;
+        left.extend(leave_checkpoint(connection, keys, run, &former, now).await?);
     }
     let ids: Vec<i64> = good.iter().map(|row| row.id).collect();
     security_event::delete(connection, &ids).await?;
-    Ok((ids.len(), damaged.iter().map(|row| row.id).collect()))
+    let damaged = damaged.iter().map(|row| row.id).collect();
+    Ok(Batch { removed: ids.len(), damaged, left })
 }
 
 /// For rows next to each other, merged with the checkpoints that they lie between.
@@ -105,12 +137,12 @@ async fn leave_checkpoint(
     run: &[&SecurityEvent],
     former: &Former,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<Option<Checkpoint>, Error> {
     let ends = run.first().zip(run.last());
     let parts = ends.and_then(|(first, last)| {
         Some((first.position?, former.of(first)?, last.position?, last.link.as_ref()?))
     });
-    let Some((first, former_link, last, link)) = parts else { return Ok(()) };
+    let Some((first, former_link, last, link)) = parts else { return Ok(None) };
     let mut checkpoint = Checkpoint {
         first_position: first,
         last_position: last,
@@ -133,9 +165,7 @@ async fn leave_checkpoint(
     let seal = seal::checkpoint_seal(keys, &checkpoint);
     checkpoint.seal = seal.map(Vec::from).unwrap_or_default();
     security_event_chain::replace_checkpoints(connection, &checkpoint).await?;
-    let count = checkpoint.last_position - checkpoint.first_position + 1;
-    tracing::info!(last = checkpoint.last_position, count, "security_events_purged");
-    Ok(())
+    Ok(Some(checkpoint))
 }
 
 fn check(keys: &ChainKeys, checkpoint: &Checkpoint) -> Result<(), Error> {

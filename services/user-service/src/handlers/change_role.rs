@@ -3,11 +3,14 @@ use actix_web::{patch, web};
 use common::http::{Body, ErrorBody, Problem, SegmentPath};
 use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::user_role::{self, Role};
+use crate::sessions::Caller;
 use crate::state::State;
 use crate::step_up::RecentlyAuthenticated;
 
@@ -40,16 +43,24 @@ pub(crate) struct ChangedRole {
 pub(crate) async fn change_role(
     state: web::Data<State>,
     caller: RecentlyAuthenticated,
+    client: Caller,
     SegmentPath(user_id): SegmentPath<Uuid>,
     Body(ChangeRole { role }): Body<ChangeRole>,
 ) -> Result<web::Json<ChangedRole>, Error> {
     let (admin, whose) = (caller.user_id, user_id.unwrap_or_default());
+    // Each of the two may ask for what is theirs, or to be forgotten.
+    let by = caller.event(Kind::RoleChanged, &client);
+    let details = json!({ "role": role.as_str(), "changed_user_id": whose });
+    let of = Event { user: Some(whose), ..Event::new(Kind::RoleChanged) };
+    let events =
+        [Event { details, ..by }, Event { details: json!({ "role": role.as_str() }), ..of }];
     let mut connection = state.pool.get().await?;
     connection
         .transaction(async |connection| {
             let locked = user_role::lock(connection, [admin, whose]).await?;
             check(&locked, admin, whose)?;
-            user_role::update(connection, whose, role).await.map_err(Error::from)
+            user_role::update(connection, whose, role).await?;
+            Ok::<_, Error>(audit::record_all(connection, &events).await?)
         })
         .await?;
     tracing::info!(by = %admin, user_id = %whose, role = role.as_str(), "role_changed");

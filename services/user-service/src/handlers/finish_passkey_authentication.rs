@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::Done;
 use crate::error::Error;
 use crate::passkeys;
+use crate::sessions::Caller;
 use crate::state::State;
 use crate::step_up::SignedIn;
 
@@ -32,8 +33,9 @@ pub(crate) struct FinishPasskeyAuthentication {
 pub(crate) async fn finish_passkey_authentication(
     state: web::Data<State>,
     caller: SignedIn,
+    client: Caller,
     Body(request): Body<FinishPasskeyAuthentication>,
 ) -> Result<web::Json<Done>, Error> {
-    passkeys::finish_authentication(&state, &caller, request.credential).await?;
+    passkeys::finish_authentication(&state, &caller, &client, request.credential).await?;
     Ok(web::Json(Done { message: "you have proven who you are" }))
 }

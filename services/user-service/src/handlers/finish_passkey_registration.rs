@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::list_passkeys::PasskeyView;
 use crate::error::Error;
 use crate::passkeys;
+use crate::sessions::Caller;
 use crate::state::State;
 use crate::step_up::RecentlyAuthenticated;
 
@@ -35,6 +36,7 @@ pub(crate) struct FinishPasskeyRegistration {
 pub(crate) async fn finish_passkey_registration(
     state: web::Data<State>,
     caller: RecentlyAuthenticated,
+    client: Caller,
     Body(request): Body<FinishPasskeyRegistration>,
 ) -> Result<HttpResponse, Error> {
     let FinishPasskeyRegistration { name, credential } = request;
@@ -42,6 +44,6 @@ pub(crate) async fn finish_passkey_registration(
     if name.trim().is_empty() {
         return Err(Problem::invalid_field("name", "`name` must not be empty").into());
     }
-    let added = passkeys::finish_registration(&state, &caller, name, credential).await?;
+    let added = passkeys::finish_registration(&state, &caller, &client, name, credential).await?;
     Ok(HttpResponse::Created().json(PasskeyView::from(added)))
 }

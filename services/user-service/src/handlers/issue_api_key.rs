@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::list_api_keys::ApiKeyView;
 use crate::api_keys::{self, NewApiKey};
 use crate::error::Error;
+use crate::sessions::Caller;
 use crate::state::State;
 use crate::step_up::RecentlyAuthenticated;
 
@@ -53,10 +54,11 @@ pub(crate) struct IssuedApiKey {
 pub(crate) async fn issue_api_key(
     state: web::Data<State>,
     caller: RecentlyAuthenticated,
+    client: Caller,
     Body(request): Body<IssueApiKey>,
 ) -> Result<HttpResponse, Error> {
     let wanted = check(&state, request)?;
-    let (key, row) = api_keys::issue(&state, &caller, wanted).await?;
+    let (key, row) = api_keys::issue(&state, &caller, &client, wanted).await?;
     let view = ApiKeyView::from(row);
     Ok(HttpResponse::Created().json(IssuedApiKey { key: key.to_string(), view }))
 }

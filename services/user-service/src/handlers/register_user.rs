@@ -1,6 +1,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, post, web};
 use common::http::{Body, ErrorBody, Problem};
+use common::masked;
 use diesel_async::AsyncConnection as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -102,6 +103,13 @@ pub(crate) async fn register(
             Ok(audit::record(connection, &event).await?)
         })
         .await?;
+    tracing::info!(
+        user_id = %user.id,
+        email = user.email.as_deref().map(masked::email),
+        phone_number = user.phone_number.as_deref().map(masked::phone),
+        address_range = caller.address.range(),
+        "registered"
+    );
     Ok(RegisteredUser { user: user.view() })
 }
 

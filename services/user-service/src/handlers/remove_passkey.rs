@@ -1,10 +1,14 @@
 use actix_web::{delete, web};
 use common::http::{ErrorBody, SegmentPath};
+use diesel_async::AsyncConnection as _;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Done;
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::passkey;
+use crate::sessions::Caller;
 use crate::state::State;
 use crate::step_up::RecentlyAuthenticated;
 
@@ -22,13 +26,21 @@ use crate::step_up::RecentlyAuthenticated;
 pub(crate) async fn remove_passkey(
     state: web::Data<State>,
     caller: RecentlyAuthenticated,
+    client: Caller,
     SegmentPath(passkey_id): SegmentPath<Uuid>,
 ) -> Result<web::Json<Done>, Error> {
     let passkey_id = passkey_id.ok_or(Error::PasskeyNotFound)?;
     let mut connection = state.pool.get().await?;
-    if !passkey::delete(&mut connection, caller.user_id, passkey_id).await? {
-        return Err(Error::PasskeyNotFound);
-    }
+    let details = json!({ "passkey_id": passkey_id });
+    let event = Event { details, ..caller.event(Kind::PasskeyRemoved, &client) };
+    connection
+        .transaction(async |connection| {
+            if !passkey::delete(connection, caller.user_id, passkey_id).await? {
+                return Err(Error::PasskeyNotFound);
+            }
+            Ok(audit::record(connection, &event).await?)
+        })
+        .await?;
     tracing::info!(user_id = %caller.user_id, %passkey_id, "passkey_removed");
     Ok(web::Json(Done { message: "passkey removed" }))
 }

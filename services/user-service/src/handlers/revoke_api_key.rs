@@ -4,7 +4,9 @@ use uuid::Uuid;
 
 use super::Done;
 use crate::api_keys;
+use crate::audit::Kind;
 use crate::error::Error;
+use crate::sessions::Caller;
 use crate::state::State;
 use crate::step_up::SignedIn;
 
@@ -20,10 +22,12 @@ use crate::step_up::SignedIn;
 pub(crate) async fn revoke_api_key(
     state: web::Data<State>,
     caller: SignedIn,
+    client: Caller,
     SegmentPath(key_id): SegmentPath<Uuid>,
 ) -> Result<web::Json<Done>, Error> {
     let key_id = key_id.ok_or(Error::ApiKeyNotFound)?;
-    if !api_keys::revoke(&state, caller.user_id, key_id).await? {
+    let event = caller.event(Kind::ApiKeyRevoked, &client);
+    if !api_keys::revoke(&state, caller.user_id, key_id, event).await? {
         return Err(Error::ApiKeyNotFound);
     }
     Ok(web::Json(Done { message: "API key revoked" }))

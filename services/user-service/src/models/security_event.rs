@@ -205,17 +205,39 @@ pub async fn list_past(
     .await
 }
 
-/// Kinds that there are rows of, with how many and since when.
+/// What there is of a kind.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct KindCount {
+    /// Which.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// How many rows.
+    #[diesel(sql_type = BigInt)]
+    pub rows: i64,
+    /// The oldest's time.
+    #[diesel(sql_type = Timestamptz)]
+    pub oldest: DateTime<Utc>,
+    /// How many of them are past.
+    #[diesel(sql_type = BigInt)]
+    pub due: i64,
+}
+
+/// What there is, by kind; of `kinds`, what is older than `before` is past.
 pub async fn count_by_kind(
     connection: &mut AsyncPgConnection,
-) -> QueryResult<Vec<(String, i64, Option<DateTime<Utc>>)>> {
-    use security_events::dsl;
-    dsl::security_events
-        .group_by(dsl::kind)
-        .select((dsl::kind, diesel::dsl::count_star(), diesel::dsl::min(dsl::occurred_at)))
-        .order(dsl::kind)
-        .load(connection)
-        .await
+    kinds: &[&str],
+    before: &[DateTime<Utc>],
+) -> QueryResult<Vec<KindCount>> {
+    diesel::sql_query(
+        "SELECT e.kind, count(*) AS rows, min(e.occurred_at) AS oldest,
+             count(*) FILTER (WHERE e.occurred_at < due.before) AS due
+         FROM security_events AS e LEFT JOIN unnest($1, $2) AS due (kind, before) USING (kind)
+         GROUP BY e.kind ORDER BY e.kind",
+    )
+    .bind::<Array<Text>, _>(kinds)
+    .bind::<Array<Timestamptz>, _>(before)
+    .load(connection)
+    .await
 }
 
 /// Removes rows.

@@ -1,16 +1,17 @@
 use common::claims::AMR_KEY;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
-use serde_json::Value;
+use serde_json::{Value, json};
 use webauthn_rs::prelude::{
     AuthenticationResult, Passkey, PasskeyAuthentication, RequestChallengeResponse,
 };
 
 use super::{CHALLENGE_LIFE, parse, read, read_all, write};
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::passkey::{self, StoredPasskey};
 use crate::models::passkey_challenge::{self, Ceremony};
 use crate::models::step_up;
-use crate::sessions::Authenticated;
+use crate::sessions::{Authenticated, Caller};
 use crate::state::State;
 use crate::step_up::count;
 
@@ -41,11 +42,15 @@ pub async fn start_authentication(
 pub async fn finish_authentication(
     state: &State,
     caller: &Authenticated,
+    client: &Caller,
     credential: Value,
 ) -> Result<(), Error> {
-    let proven = prove(state, caller, credential).await;
+    let proven = prove(state, caller, client, credential).await;
     if let Err(Error::InvalidPasskey(reason)) = &proven {
         count(state, "passkey_refused");
+        let event = caller.event(Kind::StepUpRequired, client);
+        let details = json!({ "reason": "passkey_refused" });
+        audit::record_alone(state, &Event { details, ..event });
         tracing::info!(reason, session_id = %caller.session_id, "passkey_refused");
     } else if proven.is_ok() {
         count(state, "passkey");
@@ -53,7 +58,12 @@ pub async fn finish_authentication(
     proven
 }
 
-async fn prove(state: &State, caller: &Authenticated, credential: Value) -> Result<(), Error> {
+async fn prove(
+    state: &State,
+    caller: &Authenticated,
+    client: &Caller,
+    credential: Value,
+) -> Result<(), Error> {
     let webauthn = state.passkeys.get()?;
     let credential = parse(credential)?;
     let now = state.clock.now();
@@ -72,11 +82,12 @@ async fn prove(state: &State, caller: &Authenticated, credential: Value) -> Resu
         .transaction(async |connection| {
             let row = lock(connection, caller, &result).await?;
             passkey::touch(connection, &row, now).await?;
-            if step_up::record(connection, caller.session_id, METHODS, now).await? {
-                Ok(())
-            } else {
-                Err(Error::Unauthorized { token_sent: true })
+            if !step_up::record(connection, caller.session_id, METHODS, now).await? {
+                return Err(Error::Unauthorized { token_sent: true });
             }
+            let details = json!({ "reason": "passkey", "passkey_id": row.id });
+            let event = Event { details, ..caller.event(Kind::SteppedUp, client) };
+            Ok(audit::record(connection, &event).await?)
         })
         .await
 }

@@ -1,16 +1,17 @@
 use actix_web::http::StatusCode;
 use common::http::Problem;
 use diesel_async::AsyncConnection as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 use webauthn_rs::prelude::{CreationChallengeResponse, PasskeyRegistration};
 
 use super::{CHALLENGE_LIFE, MOST, parse, read, read_all, write};
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::passkey::{self, StoredPasskey};
 use crate::models::passkey_challenge::{self, Ceremony};
 use crate::models::{step_up, user};
-use crate::sessions::Authenticated;
+use crate::sessions::{Authenticated, Caller};
 use crate::state::State;
 
 /// The options for `navigator.credentials.create`.
@@ -38,6 +39,7 @@ pub async fn start_registration(
 pub async fn finish_registration(
     state: &State,
     caller: &Authenticated,
+    client: &Caller,
     name: String,
     credential: Value,
 ) -> Result<StoredPasskey, Error> {
@@ -63,6 +65,8 @@ pub async fn finish_registration(
         created_at: now,
         last_used_at: None,
     };
+    let details = json!({ "passkey_id": row.id });
+    let event = Event { details, ..caller.event(Kind::PasskeyAdded, client) };
     connection
         .transaction(async |connection| {
             let (user, session) = (caller.user_id, caller.session_id);
@@ -72,11 +76,10 @@ pub async fn finish_registration(
             if passkey::list(connection, user).await?.len() >= MOST {
                 return Err(conflict("too_many_passkeys", "you have as many as one may have"));
             }
-            if passkey::insert(connection, &row).await? {
-                Ok(())
-            } else {
-                Err(conflict("passkey_exists", "this passkey is registered already"))
+            if !passkey::insert(connection, &row).await? {
+                return Err(conflict("passkey_exists", "this passkey is registered already"));
             }
+            Ok(audit::record(connection, &event).await?)
         })
         .await?;
     tracing::info!(user_id = %row.user_id, passkey_id = %row.id, "passkey_added");

@@ -32,6 +32,7 @@ pub async fn refresh(
     caller: &Caller,
     api: ApiKind,
 ) -> Result<TokenPair, Error> {
+    let _timer = state.metrics.refresh_duration.start_timer();
     let Some(token) = RefreshToken::parse(&state.mac_keys, text) else {
         return Err(refused(state, "forged"));
     };

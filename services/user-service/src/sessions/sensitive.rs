@@ -64,11 +64,16 @@ pub async fn require_recent_sign_in(
     let max_age = state.settings.limits.recent_sign_in.as_delta();
     if let Some(password) = current_password {
         let checked = check_current_password(state, caller, client, password).await;
-        return match step_up::judged(state, caller, client, checked) {
+        step_up::judged(state, caller, client, &checked);
+        return match checked {
             Err(Error::InvalidCredentials(_)) => {
                 Err(Error::InsufficientUserAuthentication(max_age))
             }
-            other => other.map(|_| ()),
+            Err(error) => Err(error),
+            Ok(_) => {
+                audit::record_alone(state, &step_up::by_password_event(caller, client));
+                Ok(())
+            }
         };
     }
     require_recent_login(state, caller, client)
@@ -110,6 +115,11 @@ pub async fn change_password(
                 return Err(Error::InvalidCredentials("password_changed"));
             }
             let api_keys_revoked = api_key::delete_all(connection, user.id).await?;
+            if api_keys_revoked > 0 {
+                let details = json!({ "keys": api_keys_revoked, "reason": "password_changed" });
+                let event = caller.event(Kind::ApiKeyRevoked, client);
+                audit::record(connection, &Event { details, ..event }).await?;
+            }
             let passkeys = passkey::list(connection, user.id).await?;
             Ok((ended, PasswordChanged { passkeys, api_keys_revoked }))
         })

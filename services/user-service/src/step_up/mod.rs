@@ -5,6 +5,7 @@
 
 mod extractors;
 
+use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
 pub use extractors::{RecentlyAuthenticated, SignedIn};
@@ -28,33 +29,40 @@ pub async fn by_password(
     password: &str,
 ) -> Result<(), Error> {
     let checked = sessions::check_current_password(state, caller, client, password).await;
-    judged(state, caller, client, checked)?;
+    judged(state, caller, client, &checked);
+    checked?;
+    let event = by_password_event(caller, client);
     let mut connection = state.pool.get().await?;
     let now = state.clock.now();
-    if step_up::record(&mut connection, caller.session_id, BY_PASSWORD, now).await? {
-        Ok(())
-    } else {
-        Err(Error::Unauthorized { token_sent: true })
-    }
+    connection
+        .transaction(async |connection| {
+            if !step_up::record(connection, caller.session_id, BY_PASSWORD, now).await? {
+                return Err(Error::Unauthorized { token_sent: true });
+            }
+            Ok(audit::record(connection, &event).await?)
+        })
+        .await
 }
 
-/// Counts what came of a password that was to prove the caller again, and writes it down.
+/// That the caller's password proved them again.
+pub(crate) fn by_password_event(caller: &Authenticated, client: &Caller) -> Event {
+    let event = caller.event(Kind::SteppedUp, client);
+    Event { details: json!({ "reason": "password" }), ..event }
+}
+
+/// Counts what came of a password that was to prove the caller again, and writes down where it
+/// did not.
 pub(crate) fn judged(
     state: &State,
     caller: &Authenticated,
     client: &Caller,
-    checked: Result<User, Error>,
-) -> Result<User, Error> {
+    checked: &Result<User, Error>,
+) {
     count(state, if checked.is_ok() { "password" } else { "password_refused" });
-    let (kind, reason) = match &checked {
-        Ok(_) => (Kind::SteppedUp, "password"),
-        Err(Error::InvalidCredentials(reason)) => (Kind::StepUpRequired, *reason),
-        // Nothing was judged.
-        Err(_) => return checked,
-    };
-    let event = caller.event(kind, client);
-    audit::record_alone(state, &Event { details: json!({ "reason": reason }), ..event });
-    checked
+    if let Err(Error::InvalidCredentials(reason)) = checked {
+        let event = caller.event(Kind::StepUpRequired, client);
+        audit::record_alone(state, &Event { details: json!({ "reason": reason }), ..event });
+    }
 }
 
 pub(crate) fn count(state: &State, outcome: &str) {

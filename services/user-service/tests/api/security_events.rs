@@ -2,7 +2,7 @@
 
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use serde_json::{Value, json};
-use test_support::eventually;
+use test_support::{TestPasskey, eventually};
 
 use super::support::{PASSWORD, Session, TestApp, count};
 
@@ -181,4 +181,107 @@ async fn nobody_waits_for_the_chain_and_what_commits_late_is_linked_too() {
     linked(&app).await;
     let gaps = "SELECT max(position) - count(*) AS count FROM security_events";
     assert_eq!(count(&mut app.database.connect().await, gaps).await, 0);
+}
+
+#[tokio::test]
+async fn many_logins_at_once_are_each_in_the_chain_once_though_two_replicas_link() {
+    let app = TestApp::start().await;
+    let _replica = app.replica().await;
+    let logins = (0..12).map(|_| app.sign_in());
+    let sessions = futures_util::future::join_all(logins).await;
+    linked(&app).await;
+    assert_eq!(events(&app, "login_succeeded").await.len(), sessions.len());
+    let broken = "SELECT (max(position) - count(*)) + (count(*) - count(DISTINCT link)) AS count
+        FROM security_events";
+    assert_eq!(count(&mut app.database.connect().await, broken).await, 0);
+}
+
+#[tokio::test]
+async fn passkeys_and_proofs_by_them_are_written_with_what_they_do() {
+    let app = TestApp::start().await;
+    let (session, mut passkey) = (app.sign_in().await, TestPasskey::new("http://localhost:8080"));
+    let webauthn = "/api/v5/auth/webauthn";
+    let begin = async |ceremony: &str| {
+        let path = format!("{webauthn}/{ceremony}/start");
+        app.post_as(&session, &path, &json!({})).await.expect(200).json
+    };
+    let credential = passkey.register(&begin("register").await);
+    let body = json!({ "name": "laptop", "credential": credential });
+    let path = format!("{webauthn}/register/finish");
+    let id = app.post_as(&session, &path, &body).await.expect(201).member("passkey_id");
+    let added = event(&app, "passkey_added").await;
+    assert!(is_of(&added, &session) && added.details["passkey_id"] == id.as_str(), "{added:?}");
+
+    let path = format!("{webauthn}/authenticate/finish");
+    let proof = json!({ "credential": passkey.assert(&begin("authenticate").await) });
+    let _ = app.post_as(&session, &path, &proof).await.expect(200);
+    let proven = event(&app, "stepped_up").await;
+    assert!(is_of(&proven, &session) && proven.details["reason"] == "passkey", "{proven:?}");
+    let _ = app.post_as(&session, &path, &proof).await.expect(401);
+    assert_eq!(event(&app, "step_up_required").await.details["reason"], "passkey_refused");
+
+    let path = format!("{webauthn}/credentials/{id}");
+    let _ = app.delete_as(&session, &path).await.expect(200);
+    let _ = app.delete_as(&session, &path).await.expect(404);
+    let removed = events(&app, "passkey_removed").await;
+    assert!(removed.len() == 1 && is_of(&removed[0], &session), "{removed:?}");
+}
+
+#[tokio::test]
+async fn api_keys_and_roles_are_written_with_what_they_do() {
+    let app = TestApp::start().await;
+    let (admin, user) = (app.sign_in().await, app.sign_in().await);
+    let keys = "/api/v5/auth/api-keys";
+    let wanted = json!({ "name": "backup", "scopes": ["chat"] });
+    let mut issued = Vec::new();
+    for _ in 0..3 {
+        issued.push(app.post_as(&user, keys, &wanted).await.expect(201));
+    }
+    let issuing = event(&app, "api_key_issued").await;
+    assert!(is_of(&issuing, &user), "{issuing:?}");
+    assert_eq!(issuing.details["key_id"], issued[0].json["key_id"]);
+    let path = format!("{keys}/{}", issued[0].member("key_id"));
+    let _ = app.delete_as(&user, &path).await.expect(200);
+    let _ = app.delete_as(&user, &path).await.expect(404);
+    let _ = app.post_token("/api/auth/revoke", &issued[1].member("key")).await.expect(200);
+    let body = json!({ "current_password": PASSWORD, "new_password": "a longer horse battery" });
+    let _ = app.post_as(&user, "/api/auth/password", &body).await.expect(200);
+    let revoked = events(&app, "api_key_revoked").await;
+    assert_eq!(revoked.len(), 3);
+    assert!(revoked.iter().all(|row| row.user.as_deref() == Some(user.user_id.as_str())));
+    assert!(is_of(&revoked[0], &user) && revoked[1].session.is_none(), "{revoked:?}");
+    assert_eq!(revoked[2].details, json!({ "keys": 1, "reason": "password_changed" }));
+
+    let promote = format!("UPDATE users SET role = 'admin' WHERE id = '{}'", admin.user_id);
+    app.database.connect().await.batch_execute(&promote).await.unwrap();
+    let path = format!("/api/v5/auth/users/{}/role", user.user_id);
+    let _ = app.patch_as(&user, &path, &json!({ "role": "admin" })).await.expect(403);
+    let _ = app.patch_as(&admin, &path, &json!({ "role": "admin" })).await.expect(200);
+    let changed = events(&app, "role_changed").await;
+    assert!(changed.len() == 2 && is_of(&changed[0], &admin), "{changed:?}");
+    assert_eq!(changed[0].details["changed_user_id"], user.user_id.as_str());
+    assert_eq!(changed[1].user.as_deref(), Some(user.user_id.as_str()));
+    assert_eq!(changed[1].details, json!({ "role": "admin" }));
+}
+
+#[tokio::test]
+async fn what_is_past_is_purged_in_the_background_and_only_that() {
+    let kinds = ("USER_SERVICE__AUDIT__RETENTION_BY_KIND", "login_failed=1d");
+    let app = TestApp::with(&[kinds]).await;
+    let session = app.sign_in().await;
+    let mut wrong = app.login_body(&session.device, &session.username);
+    wrong["password"] = "not this one".into();
+    let _ = app.post("/api/auth/login", &wrong).await.expect(401);
+    let _ = event(&app, "login_failed").await;
+    linked(&app).await;
+    app.clock.turn(chrono::TimeDelta::days(2));
+    // Housekeeping is done at the start.
+    let _replica = app.replica().await;
+    eventually("it is purged", || async {
+        events(&app, "login_failed").await.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(events(&app, "login_succeeded").await.len(), 1);
+    let checkpoints = "SELECT count(*) AS count FROM security_event_checkpoints";
+    assert_eq!(count(&mut app.database.connect().await, checkpoints).await, 1);
 }
