@@ -18,6 +18,7 @@ mod keygen;
 mod migrate;
 mod person;
 mod progress;
+mod rollout;
 mod service_keys;
 mod settings;
 mod vault;
@@ -53,6 +54,9 @@ enum Command {
     Migrate(migrate::Command),
     /// Remove what is past: ended sessions, unused devices, spent nonces, retired keys
     Cleanup(cleanup::Arguments),
+    /// Roll newer cookies out to browsers
+    #[command(subcommand)]
+    Rollout(rollout::Command),
     /// Look after sealed tokens and keys
     #[command(subcommand)]
     Vault(vault::Command),
@@ -110,6 +114,7 @@ fn run(command: Command) -> ExitCode {
         Command::Device(command) => device::run(&command),
         Command::Migrate(command) => migrate::run(&command),
         Command::Cleanup(arguments) => cleanup::run(&arguments),
+        Command::Rollout(command) => rollout::run(&command),
         Command::Vault(command) => vault::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Config(command) => config::run(&command),

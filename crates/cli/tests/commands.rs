@@ -107,6 +107,8 @@ fn operators_commands_name_the_setting_that_is_missing_and_exit_as_the_services_
         (&["migrate", "auth-vault"], "OLDER_VAULT_URL"),
         (&["cleanup"], user),
         (&["cleanup", "--service", "auth-manager"], auth),
+        (&["rollout", "show"], user),
+        (&["rollout", "set", "25"], user),
         (&["vault", "keys"], user),
         (&["vault", "rewrap", "--service", "auth-manager"], auth),
         (&["vault", "verify", "--service", "auth-manager"], auth),

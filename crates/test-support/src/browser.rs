@@ -85,17 +85,26 @@ impl TestBrowser {
     /// The value of the cookie whose name ends with `kind`, as the browser would send it.
     #[must_use]
     pub fn cookie(&self, kind: &str) -> Option<String> {
-        let header = self.jar.cookies(&self.base)?;
+        let suffix = format!("_{kind}");
+        self.cookies().into_iter().find(|(name, _)| name.ends_with(&suffix)).map(|(_, value)| value)
+    }
+
+    /// Names and values of all cookies, as the browser would send them to the cookie API.
+    #[must_use]
+    pub fn cookies(&self) -> Vec<(String, String)> {
+        let url = self.base.join("/api/v5/auth/").expect("a path");
+        let Some(header) = self.jar.cookies(&url) else { return Vec::new() };
         let header = header.to_str().expect("text");
         let pairs = header.split("; ").filter_map(|pair| pair.split_once('='));
-        let suffix = format!("_{kind}");
-        pairs.into_iter().find(|(name, _)| name.ends_with(&suffix)).map(|(_, it)| it.to_owned())
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     /// What its unsafe requests say beside the rest, as lines of a request's head.
     pub(crate) fn head_lines(&self) -> String {
-        let cookies = self.jar.cookies(&self.base).expect("cookies");
-        let cookies = cookies.to_str().expect("text");
+        let cookies = self.cookies();
+        let cookies: Vec<_> =
+            cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = cookies.join("; ");
         let (origin, csrf) = (&self.origin, self.csrf.lock().expect("no panic").clone());
         format!("Cookie: {cookies}\r\nOrigin: {origin}\r\nX-CSRF-Token: {csrf}\r\n")
     }

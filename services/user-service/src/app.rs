@@ -21,6 +21,7 @@ use crate::metrics::ServiceMetrics;
 use crate::passkeys::Passkeys;
 use crate::passwords::PasswordHasher;
 use crate::readiness::readiness;
+use crate::rollout::Rollout;
 use crate::sealed_columns::SEALED_COLUMNS;
 use crate::sessions::MacKeys;
 use crate::signing::Signing;
@@ -49,6 +50,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let signing = Signing::start(&settings, pool.clone(), keyring.clone(), &clock, &counters)?;
     let url = settings.database.url.clone();
     let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone(), signing.clone());
+    let rollout = Rollout::start(&settings, pool.clone(), clock.clone(), &counters);
+    hub.follow(&rollout);
     let redis = settings.redis.open(&metrics)?;
     let chain_keys = ChainKeys::parse(settings.audit.chain_keys.expose())?;
     let lost = counters.security_events.with_label_values(&["lost"]);
@@ -65,6 +68,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         redis,
         clock,
         browser: Browser::new(&settings)?,
+        rollout,
         keyring,
         mac_keys,
         hasher,
@@ -163,7 +167,8 @@ fn document() -> OpenApi {
     let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
     let cookie = ApiKeyValue::with_description(
         "latchkey_v5_access",
-        "With the prefix `__Host-` but in development; unsafe requests send `X-CSRF-Token` as well",
+        "With the prefix `__Host-` but in development, or `latchkey_v4_access` while the newer cookies are rolled \
+         out, with `__Secure-`; unsafe requests send `X-CSRF-Token` as well",
     );
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("client", basic);

@@ -72,6 +72,10 @@ pub struct ServiceMetrics {
     pub csrf_duration: Histogram,
     /// Duration of `verify-token`, whatever it answers.
     pub verify_duration: Histogram,
+    /// Percent of sessions that get the newer cookies.
+    pub rollout_share: IntGauge,
+    /// How often that was decided.
+    pub rollout_revision: IntGauge,
 }
 
 impl ServiceMetrics {
@@ -198,6 +202,12 @@ impl ServiceMetrics {
                 .short_histogram("csrf_check_duration_seconds", "Duration of CSRF checks"),
             verify_duration: metrics
                 .short_histogram("verify_token_duration_seconds", "Duration of verify-token"),
+            rollout_share: metrics.gauge(
+                "cookie_rollout_share",
+                "Percent of browsers' sessions that get the newer cookies",
+            ),
+            rollout_revision: metrics
+                .gauge("cookie_rollout_revision", "How often the share was decided"),
         }
     }
 }

@@ -48,6 +48,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Which share of sessions gets the newer cookies.
+    cookie_rollout (single) {
+        single -> Bool,
+        share -> SmallInt,
+        revision -> BigInt,
+        decided_by -> Text,
+        reason -> Nullable<Text>,
+        decided_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     /// Nonces burned by logins.
     device_nonces (device_id, nonce) {
         device_id -> Uuid,

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use actix_web::http::header::HeaderMap;
 use common::clock::Clock;
 use common::database::Pool;
 use common::redis::Redis;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use vault_crypto::Keyring;
 
 use crate::audit::Recorder;
 use crate::browser::Browser;
+use crate::browser::generation::Generation;
+use crate::browser::received::ReceivedCookies;
 use crate::captcha::Captcha;
 use crate::config::Settings;
 use crate::error::Error;
@@ -20,7 +24,8 @@ use crate::models::auth_session::AuthSession;
 use crate::models::key_change::ChangeKind;
 use crate::passkeys::Passkeys;
 use crate::passwords::PasswordHasher;
-use crate::sessions::{EndReason, MacKeys};
+use crate::rollout::Rollout;
+use crate::sessions::{self, EndReason, MacKeys};
 use crate::signing::{LARGEST_LEEWAY, Signing};
 
 /// One a process; clones share everything.
@@ -38,6 +43,8 @@ pub struct State {
     pub browser: Browser,
     /// Seals private keys and secrets.
     pub keyring: Keyring,
+    /// Which share of sessions gets the newer cookies.
+    pub rollout: Rollout,
     /// Keys under refresh tokens.
     pub mac_keys: MacKeys,
     /// The room in which passwords are hashed.
@@ -63,6 +70,19 @@ pub struct State {
 }
 
 impl State {
+    /// Our cookies among those of a request.
+    #[must_use]
+    pub fn read_cookies(&self, headers: &HeaderMap) -> ReceivedCookies {
+        self.browser.cookies.read(headers, |token| sessions::position_of(&self.mac_keys, token))
+    }
+
+    /// Which cookies `id`, a session's or a pre-session's, is to have; `came` where that can't be
+    /// known.
+    pub async fn generation_of(&self, id: Uuid, came: Generation) -> Generation {
+        let share = self.rollout.share().await;
+        self.browser.cookies.usable(share.map_or(came, |share| Generation::at_share(share, id)))
+    }
+
     /// Gives `work` up once the database has had all the time that it may take: a connection that
     /// is held up somewhere on the way says nothing by itself.
     pub async fn in_time<T, E: From<Error>>(

@@ -10,6 +10,7 @@ use actix_web::http::header::{
 };
 use common::settings::DeploymentEnvironment;
 
+use super::generation::Generation;
 use crate::config::Settings;
 
 /// What a cookie is for.
@@ -32,9 +33,10 @@ impl Kind {
     pub const ALL: [Self; 5] =
         [Self::Access, Self::Refresh, Self::PreSession, Self::Csrf, Self::Browser];
     /// Those that are over with the session.
-    const OF_SESSION: [Self; 4] = [Self::Access, Self::Refresh, Self::PreSession, Self::Csrf];
+    pub(super) const OF_SESSION: [Self; 4] =
+        [Self::Access, Self::Refresh, Self::PreSession, Self::Csrf];
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Access => "access",
             Self::Refresh => "refresh",
@@ -45,13 +47,10 @@ impl Kind {
     }
 }
 
-/// The generation of cookies, which their names carry.
-const GENERATION: &str = "v5";
-
 /// A prefix with which browsers refuse a cookie that was set in a weaker way
 /// (RFC 6265bis, section 4.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Prefix {
+pub(super) enum Prefix {
     /// Secure, this host, whole site.
     Host,
     /// Secure.
@@ -62,13 +61,13 @@ enum Prefix {
 /// What a `Set-Cookie` says; give it to `append_header`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
-    name: String,
-    value: String,
-    max_age: u64,
-    domain: Option<String>,
-    path: String,
-    secure: bool,
-    same_site: &'static str,
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) max_age: u64,
+    pub(super) domain: Option<String>,
+    pub(super) path: String,
+    pub(super) secure: bool,
+    pub(super) same_site: &'static str,
 }
 
 impl fmt::Display for Cookie {
@@ -96,9 +95,12 @@ impl TryIntoHeaderPair for Cookie {
 pub struct CookiePolicy {
     /// Everywhere but in development on one's own machine.
     secure: bool,
-    same_site: &'static str,
+    pub(super) same_site: &'static str,
     /// Of the access cookie alone.
     domain: Option<String>,
+    /// Where clients reach this service: host, and the path of the API beneath it.
+    pub(super) host: String,
+    older_path: String,
 }
 
 impl CookiePolicy {
@@ -115,7 +117,8 @@ impl CookiePolicy {
         if let Some(domain) = &domain {
             check_domain(domain, &host, settings.environment)?;
         }
-        Ok(Self { secure: !relaxed, same_site, domain })
+        let older_path = format!("{}{OLDER_PATH}", path_of(&settings.public_url));
+        Ok(Self { secure: !relaxed, same_site, domain, host, older_path })
     }
 
     /// Whether pages of other sites get their cookies sent.
@@ -124,23 +127,44 @@ impl CookiePolicy {
         self.same_site == "None"
     }
 
-    /// Whether hosts beneath a domain share the access cookie, and may set it.
+    /// What stands for `wanted` here: pages of other sites would not get the older cookies sent.
     #[must_use]
-    pub fn has_domain(&self) -> bool {
-        self.domain.is_some()
+    pub fn usable(&self, wanted: Generation) -> Generation {
+        if self.cross_site() { Generation::V5 } else { wanted }
+    }
+
+    /// Whether hosts beneath a domain may set an access cookie that is taken for ours.
+    #[must_use]
+    pub fn access_can_be_planted(&self, generation: Generation) -> bool {
+        self.secure && self.prefix(generation, Kind::Access) != Prefix::Host
+    }
+
+    /// Whether cookies are kept to HTTPS, and their names say so.
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// The cookie of `kind` with `value`, to be kept for `max_age`.
     #[must_use]
-    pub fn set(&self, kind: Kind, value: &str, max_age: Duration) -> Cookie {
+    pub fn set(
+        &self,
+        generation: Generation,
+        kind: Kind,
+        value: &str,
+        max_age: Duration,
+    ) -> Cookie {
         let domain = self.domain.clone().filter(|_| kind == Kind::Access);
-        let same_site = if domain.is_some() { "None" } else { self.same_site };
+        let (path, same_site) = match generation {
+            Generation::V4 => (self.older_path.as_str(), "Lax"),
+            Generation::V5 if domain.is_some() => ("/", "None"),
+            Generation::V5 => ("/", self.same_site),
+        };
         Cookie {
-            name: self.name(kind),
+            name: self.name(generation, kind),
             value: value.to_owned(),
             max_age: max_age.as_secs(),
             domain,
-            path: "/".to_owned(),
+            path: path.to_owned(),
             secure: self.secure,
             same_site,
         }
@@ -148,90 +172,43 @@ impl CookiePolicy {
 
     /// Takes away the cookie of `kind`, with the attributes it was set with.
     #[must_use]
-    pub fn clear(&self, kind: Kind) -> Cookie {
-        self.set(kind, "", Duration::ZERO)
+    pub fn clear(&self, generation: Generation, kind: Kind) -> Cookie {
+        self.set(generation, kind, "", Duration::ZERO)
     }
 
-    /// Takes away every known variant of every cookie; `path` is that of the request which may
-    /// have brought planted ones.
-    #[must_use]
-    pub fn clear_all(&self, path: &str) -> Vec<Cookie> {
-        let ours = Kind::ALL.into_iter().map(|kind| self.clear(kind));
-        ours.chain(self.clear_planted(path)).collect()
-    }
-
-    /// Takes away what was the session's; the browser is the same one afterwards.
-    #[must_use]
-    pub fn clear_session(&self, path: &str) -> Vec<Cookie> {
-        let ours = Kind::OF_SESSION.into_iter().map(|kind| self.clear(kind));
-        ours.chain(self.clear_planted(path)).collect()
-    }
-
-    /// Takes away what we do not set, or did under another configuration, and leaves our own.
-    #[must_use]
-    pub fn clear_planted(&self, path: &str) -> Vec<Cookie> {
-        Kind::ALL.into_iter().flat_map(|kind| self.planted(kind, path)).collect()
-    }
-
-    fn planted(&self, kind: Kind, path: &str) -> Vec<Cookie> {
-        let (prefix, own) = (self.prefix(kind), self.clear(kind));
-        let mut planted = Vec::new();
-        if prefix == Prefix::Secure {
-            // What it was before it had a domain.
-            let (name, same_site) = (Self::named(Prefix::Host, kind), self.same_site);
-            planted.push(Cookie { name, same_site, domain: None, ..own.clone() });
-        }
-        if prefix != Prefix::Host {
-            // Without `__Host-` other paths, and hosts beneath the domain, may set the name too.
-            let paths: Vec<&str> = paths_to(path).collect();
-            let domains: &[_] =
-                if own.domain.is_some() { &[own.domain.clone(), None] } else { &[None] };
-            let places =
-                paths.iter().flat_map(|path| domains.iter().map(move |domain| (*path, domain)));
-            planted.extend(places.filter(|place| *place != ("/", &own.domain)).map(
-                |(path, domain)| Cookie {
-                    path: path.to_owned(),
-                    domain: domain.clone(),
-                    ..own.clone()
-                },
-            ));
-        }
-        planted
-    }
-
-    fn prefix(&self, kind: Kind) -> Prefix {
-        match (self.secure, &self.domain, kind) {
+    /// What keeps others from setting it.
+    pub(super) fn prefix(&self, generation: Generation, kind: Kind) -> Prefix {
+        match (self.secure, generation, &self.domain, kind) {
             (false, ..) => Prefix::None,
-            (true, Some(_), Kind::Access) => Prefix::Secure,
-            (true, ..) => Prefix::Host,
+            // `__Host-` is for `Path=/` alone.
+            (true, Generation::V4, ..) | (true, _, Some(_), Kind::Access) => Prefix::Secure,
+            (true, Generation::V5, ..) => Prefix::Host,
         }
     }
 
     /// What the cookie of `kind` is called.
     #[must_use]
-    pub fn name(&self, kind: Kind) -> String {
-        Self::named(self.prefix(kind), kind)
-    }
-
-    fn named(prefix: Prefix, kind: Kind) -> String {
-        let prefix = match prefix {
-            Prefix::Host => "__Host-",
-            Prefix::Secure => "__Secure-",
-            Prefix::None => "",
-        };
-        format!("{prefix}latchkey_{GENERATION}_{}", kind.as_str())
+    pub fn name(&self, generation: Generation, kind: Kind) -> String {
+        named(self.prefix(generation, kind), generation, kind)
     }
 }
 
-/// Every `Path` with which a cookie is sent to `path` (RFC 6265, section 5.1.4), as far as our own
-/// paths are deep.
-fn paths_to(path: &str) -> impl Iterator<Item = &str> {
-    let slashes = path.match_indices('/').map(|(at, _)| at).take(MAX_DEPTH);
-    let prefixes = slashes.flat_map(|at| [&path[..at], &path[..=at]]);
-    prefixes.filter(|prefix| !prefix.is_empty()).chain((path.len() > 1).then_some(path))
+/// The path of the older cookies, beneath that of the public URL.
+const OLDER_PATH: &str = "/api";
+
+pub(super) fn named(prefix: Prefix, generation: Generation, kind: Kind) -> String {
+    let prefix = match prefix {
+        Prefix::Host => "__Host-",
+        Prefix::Secure => "__Secure-",
+        Prefix::None => "",
+    };
+    format!("{prefix}latchkey_{}_{}", generation.as_str(), kind.as_str())
 }
 
-const MAX_DEPTH: usize = 8;
+fn path_of(url: &str) -> String {
+    let url: Option<Uri> = url.parse().ok();
+    url.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+}
 
 fn host_of(url: &str) -> String {
     let url: Option<Uri> = url.parse().ok();

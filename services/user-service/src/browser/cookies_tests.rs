@@ -1,9 +1,11 @@
 use actix_web::http::header::HeaderMap;
 use common::settings::Environment;
+use uuid::Uuid;
 
+use super::Generation::{V4, V5};
 use super::*;
 use crate::browser::guard::{PreSession, RefreshCookie};
-use crate::browser::received::{Duplicate, ReceivedCookies};
+use crate::browser::received::{Duplicate, Position, ReceivedCookies};
 use crate::config::SCHEMA;
 
 const LIFE: Duration = Duration::from_mins(1);
@@ -44,8 +46,28 @@ fn development(url: &str) -> CookiePolicy {
 
 /// Every cookie of a policy as it is set, values left out.
 fn all(policy: &CookiePolicy) -> Vec<String> {
-    let set = Kind::ALL.map(|kind| policy.set(kind, "x", LIFE).to_string());
-    set.map(|cookie| cookie.replace("=x; Max-Age=60; Path=/; HttpOnly", "")).to_vec()
+    set(policy, V5).iter().map(|it| it.replace("=x; Max-Age=60; Path=/; HttpOnly", "")).collect()
+}
+
+fn set(policy: &CookiePolicy, generation: Generation) -> Vec<String> {
+    Kind::ALL.map(|kind| policy.set(generation, kind, "x", LIFE).to_string()).to_vec()
+}
+
+#[test]
+fn older_cookies_have_a_path_of_their_own_and_go_with_links_of_other_sites() {
+    let older = |policy: &CookiePolicy| -> Vec<String> {
+        set(policy, V4).iter().map(|it| it.replace("=x; Max-Age=60", "")).collect()
+    };
+    let mut expected = ["access", "refresh", "presession", "csrf", "browser"].map(|kind| {
+        format!("__Secure-latchkey_v4_{kind}; Path=/api; HttpOnly; SameSite=Lax; Secure")
+    });
+    assert_eq!(older(&production()), expected);
+    expected[0].push_str("; Domain=example.com");
+    assert_eq!(older(&with_a_domain()), expected);
+    let local = older(&development("http://localhost:3000/base/"));
+    assert_eq!(local[1], "latchkey_v4_refresh; Path=/base/api; HttpOnly; SameSite=Lax");
+    assert_eq!((production().usable(V4), production().usable(V5)), (V4, V5));
+    assert_eq!(preview().usable(V4), V5, "pages of other sites would get none");
 }
 
 #[test]
@@ -86,9 +108,9 @@ fn development_cookies_are_relaxed_on_localhost_only() {
 #[test]
 fn cookies_are_cleared_with_the_attributes_they_were_set_with() {
     for policy in [production(), with_a_domain(), preview(), development("http://localhost")] {
-        let cleared: Vec<String> = policy.clear_all("/api").iter().map(Cookie::to_string).collect();
-        for kind in Kind::ALL {
-            let set = policy.set(kind, "x", LIFE).to_string();
+        let cleared = policy.clear_all(&[], "/api");
+        let cleared: Vec<String> = cleared.iter().map(Cookie::to_string).collect();
+        for set in Generation::ALL.into_iter().flat_map(|generation| set(&policy, generation)) {
             let clear = set.replace("=x; Max-Age=60;", "=; Max-Age=0;");
             assert_ne!(set, clear);
             assert!(cleared.contains(&clear), "{clear} in {cleared:?}");
@@ -98,8 +120,10 @@ fn cookies_are_cleared_with_the_attributes_they_were_set_with() {
 
 #[test]
 fn planted_variants_are_cleared_wherever_they_may_have_been_planted() {
-    assert!(production().clear_planted("/api/v5/auth/csrf").is_empty(), "browsers refuse them");
-    let planted = with_a_domain().clear_planted("/api/v5");
+    let newer = Kind::ALL.map(|kind| (V5, kind));
+    let refused = production().clear_planted(&newer, "/api/v5/auth/csrf");
+    assert!(refused.is_empty(), "browsers refuse them");
+    let planted = with_a_domain().clear_planted(&[(V5, Kind::Access)], "/api/v5");
     let planted: Vec<String> = planted.iter().map(Cookie::to_string).collect();
     let access = |path: &str, rest: &str| {
         let name = "__Secure-latchkey_v5_access=; Max-Age=0";
@@ -107,12 +131,22 @@ fn planted_variants_are_cleared_wherever_they_may_have_been_planted() {
     };
     let mut expected = vec![
         "__Host-latchkey_v5_access=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict; Secure".into(),
+        access("/", "; Domain=id.example.com"),
         access("/", ""),
     ];
     for path in ["/api", "/api/", "/api/v5"] {
-        expected.extend([access(path, "; Domain=example.com"), access(path, "")]);
+        let domains = ["; Domain=id.example.com", "; Domain=example.com", ""];
+        expected.extend(domains.map(|domain| access(path, domain)));
     }
     assert_eq!(planted, expected);
+    let older = production().clear_planted(&[(V4, Kind::Csrf)], "/api/v5");
+    assert_eq!(older.len(), 4 * 3 - 1, "every place but our own");
+    let head: usize = production()
+        .clear_all(&[(V4, Kind::Refresh)], "/api/v5/auth/sessions")
+        .iter()
+        .map(|cookie| "Set-Cookie: \r\n".len() + cookie.to_string().len())
+        .sum();
+    assert!(head < 4096, "{head}");
 }
 
 #[test]
@@ -136,7 +170,46 @@ fn read(lines: &[&[u8]]) -> ReceivedCookies {
     for line in lines {
         headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
     }
-    production().read(&headers)
+    // Of one family, as far as their numbers go.
+    production().read(&headers, |token| {
+        let (family, counter) = (Uuid::nil(), token.parse().ok()?);
+        Some(Position { family, counter })
+    })
+}
+
+fn refresh_cookies(newer: &str, older: &str) -> ReceivedCookies {
+    let newer = format!("__Host-latchkey_v5_refresh={newer}");
+    let older = format!("__Secure-latchkey_v4_refresh={older}");
+    read(&[newer.as_bytes(), older.as_bytes()])
+}
+
+#[test]
+fn of_two_refresh_cookies_the_higher_number_wins_and_in_doubt_the_newer_generation() {
+    for (newer, older, winner) in
+        [("7", "8", V4), ("8", "7", V5), ("7", "7", V5), ("forged", "7", V4), ("7", "forged", V5)]
+    {
+        let cookies = refresh_cookies(newer, older);
+        assert_eq!(cookies.generation(), winner, "{newer} {older}");
+        let won = if winner == V4 { older } else { newer };
+        assert_eq!(cookies.single(Kind::Refresh), Some(won));
+    }
+    let mut headers = HeaderMap::new();
+    let both = "__Host-latchkey_v5_refresh=1; __Secure-latchkey_v4_refresh=9";
+    headers.append(header::COOKIE, HeaderValue::from_static(both));
+    let cookies = production().read(&headers, |token| {
+        Some(Position { family: Uuid::new_v4(), counter: token.parse().ok()? })
+    });
+    assert_eq!(cookies.generation(), V5, "another host may plant the older one");
+}
+
+#[test]
+fn of_the_other_generation_nothing_is_believed() {
+    let cookies = read(&[b"__Host-latchkey_v5_csrf=a; __Secure-latchkey_v4_refresh=7"]);
+    assert_eq!((cookies.generation(), cookies.single(Kind::Csrf)), (V4, None));
+    assert!(cookies.has(V5, Kind::Csrf) && !cookies.has(V4, Kind::Csrf));
+    let cookies = read(&[b"__Host-latchkey_v5_access=a; __Secure-latchkey_v4_csrf=b"]);
+    assert_eq!((cookies.generation(), cookies.single(Kind::Csrf)), (V5, None));
+    assert_eq!(read(&[b"a=b"]).generation(), V5);
 }
 
 #[test]
@@ -149,7 +222,7 @@ fn our_cookies_are_found_among_others_however_malformed() {
     assert_eq!(cookies.get(Kind::Access), Ok(Some("token")));
     assert_eq!(cookies.get(Kind::Refresh), Ok(None));
     assert_eq!(cookies.get(Kind::Csrf), Ok(Some("a=b")));
-    assert!(!cookies.has_duplicates());
+    assert!(cookies.doubtful().is_empty());
     let unreadable = read(&[b"__Host-latchkey_v5_access=\xff\xfe"]);
     assert_eq!(unreadable.get(Kind::Access), Ok(Some("")));
 }
@@ -162,15 +235,17 @@ fn two_cookies_of_one_name_are_neither() {
         let cookies = read(lines);
         assert_eq!(cookies.get(Kind::Access), Err(Duplicate));
         assert_eq!(cookies.single(Kind::Access), None);
-        assert!(cookies.has_duplicates());
+        assert_eq!(cookies.doubtful(), [(V5, Kind::Access)]);
     }
 }
 
 #[test]
 fn what_holds_a_cookie_s_token_shows_nothing_of_it() {
     let cookies = read(&[b"__Host-latchkey_v5_refresh=token"]);
-    let refresh = RefreshCookie { token: "token".to_owned(), family: uuid::Uuid::nil() };
-    let before = PreSession { former: Some("token".to_owned()) };
+    let token = "token".to_owned();
+    let refresh =
+        RefreshCookie { token: token.clone(), family: Uuid::nil(), cookies: cookies.clone() };
+    let before = PreSession { former: Some(token), cookies: cookies.clone() };
     let shown = format!("{cookies:?} {refresh:?} {before:?}");
     assert_eq!(shown, "ReceivedCookies { .. } RefreshCookie { .. } PreSession { .. }");
 }

@@ -17,8 +17,9 @@ use token_verifier::{NoToken, bearer_token};
 use uuid::Uuid;
 
 use super::cookies::Kind;
+use super::generation::Generation;
 use super::received::ReceivedCookies;
-use super::{Refusal, origin};
+use super::{Refusal, origin, plain_token};
 use crate::audit::{self, Event};
 use crate::error::Error;
 use crate::handlers::user_agent;
@@ -72,6 +73,8 @@ pub struct RefreshCookie {
     pub token: String,
     /// Its family.
     pub family: Uuid,
+    /// All cookies that came with it.
+    pub cookies: ReceivedCookies,
 }
 
 common::hide!(RefreshCookie, PreSession);
@@ -85,11 +88,12 @@ impl FromRequest for RefreshCookie {
             let cookies = undoubted_cookies(state, request)?;
             let token = cookies.single(Kind::Refresh).ok_or(NONE)?;
             let Some(family) = sessions::family_of(state, token) else {
-                let clear = state.browser.cookies.clear_all(request.path());
+                let doubtful = [(cookies.generation(), Kind::Refresh)];
+                let clear = state.browser.cookies.clear_all(&doubtful, request.path());
                 return Err(Refusal::clearing(Error::InvalidRefreshToken, clear));
             };
             check_csrf(state, request, &cookies, Some(family))?;
-            Ok(Self { token: token.to_owned(), family })
+            Ok(Self { token: token.to_owned(), family, cookies })
         })
     }
 }
@@ -99,6 +103,8 @@ impl FromRequest for RefreshCookie {
 pub struct PreSession {
     /// The refresh token of the session that this browser had until now, if it has one.
     pub former: Option<String>,
+    /// All cookies of the request.
+    pub cookies: ReceivedCookies,
 }
 
 impl FromRequest for PreSession {
@@ -107,10 +113,10 @@ impl FromRequest for PreSession {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         extract(request, async |state, request| {
-            let cookies = state.browser.cookies.read(request.headers());
+            let cookies = state.read_cookies(request.headers());
             let subject = state.in_time(find_subject(state, &cookies)).await?;
             check_csrf(state, request, &cookies, subject.map(Subject::id))?;
-            Ok(Self { former: cookies.single(Kind::Refresh).map(str::to_owned) })
+            Ok(Self { former: cookies.single(Kind::Refresh).map(str::to_owned), cookies })
         })
     }
 }
@@ -170,12 +176,12 @@ pub async fn find_subject(
     Ok(pre_session.map(Subject::PreSession))
 }
 
-/// Whether the access cookie of `session` is one that this host has set: where it has a domain any
-/// host beneath that may, but none the refresh cookie.
+/// Whether the access cookie of `session` is one that this host has set: where it has a domain, or
+/// is an older one, other hosts of the domain may, but none the refresh cookie of the newer ones.
 fn is_ours(state: &State, cookies: &ReceivedCookies, session: Uuid) -> bool {
     match cookies.single(Kind::Refresh) {
         Some(token) => sessions::family_of(state, token) == Some(session),
-        None => !state.browser.cookies.has_domain(),
+        None => !state.browser.cookies.access_can_be_planted(cookies.generation()),
     }
 }
 
@@ -200,10 +206,11 @@ pub fn access_token<'a>(
 
 /// Our cookies, none of which came twice.
 pub fn undoubted_cookies(state: &State, request: &HttpRequest) -> Result<ReceivedCookies, Refusal> {
-    let cookies = state.browser.cookies.read(request.headers());
-    if cookies.has_duplicates() {
+    let cookies = state.read_cookies(request.headers());
+    let doubtful = cookies.doubtful();
+    if !doubtful.is_empty() {
         tracing::warn!("duplicate_cookies");
-        let clear = state.browser.cookies.clear_all(request.path());
+        let clear = state.browser.cookies.clear_all(&doubtful, request.path());
         return Err(Refusal::clearing(Error::DuplicateCookies, clear));
     }
     Ok(cookies)
@@ -254,6 +261,9 @@ fn judge_csrf(
     let cookie = cookies.single(Kind::Csrf).ok_or("cookie_missing")?;
     if !bool::from(header.as_bytes().ct_eq(cookie.as_bytes())) {
         return Err("cookie_differs");
+    }
+    if cookies.generation() == Generation::V4 {
+        return plain_token::is_well_formed(header).then_some(()).ok_or("token_wrong");
     }
     let agent = user_agent(request.headers());
     let subject = subject.ok_or("no_session")?;

@@ -6,8 +6,11 @@
 
 pub mod cookies;
 pub mod csrf;
+pub mod generation;
 pub mod guard;
 pub mod origin;
+pub mod plain_token;
+mod planted;
 pub mod received;
 mod refusal;
 

@@ -1,27 +1,46 @@
 //! Our cookies among those that a request brings.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use uuid::Uuid;
 
 use super::cookies::{CookiePolicy, Kind};
+use super::generation::Generation;
+use super::planted::Named;
+
+/// How far a family had come with a refresh token, and which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The family.
+    pub family: Uuid,
+    /// Number of the token in it.
+    pub counter: i64,
+}
 
 impl CookiePolicy {
-    /// The cookies that a request brings.
+    /// The cookies that a request brings; `position` is that of an authentic refresh token.
     #[must_use]
-    pub fn read(&self, headers: &HeaderMap) -> ReceivedCookies {
-        let mut found = Kind::ALL.map(|kind| (kind, self.name(kind), Vec::new()));
+    pub fn read(
+        &self,
+        headers: &HeaderMap,
+        position: impl Fn(&str) -> Option<Position>,
+    ) -> ReceivedCookies {
+        let of =
+            |generation| Kind::ALL.map(|kind| ((generation, kind), self.name(generation, kind)));
+        let names: Vec<(Named, String)> = Generation::ALL.into_iter().flat_map(of).collect();
+        let mut found = Vec::new();
         // Whatever else is in the header is another's affair, readable or not.
         let lines = headers.get_all(header::COOKIE).map(HeaderValue::as_bytes);
         for pair in lines.flat_map(|line| line.split(|byte| *byte == b';')) {
             let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
             let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-            if let Some((.., values)) =
-                found.iter_mut().find(|(_, ours, _)| ours.as_bytes() == name)
-            {
+            if let Some((named, _)) = names.iter().find(|(_, ours)| ours.as_bytes() == name) {
                 // One that is no text can be nothing of ours, but it is there.
-                values.push(str::from_utf8(value).unwrap_or_default().to_owned());
+                found.push((*named, str::from_utf8(value).unwrap_or_default().to_owned()));
             }
         }
-        ReceivedCookies(found.map(|(kind, _, values)| (kind, values)))
+        let mut cookies = ReceivedCookies { generation: Generation::V5, found };
+        cookies.generation = cookies.judge_generation(position);
+        cookies
     }
 }
 
@@ -29,20 +48,26 @@ impl CookiePolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Duplicate;
 
-/// Our cookies as a request brought them.
-pub struct ReceivedCookies([(Kind, Vec<String>); 5]);
+/// Our cookies as a request brought them. One generation of them is what the request goes by; of
+/// the other nothing is believed.
+#[derive(Clone)]
+pub struct ReceivedCookies {
+    generation: Generation,
+    found: Vec<(Named, String)>,
+}
 
 common::hide!(ReceivedCookies);
 
 impl ReceivedCookies {
+    /// What the request goes by.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// The value of the cookie of `kind`.
     pub fn get(&self, kind: Kind) -> Result<Option<&str>, Duplicate> {
-        let values = self.0.iter().find(|(of, _)| *of == kind).map_or(&[][..], |(_, all)| all);
-        match values {
-            [] => Ok(None),
-            [one] => Ok(Some(one)),
-            _ => Err(Duplicate),
-        }
+        self.get_of(self.generation, kind)
     }
 
     /// The same where a planted one locks nobody out: of two, neither.
@@ -51,9 +76,61 @@ impl ReceivedCookies {
         self.get(kind).unwrap_or_default()
     }
 
-    /// Whether any of our names comes twice.
+    /// The same of the generation that the request does not go by, for what is no session's.
     #[must_use]
-    pub fn has_duplicates(&self) -> bool {
-        self.0.iter().any(|(_, values)| values.len() > 1)
+    pub fn single_of(&self, generation: Generation, kind: Kind) -> Option<&str> {
+        self.get_of(generation, kind).unwrap_or_default()
+    }
+
+    /// Whether there is one of that name, in doubt or not.
+    #[must_use]
+    pub fn has(&self, generation: Generation, kind: Kind) -> bool {
+        self.get_of(generation, kind) != Ok(None)
+    }
+
+    /// None, unless one of our names comes twice: then all that may have been planted, the certain
+    /// ones first.
+    #[must_use]
+    pub fn doubtful(&self) -> Vec<Named> {
+        let of = |generation| Kind::ALL.map(|kind| (generation, kind));
+        let came = Generation::ALL.into_iter().flat_map(of);
+        let came = came.filter(|(generation, kind)| self.has(*generation, *kind));
+        let is_double = |(generation, kind): &Named| self.get_of(*generation, *kind).is_err();
+        let (mut doubtful, others): (Vec<_>, Vec<_>) = came.partition(is_double);
+        if !doubtful.is_empty() {
+            doubtful.extend(others);
+        }
+        doubtful
+    }
+
+    fn get_of(&self, generation: Generation, kind: Kind) -> Result<Option<&str>, Duplicate> {
+        let named = (generation, kind);
+        let mut values = self.found.iter().filter(|(of, _)| *of == named);
+        let first = values.next().map(|(_, value)| value.as_str());
+        if values.next().is_some() { Err(Duplicate) } else { Ok(first) }
+    }
+
+    /// Of two refresh cookies of one session the later counts, and the other one is merely stale.
+    /// Of two sessions it is that of the newer cookies, which no other host can have set.
+    fn judge_generation(&self, position: impl Fn(&str) -> Option<Position>) -> Generation {
+        let refresh = |generation| self.single_of(generation, Kind::Refresh);
+        if let (Some(newer), Some(older)) = (refresh(Generation::V5), refresh(Generation::V4)) {
+            return match (position(newer), position(older)) {
+                (None, Some(_)) => Generation::V4,
+                (Some(newer), Some(older)) if newer.is_behind(older) => Generation::V4,
+                _ => Generation::V5,
+            };
+        }
+        let kinds = [Kind::Refresh, Kind::Access, Kind::PreSession, Kind::Csrf];
+        let shown = kinds.into_iter().find_map(|kind| {
+            Generation::ALL.into_iter().find(|of| self.single_of(*of, kind).is_some())
+        });
+        shown.unwrap_or(Generation::V5)
+    }
+}
+
+impl Position {
+    fn is_behind(self, other: Self) -> bool {
+        self.family == other.family && self.counter < other.counter
     }
 }

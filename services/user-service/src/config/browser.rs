@@ -13,6 +13,15 @@ pub struct BrowserSettings {
     pub client_id: String,
     /// `scope` of the cookie API.
     pub scope: String,
+    /// Percent of sessions that get the newer cookies, until somebody decides otherwise.
+    pub rollout_share: u8,
+}
+
+impl BrowserSettings {
+    pub(super) fn check(&self) -> Result<(), String> {
+        let whole = self.rollout_share <= 100;
+        whole.then_some(()).ok_or_else(|| "`browser.rollout_share` is a percentage".to_owned())
+    }
 }
 
 pub(super) const BROWSER: &[Setting] = &[
@@ -23,4 +32,6 @@ pub(super) const BROWSER: &[Setting] = &[
     Setting::new("browser.client_id", "`client_id` of sessions opened through the cookie API")
         .default("latchkey-web"),
     Setting::new("browser.scope", "`scope` of such sessions").default("chat"),
+    Setting::new("browser.rollout_share", "Percent of browsers' sessions that get the newer cookies (v5, the others v4) in a database in which nobody has decided yet; then `latchkey rollout set` does")
+        .default("5"),
 ];

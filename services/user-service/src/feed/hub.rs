@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::stream::render;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::key_change::{self, ChangeKind, FeedState, KeyChange, UnseenChange};
+use crate::rollout::Rollout;
 use crate::signing::Signing;
 
 /// How often the table is read when no notification comes.
@@ -48,6 +49,8 @@ struct Inner {
     read_at: Mutex<Option<Instant>>,
     /// The database's life that events are read from; none before the first reading.
     epoch: watch::Sender<Option<String>>,
+    /// Woken by the same notification.
+    rollout: OnceLock<Arc<Notify>>,
 }
 
 /// How far the hub has come.
@@ -84,6 +87,7 @@ impl Hub {
             wake: Arc::clone(&wake),
             read_at: Mutex::new(None),
             epoch: watch::channel(None).0,
+            rollout: OnceLock::new(),
         });
         let weak = Arc::downgrade(&inner);
         tokio::spawn(async move {
@@ -91,6 +95,12 @@ impl Hub {
             listener.abort();
         });
         Self { inner }
+    }
+
+    /// Has `rollout` look at its table whenever something may have changed. For one; others are
+    /// not heard.
+    pub fn follow(&self, rollout: &Rollout) {
+        let _ = self.inner.rollout.set(rollout.waker());
     }
 
     /// Events from now on, rendered.
@@ -140,6 +150,9 @@ async fn run(hub: Weak<Inner>, wake: Arc<Notify>) {
                     Some(Instant::now());
                 inner.signing.lookup.trust_for(FRESH);
                 inner.signing.wake();
+                if let Some(rollout) = inner.rollout.get() {
+                    rollout.notify_one();
+                }
             }
             Err(error) => tracing::warn!(%error, "feed_not_read"),
         }

@@ -44,7 +44,7 @@ pub use sensitive::{
 pub use token::MacKeys;
 use token::RefreshToken;
 pub use update_device::{DeviceUpdate, update_device};
-pub use verify::{family_of, find_live_family, verify};
+pub use verify::{family_of, find_live_family, position_of, verify};
 
 use crate::error::Error;
 use crate::models::auth_session::AuthSession;

@@ -4,7 +4,8 @@ use common::claims::AccessClaims;
 use uuid::Uuid;
 
 use super::authenticated::{check_signed, find_session};
-use super::{ApiKind, RefreshToken};
+use super::{ApiKind, MacKeys, RefreshToken};
+use crate::browser::received::Position;
 use crate::error::Error;
 use crate::models::auth_session;
 use crate::state::State;
@@ -38,6 +39,13 @@ fn is_revoked(state: &State, kid: &str, claims: &AccessClaims) -> Option<bool> {
     let mut buffer = Uuid::encode_buffer();
     let sid = claims.sid.hyphenated().encode_lower(&mut buffer);
     state.hub.is_revoked(kid, sid, &claims.jti)
+}
+
+/// Which family an authentic refresh token names, and how far that had come with it.
+#[must_use]
+pub fn position_of(keys: &MacKeys, token: &str) -> Option<Position> {
+    let token = RefreshToken::parse(keys, token)?;
+    Some(Position { family: token.family, counter: token.counter })
 }
 
 /// The family that an authentic refresh token names, whatever has become of it.

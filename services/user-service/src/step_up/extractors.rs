@@ -55,8 +55,8 @@ impl FromRequest for SignedIn {
 
 fn carries_cookies(request: &HttpRequest) -> bool {
     state_of(request).is_ok_and(|state| {
-        let cookies = state.browser.cookies.read(request.headers());
-        cookies.has_duplicates() || cookies.single(Kind::Access).is_some()
+        let cookies = state.read_cookies(request.headers());
+        !cookies.doubtful().is_empty() || cookies.single(Kind::Access).is_some()
     })
 }
 

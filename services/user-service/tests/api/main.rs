@@ -12,6 +12,7 @@ mod captcha;
 mod captcha_stand_in;
 mod change_feed;
 mod contract;
+mod cookie_rollout;
 mod crashes;
 mod damaged_keys;
 mod device_proof;

@@ -1,12 +1,13 @@
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpResponse, post, web};
 use common::http::{Body, ErrorBody};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{known_browser, remember_browser, set_cookies};
+use super::{clear_other, issue_csrf, known_browser, remember_browser, set_cookies};
 use crate::browser::Refusal;
 use crate::browser::cookies::Kind;
+use crate::browser::generation::Generation;
 use crate::browser::guard::PreSession;
 use crate::captcha::check_browser_login;
 use crate::handlers::log_in::EndedSession;
@@ -59,11 +60,10 @@ pub(crate) struct LoggedInBrowser {
 pub(crate) async fn log_in_browser(
     state: web::Data<State>,
     page: PreSession,
-    request: HttpRequest,
     mut caller: Caller,
     Body(body): Body<LogInBrowser>,
 ) -> Result<HttpResponse, Refusal> {
-    let known = known_browser(&state, &request);
+    let known = known_browser(&state, &page.cookies);
     let claim = Claim {
         username: &body.username,
         caller: caller.clone(),
@@ -74,9 +74,13 @@ pub(crate) async fn log_in_browser(
     let (user, opened, browser) = judge(&state, &claim, Box::pin(attempt)).await?;
     let mut answer = HttpResponse::Ok();
     let (session_id, tokens) = (opened.session.id, &opened.tokens);
-    let csrf_token = set_cookies(&state, &mut answer, session_id, tokens, &caller);
-    remember_browser(&state, &mut answer, browser)?;
-    answer.append_header(state.browser.cookies.clear(Kind::PreSession));
+    let generation = state.generation_of(session_id, Generation::V4).await;
+    let user_agent = caller.user_agent.as_deref();
+    let csrf_token = issue_csrf(&state, generation, session_id, user_agent, None);
+    set_cookies(&state, &mut answer, generation, tokens, &csrf_token);
+    remember_browser(&state, &mut answer, generation, browser)?;
+    clear_other(&state, &mut answer, generation, &page.cookies);
+    answer.append_header(state.browser.cookies.clear(generation, Kind::PreSession));
     Ok(answer.json(LoggedInBrowser {
         session_id,
         expires_in: tokens.expires_in,

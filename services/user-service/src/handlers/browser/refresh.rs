@@ -1,10 +1,11 @@
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpResponse, post, web};
 use common::http::ErrorBody;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{known_browser, set_cookies};
+use super::{clear_other, issue_csrf, known_browser, remember_browser, set_cookies};
 use crate::browser::Refusal;
+use crate::browser::cookies::Kind;
 use crate::browser::guard::RefreshCookie;
 use crate::sessions::{self, ApiKind, Caller};
 use crate::state::State;
@@ -39,14 +40,23 @@ pub(crate) struct Refreshed {
 #[post("/api/v5/auth/refresh")]
 pub(crate) async fn refresh_browser(
     state: web::Data<State>,
-    request: HttpRequest,
     cookie: RefreshCookie,
     mut caller: Caller,
 ) -> Result<HttpResponse, Refusal> {
-    caller.browser = known_browser(&state, &request).map(|browser| browser.id);
+    let RefreshCookie { family, cookies, .. } = &cookie;
+    let browser = known_browser(&state, cookies);
+    caller.browser = browser.map(|browser| browser.id);
     let refresh = sessions::refresh(&state, &cookie.token, None, &caller, ApiKind::Cookie);
     let tokens = state.in_time(refresh).await?;
     let mut answer = HttpResponse::Ok();
-    let csrf_token = set_cookies(&state, &mut answer, cookie.family, &tokens, &caller);
+    let generation = state.generation_of(*family, cookies.generation()).await;
+    let (user_agent, kept) = (caller.user_agent.as_deref(), cookies.single(Kind::Csrf));
+    let kept = kept.filter(|_| cookies.generation() == generation);
+    let csrf_token = issue_csrf(&state, generation, *family, user_agent, kept);
+    set_cookies(&state, &mut answer, generation, &tokens, &csrf_token);
+    if let Some(browser) = browser.filter(|_| cookies.has(generation.other(), Kind::Browser)) {
+        remember_browser(&state, &mut answer, generation, browser)?;
+    }
+    clear_other(&state, &mut answer, generation, cookies);
     Ok(answer.json(Refreshed { expires_in: tokens.expires_in, csrf_token }))
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::issue_csrf;
 use crate::browser::cookies::Kind;
 use crate::browser::guard::{Subject, check_page, find_subject};
 use crate::error::Error;
@@ -42,21 +43,27 @@ pub(crate) async fn show_csrf(
 ) -> Result<HttpResponse, Error> {
     check_page(&state, &request)?;
     let (browser, headers) = (&state.browser, request.headers());
-    let cookies = browser.cookies.read(headers);
+    let cookies = state.read_cookies(headers);
     let subject = state.in_time(find_subject(&state, &cookies)).await?;
     let subject = subject.unwrap_or_else(|| Subject::PreSession(Uuid::new_v4()));
-    let now = state.clock.now();
-    let csrf_token = browser.csrf.issue(subject.id(), user_agent(headers).as_deref(), now);
+    let came = cookies.generation();
+    let generation = match subject {
+        // Its refresh moves a session from one generation to the other.
+        Subject::Session(_) => came,
+        Subject::PreSession(id) => state.generation_of(id, came).await,
+    };
+    let kept = cookies.single(Kind::Csrf).filter(|_| came == generation);
+    let agent = user_agent(headers);
+    let csrf_token = issue_csrf(&state, generation, subject.id(), agent.as_deref(), kept);
     let mut answer = HttpResponse::Ok();
-    answer.append_header(browser.cookies.set(Kind::Csrf, &csrf_token, TOKEN_LIFE));
+    answer.append_header(browser.cookies.set(generation, Kind::Csrf, &csrf_token, TOKEN_LIFE));
     if let Subject::PreSession(id) = subject {
         let id = id.to_string();
-        answer.append_header(browser.cookies.set(Kind::PreSession, &id, PRE_SESSION_LIFE));
+        let (kind, life) = (Kind::PreSession, PRE_SESSION_LIFE);
+        answer.append_header(browser.cookies.set(generation, kind, &id, life));
     }
-    if cookies.has_duplicates() {
-        for planted in browser.cookies.clear_planted(request.path()) {
-            answer.append_header(planted);
-        }
+    for planted in browser.cookies.clear_planted(&cookies.doubtful(), request.path()) {
+        answer.append_header(planted);
     }
     Ok(answer.json(CsrfToken { csrf_token }))
 }
