@@ -104,10 +104,11 @@ fn mask_address(word: &str, behind: &str) -> Option<String> {
         Err(_) => (bare.parse().ok()?, String::new()),
     };
     let range = ClientAddress(address).network();
-    // A range already, or the beginning of a path.
+    // The range's length is there already, or a port or a path comes in its place.
     let slash = behind.starts_with('/') || !port.is_empty();
     let masked = if slash { range.addr().to_string() } else { range.to_string() };
-    Some(format!("{masked}{port}{end}"))
+    // What is a range already stands as it is.
+    (masked != bare).then(|| format!("{masked}{port}{end}"))
 }
 
 #[cfg(test)]
