@@ -20,7 +20,7 @@ use serde::Deserialize;
 use vault_crypto::Keyring;
 
 pub use audit::AuditSettings;
-pub use browser::BrowserSettings;
+pub use browser::{BrowserSettings, LONGEST_STEP_BACK_WINDOW};
 pub use captcha::{CaptchaProvider, CaptchaSettings, WhenAway};
 pub use schema::SCHEMA;
 pub use signing::{KeyStore, SigningMode, SigningSettings, TransitSettings};

@@ -11,11 +11,12 @@ use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 
 use crate::audit;
+use crate::config::LONGEST_STEP_BACK_WINDOW;
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
 use crate::models::{
-    api_key, device, device_nonce, key_change, passkey_challenge, password_parameters,
-    published_key, rate_limit, service_key,
+    api_key, cookie_rollout_session, device, device_nonce, key_change, passkey_challenge,
+    password_parameters, published_key, rate_limit, service_key,
 };
 use crate::sessions::{EndReason, end, end_now, retire_batch, retire_due};
 use crate::state::State;
@@ -190,6 +191,7 @@ impl Clean for Past {
     ) -> QueryResult<Vec<(&'static str, usize)>> {
         let Self { now } = *self;
         let (unused, unbound) = (now - UNUSED_LIFE, now - UNBOUND_LIFE);
+        let uncounted = now - LONGEST_STEP_BACK_WINDOW;
         Ok(vec![
             ("unused_devices", device::delete_unused(connection, unused, BATCH).await?),
             ("unbound_devices", device::delete_unbound(connection, unbound, BATCH).await?),
@@ -199,6 +201,10 @@ impl Clean for Past {
             ("browsers", device::delete_browsers(connection, now - ENDED_LIFE, BATCH).await?),
             ("api_keys", api_key::delete_expired(connection, now, BATCH).await?),
             ("challenges", passkey_challenge::delete_expired(connection, now, BATCH).await?),
+            (
+                "rollout_sessions",
+                cookie_rollout_session::delete_seen(connection, uncounted, BATCH).await?,
+            ),
             ("rate_limits", rate_limit::delete_expired(connection, now, BATCH).await?),
             ("revoked_keys", published_key::delete_expired(connection, now, BATCH).await?),
             ("service_keys", service_key::delete_expired(connection, now, BATCH).await?),

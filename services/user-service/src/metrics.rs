@@ -76,6 +76,8 @@ pub struct ServiceMetrics {
     pub rollout_share: IntGauge,
     /// How often that was decided.
     pub rollout_revision: IntGauge,
+    /// How often this replica took it back to the older cookies, by `reason`.
+    pub rollout_steps_back: IntCounterVec,
 }
 
 impl ServiceMetrics {
@@ -208,6 +210,11 @@ impl ServiceMetrics {
             ),
             rollout_revision: metrics
                 .gauge("cookie_rollout_revision", "How often the share was decided"),
+            rollout_steps_back: metrics.counter(
+                "cookie_rollout_steps_back_total",
+                "Steps back to the older cookies by reason: replays, csrf, failures",
+                &["reason"],
+            ),
         }
     }
 }

@@ -60,6 +60,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// How live sessions with the newer cookies fare.
+    cookie_rollout_sessions (revision, session_id) {
+        revision -> BigInt,
+        session_id -> Uuid,
+        user_id -> Uuid,
+        seen_at -> Timestamptz,
+        replayed -> Bool,
+        csrf_refused -> Bool,
+        failed -> Bool,
+    }
+}
+
+diesel::table! {
     /// Nonces burned by logins.
     device_nonces (device_id, nonce) {
         device_id -> Uuid,

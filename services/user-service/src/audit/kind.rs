@@ -65,6 +65,8 @@ kinds! {
     RateLimited = "rate_limited",
     /// A CAPTCHA was not solved.
     CaptchaFailed = "captcha_failed",
+    /// Too much went wrong with the newer cookies: all sessions go back to the older ones.
+    RolloutSteppedBack = "rollout_stepped_back",
 }
 
 impl fmt::Display for Kind {

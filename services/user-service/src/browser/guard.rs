@@ -23,6 +23,7 @@ use super::{Refusal, origin, plain_token};
 use crate::audit::{self, Event};
 use crate::error::Error;
 use crate::handlers::user_agent;
+use crate::rollout::Sign;
 use crate::sessions::{self, ApiKind, Authenticated, Caller};
 use crate::state::State;
 
@@ -59,7 +60,7 @@ impl FromRequest for BrowserSession {
                 tracing::warn!("foreign_access_cookie");
                 return Err(Error::NotSignedIn { cookie_sent: true }.into());
             }
-            check_csrf(state, request, &cookies, Some(caller.session_id))?;
+            check_session_csrf(state, request, &cookies, caller.session_id)?;
             Ok(Self(caller))
         })
     }
@@ -92,7 +93,7 @@ impl FromRequest for RefreshCookie {
                 let clear = state.browser.cookies.clear_all(&doubtful, request.path());
                 return Err(Refusal::clearing(Error::InvalidRefreshToken, clear));
             };
-            check_csrf(state, request, &cookies, Some(family))?;
+            check_session_csrf(state, request, &cookies, family)?;
             Ok(Self { token: token.to_owned(), family, cookies })
         })
     }
@@ -226,6 +227,20 @@ pub fn state_of(request: &HttpRequest) -> Result<&web::Data<State>, Error> {
 pub fn check_page(state: &State, request: &HttpRequest) -> Result<(), Error> {
     let checked = state.browser.origins.check_page(request.method(), request.headers());
     checked.map_err(|reason| refuse(state, request, reason))
+}
+
+/// The same check for what shows a session. The request came from a page that may ask, so that its
+/// failure says something of the cookies.
+fn check_session_csrf(
+    state: &State,
+    request: &HttpRequest,
+    cookies: &ReceivedCookies,
+    session: Uuid,
+) -> Result<(), Error> {
+    let checked = check_csrf(state, request, cookies, Some(session));
+    let sign = if checked.is_ok() { Sign::Well } else { Sign::CsrfRefused };
+    state.rollout.note(cookies.generation(), session, sign);
+    checked
 }
 
 /// Refuses what may change something without the token of `subject`, in header and cookie alike.

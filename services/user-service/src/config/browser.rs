@@ -1,4 +1,5 @@
-use common::settings::{Secret, Setting};
+use chrono::TimeDelta;
+use common::settings::{Period, Secret, Setting};
 use serde::Deserialize;
 
 /// Section `browser`.
@@ -15,12 +16,44 @@ pub struct BrowserSettings {
     pub scope: String,
     /// Percent of sessions that get the newer cookies, until somebody decides otherwise.
     pub rollout_share: u8,
+    /// Percent of people with replays that takes the newer cookies back; 0 is none.
+    pub step_back_replays: u8,
+    /// The same of refused CSRF tokens.
+    pub step_back_csrf: u8,
+    /// The same of refreshes that fail.
+    pub step_back_failures: u8,
+    /// So many people have to be concerned at least.
+    pub step_back_least: u32,
+    /// How far back is counted.
+    pub step_back_window: Period,
 }
+
+/// What was seen longer ago counts nowhere.
+pub const LONGEST_STEP_BACK_WINDOW: TimeDelta = TimeDelta::days(1);
 
 impl BrowserSettings {
     pub(super) fn check(&self) -> Result<(), String> {
-        let whole = self.rollout_share <= 100;
-        whole.then_some(()).ok_or_else(|| "`browser.rollout_share` is a percentage".to_owned())
+        for (key, percent) in [
+            ("rollout_share", self.rollout_share),
+            ("step_back_replays", self.step_back_replays),
+            ("step_back_csrf", self.step_back_csrf),
+            ("step_back_failures", self.step_back_failures),
+        ] {
+            if percent > 100 {
+                return Err(format!("`browser.{key}` is a percentage"));
+            }
+        }
+        if self.step_back_least < 2 {
+            return Err(
+                "`browser.step_back_least` must be at least 2: nobody is to force it alone"
+                    .to_owned(),
+            );
+        }
+        let window = self.step_back_window.as_delta();
+        if window < TimeDelta::minutes(1) || window > LONGEST_STEP_BACK_WINDOW {
+            return Err("`browser.step_back_window` must be from 1 minute to 1 day".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -34,4 +67,13 @@ pub(super) const BROWSER: &[Setting] = &[
     Setting::new("browser.scope", "`scope` of such sessions").default("chat"),
     Setting::new("browser.rollout_share", "Percent of browsers' sessions that get the newer cookies (v5, the others v4) in a database in which nobody has decided yet; then `latchkey rollout set` does")
         .default("5"),
+    Setting::new("browser.step_back_replays", "All go back to v4 where, of the people with live v5 sessions, this percentage had one ended by a replay; 0 never")
+        .default("2"),
+    Setting::new("browser.step_back_csrf", "The same where a page of ours sent a wrong CSRF token in them; 0 never")
+        .default("10"),
+    Setting::new("browser.step_back_failures", "The same where a refresh failed although the session lives; 0 never")
+        .default("10"),
+    Setting::new("browser.step_back_least", "So many people must be concerned, whatever the percentage; at least 2")
+        .default("20"),
+    Setting::new("browser.step_back_window", "How far back is counted for it, from 1m to 1d").default("1h"),
 ];

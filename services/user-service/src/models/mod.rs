@@ -3,6 +3,7 @@
 pub mod api_key;
 pub mod auth_session;
 pub mod cookie_rollout;
+pub mod cookie_rollout_session;
 pub mod device;
 pub mod device_nonce;
 pub mod key_change;

@@ -4,19 +4,29 @@
 //! revocation does, and polling stands behind that; no login and no refresh asks the database.
 
 mod keep;
+mod notes;
 mod operate;
+mod step_back;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::ResponseError;
+use actix_web::http::StatusCode;
 use common::clock::Clock;
 use common::database::Pool;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
+use uuid::Uuid;
 
+use notes::Notes;
+pub use notes::Sign;
 pub use operate::{Operated, Operator};
+use step_back::Thresholds;
 
+use crate::browser::generation::Generation;
 use crate::config::Settings;
+use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::cookie_rollout::CookieRollout;
 
@@ -36,6 +46,9 @@ struct Inner {
     /// Percent, where nobody has decided yet.
     first_share: u8,
     wake: Arc<Notify>,
+    thresholds: Thresholds,
+    /// How sessions fare, until it is written down.
+    notes: Notes,
     /// None before the first reading.
     known: watch::Sender<Option<CookieRollout>>,
 }
@@ -51,6 +64,8 @@ impl Rollout {
             metrics: metrics.clone(),
             first_share: settings.browser.rollout_share,
             wake: Arc::clone(&wake),
+            thresholds: Thresholds::of(&settings.browser),
+            notes: Notes::default(),
             known: watch::channel(None).0,
         });
         tokio::spawn(keep::run(Arc::downgrade(&inner), wake));
@@ -64,6 +79,31 @@ impl Rollout {
         let read = timeout(FIRST_READING, known.wait_for(Option::is_some)).await;
         let share = read.ok()?.ok()?.as_ref().map(|decision| decision.share)?;
         u8::try_from(share).ok()
+    }
+
+    /// Notes what a request of `session`, which has shown an authentic token in cookies of
+    /// `generation`, came to. Only the newer ones are on trial.
+    pub fn note(&self, generation: Generation, session: Uuid, sign: Sign) {
+        if generation == Generation::V5 {
+            self.inner.notes.add(session, sign);
+        }
+    }
+
+    /// The same of a refresh. Limits, races and a database that is away say nothing of cookies.
+    pub fn note_refresh<T>(
+        &self,
+        generation: Generation,
+        session: Uuid,
+        refreshed: &Result<T, Error>,
+    ) {
+        let status = refreshed.as_ref().err().map(ResponseError::status_code);
+        match status {
+            None => self.note(generation, session, Sign::Well),
+            Some(StatusCode::UNAUTHORIZED | StatusCode::INTERNAL_SERVER_ERROR) => {
+                self.note(generation, session, Sign::RefreshFailed);
+            }
+            Some(_) => {}
+        }
     }
 
     /// Notified, this looks at the table at once.

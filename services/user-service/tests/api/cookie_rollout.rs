@@ -37,7 +37,7 @@ impl TestApp {
 }
 
 /// The share that a replica goes by, once it has read it.
-async fn rollout(app: &TestApp, replica: &TestServer) -> Option<u64> {
+pub(crate) async fn rollout(app: &TestApp, replica: &TestServer) -> Option<u64> {
     let revision = app.metric_of(replica, "user_service_cookie_rollout_revision").await;
     let share = app.metric_of(replica, "user_service_cookie_rollout_share").await;
     (revision > 0).then_some(share)

@@ -13,6 +13,7 @@ mod captcha_stand_in;
 mod change_feed;
 mod contract;
 mod cookie_rollout;
+mod cookie_step_back;
 mod crashes;
 mod damaged_keys;
 mod device_proof;

@@ -47,7 +47,9 @@ pub(crate) async fn refresh_browser(
     let browser = known_browser(&state, cookies);
     caller.browser = browser.map(|browser| browser.id);
     let refresh = sessions::refresh(&state, &cookie.token, None, &caller, ApiKind::Cookie);
-    let tokens = state.in_time(refresh).await?;
+    let refreshed = state.in_time(refresh).await;
+    state.rollout.note_refresh(cookies.generation(), *family, &refreshed);
+    let tokens = refreshed?;
     let mut answer = HttpResponse::Ok();
     let generation = state.generation_of(*family, cookies.generation()).await;
     let (user_agent, kept) = (caller.user_agent.as_deref(), cookies.single(Kind::Csrf));

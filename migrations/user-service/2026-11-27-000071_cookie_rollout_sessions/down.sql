@@ -1,0 +1,1 @@
+DROP TABLE cookie_rollout_sessions;
