@@ -117,9 +117,15 @@ async fn a_feed_that_stops_while_a_key_is_waited_for_is_not_believed() {
     let patient = ("USER_SERVICE__DATABASE__STATEMENT_TIMEOUT", "60s");
     let replica = app.replica_with(&[patient]).await;
     fresh(&app, &replica).await;
-    let (mut keys, mut feed) = (app.database.connect().await, app.database.connect().await);
-    keys.batch_execute("BEGIN; LOCK TABLE published_keys").await.unwrap();
     let token = token(&browser);
+    // Both or neither: who holds one might wait for the other.
+    let mut held = eventually("the feed and the keys are locked", || async {
+        let mut connection = app.database.connect().await;
+        let lock = "BEGIN; SET LOCAL lock_timeout = '300ms'; LOCK TABLE key_changes; \
+                    SAVEPOINT feed_alone; LOCK TABLE published_keys";
+        connection.batch_execute(lock).await.is_ok().then_some(connection)
+    })
+    .await;
     let ended = async {
         let waiting = "SELECT count(*) AS count FROM pg_stat_activity \
                        WHERE datname = current_database() AND wait_event_type = 'Lock' \
@@ -130,7 +136,6 @@ async fn a_feed_that_stops_while_a_key_is_waited_for_is_not_believed() {
             (count(&mut connection, waiting).await > 0).then_some(())
         })
         .await;
-        feed.batch_execute("BEGIN; LOCK TABLE key_changes").await.unwrap();
         eventually("the replica hears of nothing", || async {
             let ready = send(app.client.get(replica.admin_url("/ready"))).await;
             (ready.status == 503).then_some(())
@@ -138,9 +143,9 @@ async fn a_feed_that_stops_while_a_key_is_waited_for_is_not_believed() {
         .await;
         let end = "UPDATE auth_sessions SET ended_at = now(), end_reason = 'logout'";
         connection.batch_execute(end).await.unwrap();
-        keys.batch_execute("ROLLBACK").await.unwrap();
+        held.batch_execute("ROLLBACK TO SAVEPOINT feed_alone").await.unwrap();
     };
     let (answer, ()) = tokio::join!(verify(&app, &replica, &token), ended);
     let _ = answer.expect_error(401, "invalid_token");
-    feed.batch_execute("ROLLBACK").await.unwrap();
+    held.batch_execute("ROLLBACK").await.unwrap();
 }
