@@ -51,22 +51,20 @@ impl Inner {
 
     async fn read(&self) -> Result<CookieRollout, Error> {
         let mut connection = self.pool.get().await?;
-        let found = cookie_rollout::find(&mut connection).await?;
-        let decision = match found {
-            Some(decision) => decision,
-            None => {
-                let first = CookieRollout {
-                    share: self.first_share.into(),
-                    revision: 1,
-                    decided_by: "settings".to_owned(),
-                    reason: None,
-                    decided_at: self.clock.now(),
-                };
-                cookie_rollout::begin(&mut connection, &first).await?;
-                let begun = cookie_rollout::find(&mut connection).await?;
-                begun.ok_or_else(|| Error::Internal("no rollout was begun".to_owned()))?
-            }
-        };
+        let mut decision = cookie_rollout::find(&mut connection).await?;
+        if decision.is_none() {
+            let first = CookieRollout {
+                share: self.first_share.into(),
+                revision: 1,
+                decided_by: "settings".to_owned(),
+                reason: None,
+                decided_at: self.clock.now(),
+            };
+            cookie_rollout::begin(&mut connection, &first).await?;
+            decision = cookie_rollout::find(&mut connection).await?;
+        }
+        let decision =
+            decision.ok_or_else(|| Error::Internal("no rollout was begun".to_owned()))?;
         self.follow(&decision);
         Ok(decision)
     }
