@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use common::database::Database;
 use common::housekeeping::Cleaned;
-use common::settings::{Period, Schema, Secret, SettingsError};
+use common::settings::{Period, Schema, SettingsError};
 use serde_json::{Value, json};
 
 use crate::settings::{environment, find_configured};
@@ -34,9 +35,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let configured = find_configured(named)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut answer, mut failed) = (BTreeMap::new(), Vec::new());
-    for (schema, url) in configured {
+    for (schema, database) in configured {
         let service = schema.service;
-        match runtime.block_on(clean_up(schema, &url))? {
+        match runtime.block_on(clean_up(schema, &database))? {
             Ok(cleaned) if arguments.json => drop(answer.insert(service, as_json(&cleaned))),
             Ok(cleaned) => tell(service, &cleaned),
             Err(error) => failed.push(format!("{service}: {error}")),
@@ -48,11 +49,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!(failed.join("; ")) }
 }
 
-async fn clean_up(schema: &Schema, url: &Secret) -> Result<Result<Cleaned, String>, SettingsError> {
+async fn clean_up(
+    schema: &Schema,
+    database: &Database,
+) -> Result<Result<Cleaned, String>, SettingsError> {
     Ok(match schema.service {
-        "user-service" => user_service::housekeeping::clean_up(url).await,
-        "chat-service" => chat_service::housekeeping::clean_up(url).await,
-        _ => auth_manager::housekeeping::clean_up(url, ledger_life(schema)?).await,
+        "user-service" => user_service::housekeeping::clean_up(database).await,
+        "chat-service" => chat_service::housekeeping::clean_up(database).await,
+        _ => auth_manager::housekeeping::clean_up(database, ledger_life(schema)?).await,
     })
 }
 

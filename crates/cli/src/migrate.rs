@@ -5,7 +5,7 @@ use common::settings::{Schema, SettingsError};
 use diesel_migrations::EmbeddedMigrations;
 
 use crate::import;
-use crate::settings::database_url;
+use crate::settings::database;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -66,8 +66,7 @@ async fn run_steps(service: Option<&str>) -> Result<()> {
 }
 
 async fn apply(schema: &Schema, migrations: EmbeddedMigrations) -> Result<()> {
-    let url = database_url(schema)?;
-    let applied = migrate(url.expose(), migrations)
+    let applied = migrate(&database(schema)?, migrations)
         .await
         .map_err(|error| anyhow!("{}: {error}", schema.service))?;
     for version in &applied {

@@ -1,7 +1,7 @@
 //! The services' settings, printed, and as operators' commands need them.
 
 use clap::ValueEnum;
-use common::database::check_url;
+use common::database::{Database, check_url, locate};
 use common::settings::{Environment, Schema, Secret, SettingsError};
 
 #[derive(clap::Args)]
@@ -40,32 +40,25 @@ pub(crate) fn environment() -> Result<Environment, SettingsError> {
 
 const URL: &str = "database.url";
 
-/// The URL of a service's database.
-pub(crate) fn database_url(schema: &Schema) -> Result<Secret, SettingsError> {
-    let url = schema.value(URL, &environment()?)?;
-    check(schema, url)
+/// A service's database.
+pub(crate) fn database(schema: &Schema) -> Result<Database, SettingsError> {
+    open(schema, &schema.value(URL, &environment()?)?)
 }
 
-/// The same where it may be missing.
-fn find_database_url(schema: &Schema) -> Result<Option<Secret>, SettingsError> {
-    let url = schema.find_value(URL, &environment()?)?;
-    url.map(|url| check(schema, url)).transpose()
-}
-
-/// Those of `schemas` whose databases are known, with their URLs; at least one.
+/// Those of `schemas` whose databases are known; at least one.
 pub(crate) fn find_configured(
     schemas: impl IntoIterator<Item = &'static Schema>,
-) -> Result<Vec<(&'static Schema, Secret)>, SettingsError> {
-    let mut configured: Vec<(&Schema, Secret)> = Vec::new();
-    let mut known = Vec::new();
+) -> Result<Vec<(&'static Schema, Database)>, SettingsError> {
+    let (mut configured, mut urls, mut known) = (Vec::new(), Vec::<Secret>::new(), Vec::new());
     for schema in schemas {
         known.push(schema.variable(URL));
-        let Some(url) = find_database_url(schema)? else { continue };
-        if configured.iter().any(|(_, other)| other.expose() == url.expose()) {
+        let Some(url) = schema.find_value(URL, &environment()?)? else { continue };
+        if urls.iter().any(|other| other.expose() == url.expose()) {
             let error = "one URL for several services: say with --service whose it is";
             return Err(SettingsError(error.to_owned()));
         }
-        configured.push((schema, url));
+        configured.push((schema, open(schema, &url)?));
+        urls.push(url);
     }
     if configured.is_empty() {
         return Err(SettingsError(format!("no database; set {}", known.join(" or "))));
@@ -73,7 +66,9 @@ pub(crate) fn find_configured(
     Ok(configured)
 }
 
-fn check(schema: &Schema, url: Secret) -> Result<Secret, SettingsError> {
-    check_url(&url).map_err(|error| SettingsError(format!("{}: {error}", schema.variable(URL))))?;
-    Ok(url)
+fn open(schema: &Schema, url: &Secret) -> Result<Database, SettingsError> {
+    check_url(url).map_err(|error| SettingsError(format!("{}: {error}", schema.variable(URL))))?;
+    let ca_path = schema.find_value("database.ca_path", &environment()?)?;
+    locate(url, ca_path.as_ref().map(Secret::expose))
+        .map_err(|error| SettingsError(format!("{}: {error}", schema.service)))
 }

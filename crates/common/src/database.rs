@@ -1,6 +1,10 @@
 //! PostgreSQL: the pool, migrations, and LISTEN.
 
+mod failure;
 mod pool;
+mod ssl_mode;
+mod target;
+mod tls;
 
 use std::time::Duration;
 
@@ -8,18 +12,19 @@ use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::BigInt;
 use diesel_async::{
-    AsyncConnection as _, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _,
-    SimpleAsyncConnection as _,
+    AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _};
 use futures_util::StreamExt as _;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 pub use pool::{Connection, Lent, Manager, Pool, PoolError};
+pub use target::Database;
 
-use crate::settings::{Period, Secret};
+use crate::settings::{DeploymentEnvironment, Period, Secret};
+use ssl_mode::Parameters;
 
 /// Section `database`.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +33,8 @@ pub struct DatabaseSettings {
     /// `postgres://user:password@host:port/database`.
     #[serde(deserialize_with = "url")]
     pub url: Secret,
+    /// Who vouches for the server, where the machine's authorities do not.
+    pub ca_path: Option<String>,
     /// Connections in the pool.
     #[serde(deserialize_with = "crate::settings::positive")]
     pub max_connections: u32,
@@ -39,12 +46,39 @@ pub struct DatabaseSettings {
     pub statement_timeout: Period,
 }
 
+impl DatabaseSettings {
+    /// What is wrong, in one line that names the key.
+    pub fn check(&self) -> Result<(), String> {
+        locate(&self.url, self.ca_path.as_deref()).map(drop)
+    }
+
+    /// The database that is meant. Outside development the log tells of a server elsewhere that
+    /// need not prove who it is.
+    pub fn open(&self, environment: DeploymentEnvironment) -> Result<Database, String> {
+        let database = locate(&self.url, self.ca_path.as_deref())?;
+        if environment != DeploymentEnvironment::Development && database.is_exposed() {
+            tracing::warn!(sslmode = database.ssl_mode(), "database_not_verified");
+        }
+        Ok(database)
+    }
+
+    /// A connection of one's own, for a command; an error says what stands against it.
+    pub async fn connect(&self) -> Result<AsyncPgConnection, String> {
+        let database = locate(&self.url, self.ca_path.as_deref())?;
+        let connected = database.connect().await;
+        connected.map_err(|error| format!("the database can't be reached: {error}"))
+    }
+}
+
+/// A service's database by its settings `database.url` and `database.ca_path`; an error names one.
+pub fn locate(url: &Secret, ca_path: Option<&str>) -> Result<Database, String> {
+    let key = if ca_path.is_some() { "database.ca_path" } else { "database.url" };
+    Database::new(url, ca_path).map_err(|error| format!("`{key}`: {error}"))
+}
+
 /// Whether a database can be looked for at `url`; the error quotes nothing of it.
 pub fn check_url(url: &Secret) -> Result<(), String> {
-    // tokio-postgres does not quote the URL in its errors.
-    let config: tokio_postgres::Config =
-        url.expose().parse().map_err(|error: tokio_postgres::Error| error.to_string())?;
-    if config.get_hosts().is_empty() { Err("it names no host".to_owned()) } else { Ok(()) }
+    Parameters::parse(url.expose()).map(drop)
 }
 
 fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
@@ -64,8 +98,12 @@ fn statement_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Perio
 }
 
 /// Applies the pending `migrations` and names them.
-pub async fn migrate(url: &str, migrations: EmbeddedMigrations) -> Result<Vec<String>, String> {
-    let connection = AsyncPgConnection::establish(url)
+pub async fn migrate(
+    database: &Database,
+    migrations: EmbeddedMigrations,
+) -> Result<Vec<String>, String> {
+    let connection = database
+        .connect()
         .await
         .map_err(|error| format!("the database can't be reached: {error}"))?;
     let run = move || {
@@ -119,12 +157,12 @@ pub enum Wake {
 }
 
 /// Listens on `channel` for ever, on a connection of its own, and makes it again when it breaks.
-pub async fn listen(url: Secret, channel: &'static str, mut on_wake: impl FnMut(Wake)) {
+pub async fn listen(database: Database, channel: &'static str, mut on_wake: impl FnMut(Wake)) {
     const FIRST_RETRY: Duration = Duration::from_millis(100);
     const LAST_RETRY: Duration = Duration::from_secs(5);
     let mut retry = FIRST_RETRY;
     loop {
-        match open(&url).await {
+        match database.connect().await {
             Ok(mut connection) => {
                 // The channel is a literal of the service, never input.
                 if connection.batch_execute(&format!("LISTEN {channel}")).await.is_ok() {
@@ -139,31 +177,6 @@ pub async fn listen(url: Secret, channel: &'static str, mut on_wake: impl FnMut(
         sleep(retry).await;
         retry = (retry * 2).min(LAST_RETRY);
     }
-}
-
-/// A connection on which nothing is sent for hours must still be known to live, and one whose peer
-/// acknowledges nothing is lost.
-async fn open(url: &Secret) -> Result<AsyncPgConnection, String> {
-    const CONNECT: Duration = Duration::from_secs(5);
-    // tokio-postgres does not quote the URL in its errors.
-    let mut config: tokio_postgres::Config =
-        url.expose().parse().map_err(|error: tokio_postgres::Error| error.to_string())?;
-    config
-        .connect_timeout(CONNECT)
-        .keepalives(true)
-        .keepalives_idle(Duration::from_secs(15))
-        .keepalives_interval(Duration::from_secs(5))
-        .keepalives_retries(3)
-        .tcp_user_timeout(Duration::from_secs(15));
-    let connect = async {
-        let (client, connection) =
-            config.connect(tokio_postgres::NoTls).await.map_err(|error| error.to_string())?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection)
-            .await
-            .map_err(|error| error.to_string())
-    };
-    // The timeout of its own is for the TCP connection alone.
-    timeout(2 * CONNECT, connect).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }
 
 /// Hands on notifications until the connection breaks.

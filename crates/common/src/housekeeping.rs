@@ -6,8 +6,7 @@ use diesel::QueryResult;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use prometheus::IntCounterVec;
 
-use crate::database::try_lock_for_transaction;
-use crate::settings::Secret;
+use crate::database::{Database, try_lock_for_transaction};
 
 /// How many rows of a kind one transaction removes at most.
 pub const BATCH: i64 = 1000;
@@ -86,10 +85,9 @@ async fn clean<C: Clean>(
     }
 }
 
-/// The same on the database at `url`, for commands: an error says what was wrong with it.
-pub async fn clean_up(url: &Secret, service: &impl Clean) -> Result<Cleaned, String> {
-    let mut connection = AsyncPgConnection::establish(url.expose())
-        .await
-        .map_err(|error| format!("`database.url`: {error}"))?;
+/// The same on a database, for commands: an error says what was wrong with it.
+pub async fn clean_up(database: &Database, service: &impl Clean) -> Result<Cleaned, String> {
+    let connected = database.connect().await;
+    let mut connection = connected.map_err(|error| format!("`database.url`: {error}"))?;
     clean_all(&mut connection, service).await.map_err(|error| format!("database: {error}"))
 }

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
+use common::database::{Database, migrate};
 use common::settings::Secret;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use diesel_migrations::EmbeddedMigrations;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -40,7 +41,7 @@ impl TestDatabase {
 
     /// A connection of its own.
     pub async fn connect(&self) -> AsyncPgConnection {
-        AsyncPgConnection::establish(&self.url).await.expect("the test database answers")
+        connect(&self.url).await
     }
 
     /// Waits until a statement waits for a lock that another holds.
@@ -80,7 +81,7 @@ async fn make_template(migrations: fn() -> EmbeddedMigrations) -> String {
     remove_leftovers().await;
     let name = format!("template_{}_{}", std::process::id(), Uuid::new_v4().simple());
     administer(&format!("CREATE DATABASE {name}")).await;
-    common::database::migrate(&url_of(&name), migrations()).await.expect("migrations apply");
+    migrate(&database(&url_of(&name)), migrations()).await.expect("migrations apply");
     name
 }
 
@@ -91,7 +92,7 @@ async fn remove_leftovers() {
         #[diesel(sql_type = diesel::sql_types::Text)]
         datname: String,
     }
-    let mut connection = AsyncPgConnection::establish(&server_url()).await.expect("a server");
+    let mut connection = connect(&server_url()).await;
     let query = diesel::sql_query(
         "SELECT datname::text AS datname FROM pg_database WHERE datname LIKE 'template\\_%'",
     );
@@ -106,11 +107,19 @@ async fn remove_leftovers() {
 }
 
 async fn administer(statement: &str) {
-    let mut connection = AsyncPgConnection::establish(&server_url()).await.expect("a server");
+    let mut connection = connect(&server_url()).await;
     connection.batch_execute(statement).await.expect("the server creates and drops databases");
 }
 
-fn server_url() -> String {
+fn database(url: &str) -> Database {
+    Database::new(&Secret::from(url.to_owned()), None).expect("postgres://user@host:port/database")
+}
+
+async fn connect(url: &str) -> AsyncPgConnection {
+    database(url).connect().await.expect("the server answers")
+}
+
+pub(crate) fn server_url() -> String {
     std::env::var("TEST_DATABASE_URL")
         .expect("TEST_DATABASE_URL names no PostgreSQL server; run `cargo xtask test`")
 }

@@ -24,6 +24,8 @@ mod head;
 mod hostile;
 mod keycloak;
 mod passkey;
+mod ports;
+mod postgres;
 mod process;
 mod programs;
 mod protection;
@@ -51,6 +53,7 @@ pub use keycloak::{
     Browser, FaultProxy, OwnKeycloak, ProvidersFile, ProxyFault, TestRealm, TestUser, keycloak_url,
 };
 pub use passkey::TestPasskey;
+pub use postgres::TestPostgres;
 pub use process::ServiceProcess;
 pub use programs::program;
 pub use protection::{assert_protected, check_protection};

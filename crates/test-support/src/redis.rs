@@ -1,4 +1,3 @@
-use std::net::TcpListener;
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -7,6 +6,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::eventually;
+use crate::ports::free_port;
 
 /// The Redis that every service of this run is to use, if any.
 #[must_use]
@@ -33,9 +33,7 @@ impl TestRedis {
         let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
         loop {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            let port = listener.local_addr().unwrap().port();
-            drop(listener);
+            let port = free_port();
             let mut child = spawn(&folder, port, &more);
             // Somebody may take the port between our look and Redis's.
             if is_up(port, &mut child).await {

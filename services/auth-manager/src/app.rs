@@ -59,7 +59,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
 }
 
 fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<State, String> {
-    let pool = settings.database.pool();
+    let database = settings.database.open(settings.environment)?;
+    let pool = settings.database.pool(&database);
     let draining = CancellationToken::new();
     let keyring = settings.vault.keyring()?;
     let hasher = settings.vault.token_hasher()?;

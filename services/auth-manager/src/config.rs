@@ -19,7 +19,7 @@ use crate::sessions::StateKey;
 const OWN: &[Setting] = &[
     Setting::new("http.port", "Port of the API").default("8000"),
     Setting::new("admin.port", "Port of the admin listener").default("9082"),
-    Setting::new("database.url", "PostgreSQL, `postgres://user:password@host:port/database`")
+    Setting::new("database.url", "PostgreSQL, `postgres://user:password@host:port/database`; `?sslmode=verify-full` after it insists on TLS")
         .secret()
         .alias("DATABASE_URL")
         .development("postgres://postgres@127.0.0.1:54320/auth_manager"),
@@ -284,6 +284,7 @@ impl ServiceSettings for Settings {
             self.vault.keyring().err(),
             self.vault.token_hasher().err(),
             self.states.state_key().err(),
+            self.database.check().err(),
         ];
         parsed.into_iter().flatten().collect()
     }

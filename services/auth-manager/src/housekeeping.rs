@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
+use common::database::Database;
 use common::housekeeping::{self, BATCH, Clean, Cleaned, clean_all};
-use common::settings::{Period, Secret};
+use common::settings::Period;
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 use prometheus::IntGaugeVec;
@@ -78,8 +79,8 @@ pub async fn count_grants(
 }
 
 /// Cleans as a running service does. For commands: an error says what was wrong with the database.
-pub async fn clean_up(url: &Secret, ledger_life: Period) -> Result<Cleaned, String> {
-    housekeeping::clean_up(url, &Past { now: Clock::default().now(), ledger_life }).await
+pub async fn clean_up(database: &Database, ledger_life: Period) -> Result<Cleaned, String> {
+    housekeeping::clean_up(database, &Past { now: Clock::default().now(), ledger_life }).await
 }
 
 impl Clean for Past {

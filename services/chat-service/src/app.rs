@@ -27,12 +27,13 @@ const PUBLIC_PATHS: &[&str] = &["/openapi.json"];
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
     let metrics = Metrics::new("chat-service");
     let counters = ServiceMetrics::register(&metrics);
-    let pool = settings.database.pool();
+    let database = settings.database.open(settings.environment)?;
+    let pool = settings.database.pool(&database);
     let draining = CancellationToken::new();
     let verifier = Verifier::start(&settings.verifier, clock.clone(), &metrics)?;
     let hub = Hub::start(
         pool.clone(),
-        &settings.database,
+        (database, settings.database.max_connections),
         settings.live.poll_interval,
         counters.clone(),
         draining.clone(),

@@ -14,7 +14,7 @@ use token_verifier::VerifierSettings;
 const OWN: &[Setting] = &[
     Setting::new("http.port", "Port of the API").default("8081"),
     Setting::new("admin.port", "Port of the admin listener").default("9081"),
-    Setting::new("database.url", "PostgreSQL, `postgres://user:password@host:port/database`")
+    Setting::new("database.url", "PostgreSQL, `postgres://user:password@host:port/database`; `?sslmode=verify-full` after it insists on TLS")
         .secret()
         .alias("DATABASE_URL")
         .development("postgres://postgres@127.0.0.1:54320/chat_service"),
@@ -128,6 +128,7 @@ impl ServiceSettings for Settings {
     }
 
     fn faults(&self) -> Vec<String> {
-        self.verifier.check().err().into_iter().collect()
+        let verifier = self.verifier.check().err();
+        verifier.into_iter().chain(self.database.check().err()).collect()
     }
 }

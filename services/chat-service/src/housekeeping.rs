@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::web;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
+use common::database::Database;
 use common::housekeeping::{self, BATCH, Clean, Cleaned};
-use common::settings::Secret;
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
@@ -51,8 +51,8 @@ async fn clean_all(state: &State) -> Result<(), Error> {
 }
 
 /// Cleans as a running service does. For commands: an error says what was wrong with the database.
-pub async fn clean_up(url: &Secret) -> Result<Cleaned, String> {
-    housekeeping::clean_up(url, &Past { now: Clock::default().now() }).await
+pub async fn clean_up(database: &Database) -> Result<Cleaned, String> {
+    housekeeping::clean_up(database, &Past { now: Clock::default().now() }).await
 }
 
 impl Clean for Past {

@@ -40,7 +40,8 @@ const PUBLIC_PATHS: &[&str] = &[
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
     let metrics = Metrics::new("user-service");
     let counters = ServiceMetrics::register(&metrics);
-    let pool = settings.database.pool();
+    let database = settings.database.open(settings.environment)?;
+    let pool = settings.database.pool(&database);
     let keyring = settings.vault.keyring()?;
     let keys = KeyCheck::start(pool.clone(), SEALED_COLUMNS, keyring.clone()).await?;
     let mac_keys = MacKeys::parse(settings.refresh.mac_keys.expose())?;
@@ -48,8 +49,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     hasher.calibrate(Vec::new()).await.map_err(|error| error.to_string())?;
     let feed_clients = FeedClients::parse(&settings.feed)?;
     let signing = Signing::start(&settings, pool.clone(), keyring.clone(), &clock, &counters)?;
-    let url = settings.database.url.clone();
-    let hub = Hub::start(pool.clone(), url, clock.clone(), counters.clone(), signing.clone());
+    let hub = Hub::start(pool.clone(), database, clock.clone(), counters.clone(), signing.clone());
     let rollout = Rollout::start(&settings, pool.clone(), clock.clone(), &counters);
     hub.follow(&rollout);
     let redis = settings.redis.open(&metrics)?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
+use common::database::Database;
 use common::housekeeping::{BATCH, Clean, Cleaned, clean_all};
-use common::settings::Secret;
 use diesel::QueryResult;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
@@ -140,12 +140,11 @@ fn count_connections(state: &State) {
 }
 
 /// Cleans as a running service does. For commands: an error says what was wrong with the database.
-pub async fn clean_up(url: &Secret) -> Result<Cleaned, String> {
+pub async fn clean_up(database: &Database) -> Result<Cleaned, String> {
     let now = Clock::default().now();
     let failed = |error: QueryError| format!("database: {error}");
-    let mut connection = AsyncPgConnection::establish(url.expose())
-        .await
-        .map_err(|error| format!("`database.url`: {error}"))?;
+    let connected = database.connect().await;
+    let mut connection = connected.map_err(|error| format!("`database.url`: {error}"))?;
     let expired = end_expired_rows(&mut connection, now).await.map_err(failed)?;
     let mut retired = 0;
     loop {

@@ -1,11 +1,10 @@
 //! The ring of service keys, as operators' commands need it.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::clock::{self, Clock};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -56,13 +55,13 @@ impl Ring {
                         changing the files, or take that setting away"
                 .to_owned());
         }
-        let away = |error: &dyn Display| format!("the database can't be reached: {error}");
-        let mut connection = AsyncPgConnection::establish(settings.database.url.expose())
-            .await
-            .map_err(|error| away(&error))?;
+        let mut connection = settings.database.connect().await?;
         // Replicas that make a key, one after another, are not waited for longer.
         let limit = format!("SET lock_timeout = {}", OPENING.as_millis());
-        connection.batch_execute(&limit).await.map_err(|error| away(&error))?;
+        connection
+            .batch_execute(&limit)
+            .await
+            .map_err(|error| format!("the database can't be reached: {error}"))?;
         Ok(Self { connection, settings })
     }
 

@@ -1,11 +1,11 @@
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use common::settings::{Schema, SettingsError};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
 use sealed_columns::SealedColumn;
 use vault_crypto::Keyring;
 
-use crate::settings::{database_url, environment, find_configured};
+use crate::settings::{database, environment, find_configured};
 
 /// A service with sealed columns.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,10 +56,9 @@ impl Service {
     }
 
     pub(super) async fn connect(self) -> Result<AsyncPgConnection> {
-        let url = database_url(self.schema())?;
-        AsyncPgConnection::establish(url.expose())
-            .await
-            .with_context(|| format!("{}: the database can't be reached", self.schema().service))
+        let service = self.schema().service;
+        let connected = database(self.schema())?.connect().await;
+        connected.map_err(|error| anyhow!("{service}: the database can't be reached: {error}"))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The pool, and what keeps a connection that answers no more from being lent again and again.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bb8::{ManageConnection, PooledConnection, QueueStrategy, RunError};
+use bb8::{ErrorSink, ManageConnection, PooledConnection, QueueStrategy, RunError};
 use diesel::ConnectionError;
 use diesel::result::{DatabaseErrorKind, Error, QueryResult};
 use diesel_async::pooled_connection::{PoolError as ManageError, PoolableConnection as _};
@@ -12,8 +13,7 @@ use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
-use super::{DatabaseSettings, open};
-use crate::settings::Secret;
+use super::{Database, DatabaseSettings};
 
 /// A pool of connections; clones share it.
 pub type Pool = bb8::Pool<Manager>;
@@ -30,7 +30,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// Makes the pool's connections and looks after them.
 pub struct Manager {
-    url: Secret,
+    database: Database,
     setup: String,
     runtime: Handle,
 }
@@ -44,19 +44,20 @@ pub struct Lent {
 }
 
 impl DatabaseSettings {
-    /// A pool that connects on demand, so that a service starts while its database is away. Its
+    /// A pool that connects to `database` on demand, so that a service starts while it is away. Its
     /// connections live on the runtime that this is called in: a worker that is done with its own
     /// requests ends, and must not take others' connections with it.
     #[must_use]
-    pub fn pool(&self) -> Pool {
+    pub fn pool(&self, database: &Database) -> Pool {
         let manager = Manager {
-            url: self.url.clone(),
+            database: database.clone(),
             setup: format!("SET statement_timeout = {}", self.statement_timeout.0.as_millis()),
             runtime: Handle::current(),
         };
         bb8::Pool::builder()
             .max_size(self.max_connections)
             .connection_timeout(self.connect_timeout.0)
+            .error_sink(Box::new(Log::default()))
             // The one given back last has its statements prepared, here and at the server.
             .queue_strategy(QueueStrategy::Lifo)
             .build_unchecked(manager)
@@ -93,9 +94,10 @@ impl ManageConnection for Manager {
     type Error = ManageError;
 
     async fn connect(&self) -> Result<Lent, ManageError> {
-        let (url, setup) = (self.url.clone(), self.setup.clone());
+        let (database, setup) = (self.database.clone(), self.setup.clone());
         let connecting = self.runtime.spawn(async move {
-            let mut connection = open(&url).await.map_err(ConnectionError::BadConnection)?;
+            let mut connection =
+                database.connect().await.map_err(ConnectionError::BadConnection)?;
             let set_up = connection.batch_execute(&setup).await;
             set_up.map_err(ConnectionError::CouldntSetupConfiguration)?;
             Ok(connection)
@@ -131,6 +133,28 @@ impl ManageConnection for Manager {
             lent.answered_at = Instant::now();
         }
         std::thread::panicking() || lent.given_up || lent.connection.is_broken()
+    }
+}
+
+/// Whoever waits for a connection is told only that there was none in time; the log says why, and
+/// says it once in a while.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Option<Instant>>>);
+
+impl ErrorSink<ManageError> for Log {
+    fn sink(&self, error: ManageError) {
+        const PAUSE: Duration = Duration::from_secs(5);
+        // What broke while it waited in the pool is made again.
+        let ManageError::ConnectionError(error) = error else { return };
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= PAUSE) {
+            *last = Some(Instant::now());
+            tracing::warn!(%error, "database_connection_failed");
+        }
+    }
+
+    fn boxed_clone(&self) -> Box<dyn ErrorSink<ManageError>> {
+        Box::new(self.clone())
     }
 }
 

@@ -61,6 +61,10 @@ pub const CORS: &[Setting] = &[Setting::new(
 
 /// `database`, but for the URL, whose development value differs by service.
 pub const DATABASE: &[Setting] = &[
+    Setting::new(
+        "database.ca_path",
+        "PEM of the authorities that PostgreSQL's certificate may be from, in place of the machine's own; `sslmode` is `verify-full` then, where the URL says no other",
+    ),
     Setting::new("database.max_connections", "Connections in the pool").default("16"),
     Setting::new(
         "database.connect_timeout",

@@ -1,5 +1,4 @@
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,6 +6,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+
+use crate::ports::free_port;
 
 /// A first start on a slow machine takes over a minute.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -109,10 +110,6 @@ fn spawn(home: &Path, ports: [u16; 2]) -> Child {
         .stderr(log)
         .spawn()
         .unwrap()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// The distribution without its data. Archives are linked where they can be: nothing writes to

@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use common::database::Database;
 use common::settings::Secret;
 use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -81,9 +82,9 @@ pub async fn run(
     progress: &mut (dyn FnMut(&Tally) + Send),
 ) -> Result<Tally, String> {
     let key = LegacyKey::parse(older.key.expose())?;
-    let mut source = AsyncPgConnection::establish(older.url.expose())
-        .await
-        .map_err(|error| format!("the older vault: {error}"))?;
+    let wrong = |error| format!("the older vault: {error}");
+    let source = Database::new(&older.url, None).map_err(wrong)?;
+    let mut source = source.connect().await.map_err(wrong)?;
     let mut connection = importer.connect().await?;
     source.batch_execute(BEGIN).await.map_err(|error| failed(&error))?;
     let count: Count = diesel::sql_query("SELECT count(*) AS count FROM auth_vault")

@@ -11,9 +11,9 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use common::database::{is_unavailable, try_lock};
+use common::database::{Database, is_unavailable, locate, try_lock};
 use common::metrics::Metrics;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
 use vault_crypto::{Keyring, TokenHasher};
 
 pub use account_vault::run as account_vault;
@@ -36,7 +36,7 @@ pub struct Importer {
     keyring: Keyring,
     hasher: TokenHasher,
     providers: Providers,
-    database: String,
+    database: Database,
     now: DateTime<Utc>,
     /// What a dry run would have stored by now; none where rows are stored.
     foreseen: Option<Mutex<Foreseen>>,
@@ -79,7 +79,7 @@ impl Importer {
                 &clock,
                 &metrics,
             )?,
-            database: settings.database.url.expose().to_owned(),
+            database: locate(&settings.database.url, settings.database.ca_path.as_deref())?,
             now: clock.now(),
             foreseen: dry_run.then(Mutex::default),
         })
@@ -87,9 +87,8 @@ impl Importer {
 
     /// A connection that holds the lock of imports, of which one runs at a time.
     async fn connect(&self) -> Result<AsyncPgConnection, String> {
-        let mut connection = AsyncPgConnection::establish(&self.database)
-            .await
-            .map_err(|error| format!("`database.url`: {error}"))?;
+        let connected = self.database.connect().await;
+        let mut connection = connected.map_err(|error| format!("`database.url`: {error}"))?;
         if !try_lock(&mut connection, LOCK).await.map_err(|error| failed(&error))? {
             return Err("another import is running on this database".to_owned());
         }

@@ -45,7 +45,8 @@ impl Process {
         let metrics = Metrics::new("auth-manager");
         let counted = ServiceMetrics::register(&metrics);
         let built = runtime.spawn(async move {
-            let pool = settings.database.pool();
+            let database = settings.database.open(settings.environment).unwrap();
+            let pool = settings.database.pool(&database);
             let providers = &settings.providers;
             let ledger = Ledger::start(pool.clone(), clock.clone(), &counted);
             let tools = DrawTools {

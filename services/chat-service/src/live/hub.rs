@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::database::{self, DatabaseSettings, Pool, Wake};
+use common::database::{self, Database, Pool, Wake};
 use common::settings::Period;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -56,12 +56,12 @@ impl Hub {
     /// Starts to listen for changes and to look for missed ones, until `draining`.
     pub(crate) fn start(
         pool: Pool,
-        database: &DatabaseSettings,
+        (database, connections): (Database, u32),
         poll_interval: Period,
         metrics: ServiceMetrics,
         draining: CancellationToken,
     ) -> Self {
-        let half = usize::try_from(database.max_connections / 2).unwrap_or(usize::MAX);
+        let half = usize::try_from(connections / 2).unwrap_or(usize::MAX);
         let inner = Inner {
             pool,
             turns: Semaphore::new(half.clamp(1, Semaphore::MAX_PERMITS)),
@@ -73,11 +73,10 @@ impl Hub {
         };
         let hub = Self { inner: Arc::new(inner) };
         let (listening, polling, present) = (hub.clone(), hub.clone(), hub.clone());
-        let url = database.url.clone();
         tokio::spawn(async move {
             tokio::select! {
                 () = draining.cancelled() => {}
-                () = database::listen(url, CHANNEL, |wake| listening.hear(&wake)) => {}
+                () = database::listen(database, CHANNEL, |wake| listening.hear(&wake)) => {}
                 () = polling.poll(poll_interval) => {}
                 () = present.keep_presence() => {}
                 () = present.tell_presence() => {}

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use common::clock::{self, Clock};
 use common::settings::Period;
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -143,9 +143,7 @@ impl Audit {
     pub async fn open(settings: &Settings) -> Result<Self, String> {
         let keys = ChainKeys::parse(settings.audit.chain_keys.expose())?;
         let rules = Rules::new(&settings.audit)?;
-        let connection = AsyncPgConnection::establish(settings.database.url.expose())
-            .await
-            .map_err(|error| format!("`database.url`: {error}"))?;
+        let connection = settings.database.connect().await?;
         Ok(Self { connection, keys, rules })
     }
 

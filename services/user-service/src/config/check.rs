@@ -23,6 +23,7 @@ impl Settings {
             self.captcha.check(self.environment),
             self.check_leeway(),
             self.redis.check(),
+            self.database.check(),
             self.check_limit_store(),
             self.check_rsa_bits(),
             self.check_service_keys(),

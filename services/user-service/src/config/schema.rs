@@ -16,7 +16,7 @@ const DEVELOPMENT_KEY: &str =
 const OWN: &[Setting] = &[
     Setting::new("http.port", "Port of the API").default("8080"),
     Setting::new("admin.port", "Port of the admin listener").default("9080"),
-    Setting::new("database.url", "PostgreSQL, `postgres://user:password@host:port/database`")
+    Setting::new("database.url", "PostgreSQL, `postgres://user:password@host:port/database`; `?sslmode=verify-full` after it insists on TLS")
         .secret()
         .alias("DATABASE_URL")
         .development("postgres://postgres@127.0.0.1:54320/user_service"),

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::clock::Clock;
-use common::database::{self, Pool, Wake};
-use common::settings::Secret;
+use common::database::{self, Database, Pool, Wake};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::timeout;
 
@@ -65,14 +64,14 @@ impl Hub {
     /// Starts to read; ends with the last handle on it.
     pub fn start(
         pool: Pool,
-        url: Secret,
+        database: Database,
         clock: Clock,
         metrics: ServiceMetrics,
         signing: Signing,
     ) -> Self {
         let wake = Arc::new(Notify::new());
         let notified = Arc::clone(&wake);
-        let listener = tokio::spawn(database::listen(url, "key_changes", move |event| {
+        let listener = tokio::spawn(database::listen(database, "key_changes", move |event| {
             if event != Wake::Lost {
                 notified.notify_one();
             }

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use common::database::{is_unavailable, try_lock};
+use common::database::{Database, is_unavailable, locate, try_lock};
 use common::tally::Tally;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
@@ -38,7 +38,7 @@ struct Count {
 /// What an import needs of the service.
 pub struct Importer {
     keyring: Keyring,
-    database: String,
+    database: Database,
     now: DateTime<Utc>,
     /// Keys that a dry run would have stored by now; none where rows are stored.
     foreseen: Option<Mutex<HashMap<String, (Uuid, Value)>>>,
@@ -57,16 +57,14 @@ impl Importer {
     pub fn new(settings: &Settings, dry_run: bool) -> Result<Self, String> {
         Ok(Self {
             keyring: settings.vault.keyring()?,
-            database: settings.database.url.expose().to_owned(),
+            database: locate(&settings.database.url, settings.database.ca_path.as_deref())?,
             now: Clock::default().now(),
             foreseen: dry_run.then(Mutex::default),
         })
     }
 
     async fn connect(&self) -> Result<AsyncPgConnection, String> {
-        AsyncPgConnection::establish(&self.database)
-            .await
-            .map_err(|error| format!("`database.url`: {error}"))
+        self.database.connect().await.map_err(|error| format!("`database.url`: {error}"))
     }
 }
 

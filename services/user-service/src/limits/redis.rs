@@ -77,7 +77,7 @@ impl RateLimiter for RedisLimiter {
 
 #[cfg(test)]
 mod tests {
-    use common::database::DatabaseSettings;
+    use common::database::{Database, DatabaseSettings};
     use common::metrics::Metrics;
     use common::redis::RedisSettings;
     use common::settings::{Period, Secret};
@@ -109,16 +109,18 @@ mod tests {
         let period = Period(Duration::from_secs(20));
         let settings = DatabaseSettings {
             url: database.secret(),
+            ca_path: None,
             max_connections: 2,
             connect_timeout: period,
             statement_timeout: period,
         };
+        let place = Database::new(&settings.url, None).unwrap();
         let url = Some(Secret::from(redis.url()));
         let redis = RedisSettings { url, ca_file: None, prefix: "t:".to_owned(), timeout: period };
         let metrics = Metrics::new("user-service");
         let redis = redis.open(&metrics).unwrap().unwrap();
         let (clock, rules) = (Clock::default(), Rules::all(3, TimeDelta::minutes(10)));
-        let counted = || PostgresLimiter::new(rules, clock.clone(), settings.pool());
+        let counted = || PostgresLimiter::new(rules, clock.clone(), settings.pool(&place));
         let fallbacks = ServiceMetrics::register(&metrics).redis_fallbacks;
         let stores: [Box<dyn RateLimiter>; 3] = [
             Box::new(MemoryLimiter::new(rules, clock.clone())),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use common::clock::{self, Clock};
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
 use serde::Serialize;
 
 use crate::config::Settings;
@@ -39,9 +39,7 @@ impl From<CookieRollout> for Operated {
 impl Operator {
     /// With the service's own settings; an error says what stands against it.
     pub async fn open(settings: &Settings) -> Result<Self, String> {
-        let connection = AsyncPgConnection::establish(settings.database.url.expose())
-            .await
-            .map_err(|error| format!("the database can't be reached: {error}"))?;
+        let connection = settings.database.connect().await?;
         Ok(Self { connection, first_share: settings.browser.rollout_share })
     }
 

@@ -201,7 +201,7 @@ mod tests {
         let settings: Settings = SCHEMA.load(&environment).unwrap();
         let pool = KeyPool::start(
             &settings.signing,
-            settings.database.pool(),
+            settings.database.pool(&settings.database.open(settings.environment).unwrap()),
             settings.vault.keyring().unwrap(),
             Clock::default(),
             ServiceMetrics::register(&Metrics::new("test")),
