@@ -21,6 +21,7 @@ mod progress;
 mod rollout;
 mod service_keys;
 mod settings;
+mod users;
 mod vault;
 
 use std::io::IsTerminal as _;
@@ -63,6 +64,9 @@ enum Command {
     /// Verify, export, forget and purge security events
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Look after accounts
+    #[command(subcommand)]
+    Users(users::Command),
     /// Look at files of settings
     #[command(subcommand)]
     Config(config::Command),
@@ -117,6 +121,7 @@ fn run(command: Command) -> ExitCode {
         Command::Rollout(command) => rollout::run(&command),
         Command::Vault(command) => vault::run(&command),
         Command::Audit(command) => audit::run(&command),
+        Command::Users(command) => users::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Settings(arguments) => {
             settings::run(&arguments);

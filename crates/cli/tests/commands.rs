@@ -109,6 +109,7 @@ fn operators_commands_name_the_setting_that_is_missing_and_exit_as_the_services_
         (&["cleanup", "--service", "auth-manager"], auth),
         (&["rollout", "show"], user),
         (&["rollout", "set", "25"], user),
+        (&["users", "set-role", "alice", "admin"], user),
         (&["vault", "keys"], user),
         (&["vault", "rewrap", "--service", "auth-manager"], auth),
         (&["vault", "verify", "--service", "auth-manager"], auth),

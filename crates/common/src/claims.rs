@@ -45,16 +45,11 @@ pub struct AccessClaims {
     pub auth_time: i64,
     /// How they did (RFC 8176).
     pub amr: Vec<String>,
+    /// What that was worth: [`ACR_PASSKEY`] or [`ACR_PASSWORD`] (RFC 9470, section 6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// Granted scope, space separated.
     pub scope: String,
-}
-
-impl AccessClaims {
-    /// What the person's proof was worth: [`ACR_PASSKEY`] or [`ACR_PASSWORD`].
-    #[must_use]
-    pub fn acr(&self) -> &'static str {
-        acr(&self.amr)
-    }
 }
 
 /// The class that the methods of an authentication come to.

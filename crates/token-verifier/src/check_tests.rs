@@ -126,6 +126,7 @@ fn hostile_claims_are_refused() {
         ("iat", json!(i64::MAX), Reason::NotYetValid),
         ("jti", json!(""), Reason::Claims),
         ("amr", json!("pwd"), Reason::Claims),
+        ("acr", json!(["urn:latchkey:acr:password"]), Reason::Claims),
     ] {
         let token = sign(&header(), &with(payload(), member, value.clone()));
         assert_eq!(check(&token).unwrap_err(), reason, "{member}: {value}");

@@ -65,8 +65,14 @@ fn read(payload: &Map<String, Value>) -> Option<AccessClaims> {
         sid: id("sid")?,
         auth_time: date("auth_time")?,
         amr: payload.get("amr")?.as_array().and_then(|list| texts(list))?,
+        acr: optional_text(payload, "acr")?,
         scope: text("scope")?,
     })
+}
+
+/// `Some(None)` where it is missing; `None` where it is no text.
+fn optional_text(payload: &Map<String, Value>, name: &str) -> Option<Option<String>> {
+    payload.get(name).map_or(Some(None), |value| Some(Some(value.as_str()?.to_owned())))
 }
 
 pub(crate) fn audience(value: &Value) -> Option<Audience> {

@@ -83,6 +83,7 @@ fn read(payload: &Map<String, Value>) -> Option<AccessClaims> {
         // Where it is not said it was long ago: `iat` moves with each refresh.
         auth_time: date("auth_time")?.unwrap_or_default(),
         amr: payload.get("amr").map_or(Some(Vec::new()), list)?,
+        acr: text("acr")?,
         scope: text("scope")?.unwrap_or_default(),
     })
 }

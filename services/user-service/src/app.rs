@@ -135,6 +135,10 @@ fn routes(config: &mut ServiceConfig) {
         .service(handlers::browser::list_sessions::list_sessions)
         .service(handlers::browser::remove_session::remove_session)
         .service(handlers::browser::remove_sessions::remove_sessions)
+        .service(handlers::browser::change_password::change_password)
+        .service(handlers::browser::list_devices::list_devices)
+        .service(handlers::browser::update_device::update_device)
+        .service(handlers::browser::remove_device::remove_device)
         // Step-up and what needs it
         .service(handlers::reauthenticate::reauthenticate)
         .service(handlers::issue_api_key::issue_api_key)

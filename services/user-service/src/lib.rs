@@ -21,6 +21,7 @@ pub mod models;
 mod passkeys;
 mod passwords;
 mod readiness;
+pub mod roles;
 pub mod rollout;
 mod schema;
 mod sealed_columns;

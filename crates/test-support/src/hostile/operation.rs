@@ -91,8 +91,13 @@ pub(super) fn sample(schema: &Value) -> Value {
     match kind(schema) {
         "object" => {
             let properties = schema["properties"].as_object().cloned().unwrap_or_default();
-            properties.iter().map(|(name, schema)| (name.clone(), sample(schema))).collect()
+            // A password that need not be there would be a wrong one.
+            let named = properties
+                .iter()
+                .filter(|(name, one)| *name != "current_password" || one["type"].is_string());
+            named.map(|(name, schema)| (name.clone(), sample(schema))).collect()
         }
+        "array" => json!([]),
         "boolean" => json!(true),
         "integer" | "number" => json!(1),
         _ if schema["format"] == "uuid" => json!(Uuid::new_v4()),
@@ -111,6 +116,7 @@ pub(super) fn wrong_values(schema: &Value) -> Vec<Value> {
     let all = [json!("text"), json!(1.5), json!(true), json!([]), json!({ "deep": [1] })];
     let right = match kind(schema) {
         "object" => 4,
+        "array" => 3,
         "boolean" => 2,
         "integer" | "number" => 1,
         _ => 0,

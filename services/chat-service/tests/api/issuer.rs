@@ -74,6 +74,7 @@ impl User {
             sid: session_id,
             auth_time: now,
             amr: vec!["pwd".to_owned()],
+            acr: None,
             scope: "chat".to_owned(),
         };
         Self { id, device_id, session_id, token: sign(&claims) }

@@ -15,5 +15,6 @@ mod process;
 mod replicas;
 mod rooms;
 mod socket;
+mod step_up;
 mod support;
 mod websocket;

@@ -78,7 +78,7 @@ pub async fn issue(
             Ok(audit::record(connection, &event).await?)
         })
         .await?;
-    tracing::info!(user_id = %row.user_id, key_id = %row.id, "api_key_issued");
+    tracing::info!(session_id = %caller.session_id, key_id = %row.id, "api_key_issued");
     Ok((key, row))
 }
 
@@ -118,7 +118,7 @@ pub async fn revoke(state: &State, user: Uuid, id: Uuid, event: Event) -> Result
         })
         .await?;
     if revoked {
-        tracing::info!(user_id = %user, key_id = %id, "api_key_revoked");
+        tracing::info!(key_id = %id, "api_key_revoked");
     }
     Ok(revoked)
 }

@@ -13,10 +13,10 @@ use crate::state::State;
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct ChangePassword {
     #[schema(example = "correct horse battery")]
-    current_password: String,
+    pub(super) current_password: String,
     /// 8 to 256 characters, not one that many people use.
     #[schema(example = "a longer horse battery")]
-    new_password: String,
+    pub(super) new_password: String,
 }
 
 /// What the change came to.

@@ -22,11 +22,12 @@ pub(crate) struct FinishPasskeyAuthentication {
 /// Prove again who you are, by passkey
 ///
 /// Sensitive actions work for some minutes then; the next access token says so to other services.
-#[utoipa::path(tag = "step-up", request_body = FinishPasskeyAuthentication, security(("bearer" = [])), responses(
+#[utoipa::path(tag = "step-up", request_body = FinishPasskeyAuthentication, security(("bearer" = []), ("browser" = [])), responses(
     (status = 200, description = "Proven", body = Done),
     (status = 400, description = "`invalid_request`: a field is wrong; `details.field` names it", body = ErrorBody),
     (status = 401, description = "`unauthorized`, `invalid_token`, or `invalid_passkey`: it answers no open challenge of this session, or is of another origin or user, or did not verify its user, or its counter did not grow", body = ErrorBody),
     (status = 404, description = "`passkeys_off`: the service has no domain", body = ErrorBody),
+    (status = 403, description = "`csrf_invalid`: cookies without their CSRF token", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
 #[post("/api/v5/auth/webauthn/authenticate/finish")]

@@ -1,6 +1,6 @@
 use actix_web::{HttpResponse, post, web};
 use chrono::TimeDelta;
-use common::http::{Body, ErrorBody, Problem};
+use common::http::{ErrorBody, Problem};
 use common::text::check_line;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,9 +8,8 @@ use utoipa::ToSchema;
 use super::list_api_keys::ApiKeyView;
 use crate::api_keys::{self, NewApiKey};
 use crate::error::Error;
-use crate::sessions::Caller;
 use crate::state::State;
-use crate::step_up::RecentlyAuthenticated;
+use crate::step_up::{Proven, Sensitive};
 
 /// Where nothing is said.
 const LIFE: TimeDelta = TimeDelta::days(90);
@@ -27,6 +26,14 @@ pub(crate) struct IssueApiKey {
     /// Seconds that it works; 90 days where not given.
     #[schema(example = 7_776_000)]
     expires_in: Option<u32>,
+    /// On the bearer API as good as a recent proof.
+    current_password: Option<String>,
+}
+
+impl Sensitive for IssueApiKey {
+    fn current_password(&self) -> Option<&str> {
+        self.current_password.as_deref()
+    }
 }
 
 /// The key, shown this once.
@@ -43,28 +50,28 @@ pub(crate) struct IssuedApiKey {
 ///
 /// For the caller's scripts, at services that ask by introspection. Needs a sign-in that is minutes
 /// old.
-#[utoipa::path(tag = "step-up", request_body = IssueApiKey, security(("bearer" = [])), responses(
+#[utoipa::path(tag = "step-up", request_body = IssueApiKey, security(("bearer" = []), ("browser" = [])), responses(
     (status = 201, description = "The key, shown this once", body = IssuedApiKey),
     (status = 400, description = "`invalid_request`: a field is wrong; `details.field` names it", body = ErrorBody),
     (status = 401, description = "`unauthorized`, `invalid_token`, or `insufficient_user_authentication`", body = ErrorBody),
     (status = 409, description = "`too_many_api_keys`", body = ErrorBody),
-    (status = 503, description = "`database_unavailable`", body = ErrorBody),
+    (status = 403, description = "`csrf_invalid`: cookies without their CSRF token", body = ErrorBody),
+    (status = 429, description = "`rate_limited`: password checks, by account and address", body = ErrorBody),
+    (status = 503, description = "`busy` or `database_unavailable`", body = ErrorBody),
 ))]
 #[post("/api/v5/auth/api-keys")]
 pub(crate) async fn issue_api_key(
     state: web::Data<State>,
-    caller: RecentlyAuthenticated,
-    client: Caller,
-    Body(request): Body<IssueApiKey>,
+    request: Proven<IssueApiKey>,
 ) -> Result<HttpResponse, Error> {
-    let wanted = check(&state, request)?;
-    let (key, row) = api_keys::issue(&state, &caller, &client, wanted).await?;
+    let wanted = check(&state, request.body)?;
+    let (key, row) = api_keys::issue(&state, &request.caller, &request.client, wanted).await?;
     let view = ApiKeyView::from(row);
     Ok(HttpResponse::Created().json(IssuedApiKey { key: key.to_string(), view }))
 }
 
 fn check(state: &State, request: IssueApiKey) -> Result<NewApiKey, Problem> {
-    let IssueApiKey { name, mut scopes, expires_in } = request;
+    let IssueApiKey { name, mut scopes, expires_in, .. } = request;
     check_line("name", &name, 100)?;
     if name.trim().is_empty() {
         return Err(Problem::invalid_field("name", "`name` must not be empty"));

@@ -43,7 +43,7 @@ pub(crate) struct ApiKeys {
 }
 
 /// List own API keys, newest first
-#[utoipa::path(tag = "step-up", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "step-up", security(("bearer" = []), ("browser" = [])), responses(
     (status = 200, description = "Those that work, without their secrets", body = ApiKeys),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),

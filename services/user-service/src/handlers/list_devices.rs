@@ -58,12 +58,19 @@ pub(crate) async fn list_devices(
     caller: Authenticated,
     Query(page): Query<PageQuery>,
 ) -> Result<web::Json<Page<DeviceView>>, Error> {
+    Ok(web::Json(page_of(&state, &caller, &page).await?))
+}
+
+/// A page of the caller's devices.
+pub(super) async fn page_of(
+    state: &State,
+    caller: &Authenticated,
+    page: &PageQuery,
+) -> Result<Page<DeviceView>, Error> {
     let limit = page.limit()?;
     let before = page.before::<TimeAndId>()?.map(|TimeAndId(time, id)| (time, id));
     let mut connection = state.pool.get().await?;
     let rows = device::list_by_user(&mut connection, caller.user_id, before, limit + 1).await?;
     let key = |device: &Device| TimeAndId(device.created_at, device.id);
-    Ok(web::Json(Page::from_rows(rows, limit, key, |device| {
-        DeviceView::new(device, caller.device_id)
-    })))
+    Ok(Page::from_rows(rows, limit, key, |device| DeviceView::new(device, caller.device_id)))
 }

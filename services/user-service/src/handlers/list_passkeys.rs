@@ -39,7 +39,7 @@ pub(crate) struct PasskeyList {
 }
 
 /// List own passkeys, oldest first
-#[utoipa::path(tag = "step-up", security(("bearer" = [])), responses(
+#[utoipa::path(tag = "step-up", security(("bearer" = []), ("browser" = [])), responses(
     (status = 200, description = "All of them", body = PasskeyList),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),

@@ -20,11 +20,12 @@ pub(crate) struct Reauthenticate {
 ///
 /// Sensitive actions work for some minutes then; the next access token says so to other services.
 /// Counts against the limits of logins.
-#[utoipa::path(tag = "step-up", request_body = Reauthenticate, security(("bearer" = [])), responses(
+#[utoipa::path(tag = "step-up", request_body = Reauthenticate, security(("bearer" = []), ("browser" = [])), responses(
     (status = 200, description = "Proven", body = Done),
     (status = 400, description = "`invalid_request`", body = ErrorBody),
     (status = 401, description = "`unauthorized`, `invalid_token`, or `invalid_credentials`: the password is wrong", body = ErrorBody),
     (status = 429, description = "`rate_limited`: password checks, by account and address", body = ErrorBody),
+    (status = 403, description = "`csrf_invalid`: cookies without their CSRF token", body = ErrorBody),
     (status = 503, description = "`busy` or `database_unavailable`", body = ErrorBody),
 ))]
 #[post("/api/v5/auth/reauthenticate")]

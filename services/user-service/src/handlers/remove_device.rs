@@ -1,20 +1,33 @@
-use actix_web::{delete, web};
-use common::http::{Body, ErrorBody, SegmentPath};
+use actix_web::{HttpRequest, delete, web};
+use common::http::{ErrorBody, SegmentPath};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Done;
 use crate::error::Error;
-use crate::sessions::{self, Authenticated, Caller};
+use crate::sessions::{self, Authenticated};
 use crate::state::State;
+use crate::step_up::{Proven, Sensitive};
 
 /// Proof that it is still the owner who asks.
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct RemoveDevice {
     /// Needed to remove another device, unless the sign-in is recent.
     #[schema(example = "correct horse battery")]
     current_password: Option<String>,
+}
+
+impl Sensitive for Option<RemoveDevice> {
+    fn current_password(&self) -> Option<&str> {
+        self.as_ref()?.current_password.as_deref()
+    }
+
+    /// One's own needs no more than the session.
+    fn needs_proof(&self, request: &HttpRequest, caller: &Authenticated) -> bool {
+        let device_id = request.match_info().get("device_id").map(Uuid::parse_str);
+        device_id != Some(Ok(caller.device_id))
+    }
 }
 
 /// Remove one of the caller's devices
@@ -31,16 +44,10 @@ pub(crate) struct RemoveDevice {
 #[delete("/api/auth/devices/{device_id}")]
 pub(crate) async fn remove_device(
     state: web::Data<State>,
-    caller: Authenticated,
-    client: Caller,
     SegmentPath(device_id): SegmentPath<Uuid>,
-    Body(request): Body<Option<RemoveDevice>>,
+    request: Proven<Option<RemoveDevice>, Authenticated>,
 ) -> Result<web::Json<Done>, Error> {
     let device_id = device_id.ok_or(Error::DeviceNotFound)?;
-    if device_id != caller.device_id {
-        let password = request.unwrap_or_default().current_password;
-        sessions::require_recent_sign_in(&state, &caller, &client, password.as_deref()).await?;
-    }
-    sessions::remove_device(&state, &caller, &client, device_id).await?;
+    sessions::remove_device(&state, &request.caller, &request.client, device_id).await?;
     Ok(web::Json(Done { message: "device removed" }))
 }

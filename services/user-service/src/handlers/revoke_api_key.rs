@@ -12,10 +12,11 @@ use crate::step_up::SignedIn;
 
 /// Revoke one of the caller's API keys
 #[utoipa::path(tag = "step-up", params(("key_id" = Uuid, Path, description = "From the list")),
-    security(("bearer" = [])), responses(
+    security(("bearer" = []), ("browser" = [])), responses(
     (status = 200, description = "It works no more", body = Done),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),
     (status = 404, description = "`api_key_not_found`", body = ErrorBody),
+    (status = 403, description = "`csrf_invalid`: cookies without their CSRF token", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
 #[delete("/api/v5/auth/api-keys/{key_id}")]

@@ -1,5 +1,6 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, get, web};
+use common::claims::{ACR_PASSKEY, ACR_PASSWORD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -27,6 +28,8 @@ pub(crate) struct Metadata {
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
     scopes_supported: Vec<String>,
+    /// What a proof of the person may be worth (RFC 9470, section 7).
+    acr_values_supported: [&'static str; 2],
     #[schema(example = "https://id.example.com/docs")]
     service_documentation: String,
 }
@@ -48,6 +51,7 @@ pub(crate) async fn show_metadata(state: web::Data<State>) -> HttpResponse {
         revocation_endpoint: format!("{base}/api/auth/revoke"),
         revocation_endpoint_auth_methods_supported: ["client_secret_basic"],
         scopes_supported: state.settings.token.scope.split(' ').map(str::to_owned).collect(),
+        acr_values_supported: [ACR_PASSKEY, ACR_PASSWORD],
         service_documentation: format!("{base}/docs"),
     })
 }

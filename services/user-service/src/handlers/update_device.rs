@@ -1,5 +1,5 @@
-use actix_web::{patch, web};
-use common::http::{Body, ErrorBody, SegmentPath};
+use actix_web::{HttpRequest, patch, web};
+use common::http::{ErrorBody, SegmentPath};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::check_text;
 use super::list_devices::DeviceView;
 use crate::error::Error;
-use crate::sessions::{self, Authenticated, Caller, DeviceUpdate};
+use crate::sessions::{self, Authenticated, DeviceUpdate};
 use crate::state::State;
+use crate::step_up::{Proven, Sensitive};
 
 /// What is to change; what is not given stays.
 #[derive(Deserialize, ToSchema)]
@@ -21,6 +22,16 @@ pub(crate) struct UpdateDevice {
     /// Needed to trust a device, unless the sign-in is recent.
     #[schema(example = "correct horse battery")]
     current_password: Option<String>,
+}
+
+impl Sensitive for UpdateDevice {
+    fn current_password(&self) -> Option<&str> {
+        self.current_password.as_deref()
+    }
+
+    fn needs_proof(&self, _: &HttpRequest, _: &Authenticated) -> bool {
+        self.trusted == Some(true)
+    }
 }
 
 /// Rename or trust one of the caller's devices
@@ -39,18 +50,23 @@ pub(crate) struct UpdateDevice {
 #[patch("/api/auth/devices/{device_id}")]
 pub(crate) async fn update_device(
     state: web::Data<State>,
-    caller: Authenticated,
-    client: Caller,
     SegmentPath(device_id): SegmentPath<Uuid>,
-    Body(request): Body<UpdateDevice>,
+    request: Proven<UpdateDevice, Authenticated>,
 ) -> Result<web::Json<DeviceView>, Error> {
     let device_id = device_id.ok_or(Error::DeviceNotFound)?;
-    check_text("device_name", request.device_name.as_deref(), 100)?;
-    if request.trusted == Some(true) {
-        let password = request.current_password.as_deref();
-        sessions::require_recent_sign_in(&state, &caller, &client, password).await?;
-    }
-    let update = DeviceUpdate { name: request.device_name, trusted: request.trusted };
-    let device = sessions::update_device(&state, &caller, &client, device_id, update).await?;
-    Ok(web::Json(DeviceView::new(device, caller.device_id)))
+    Ok(web::Json(change(&state, device_id, request).await?))
+}
+
+/// Changes what is to change, and answers the device as its owner sees it.
+pub(super) async fn change<G>(
+    state: &State,
+    device_id: Uuid,
+    request: Proven<UpdateDevice, G>,
+) -> Result<DeviceView, Error> {
+    let Proven { caller, client, body: UpdateDevice { device_name: name, trusted, .. }, .. } =
+        request;
+    check_text("device_name", name.as_deref(), 100)?;
+    let update = DeviceUpdate { name, trusted };
+    let device = sessions::update_device(state, &caller, &client, device_id, update).await?;
+    Ok(DeviceView::new(device, caller.device_id))
 }

@@ -2,7 +2,8 @@ use common::claims::AMR_KEY;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use serde_json::{Value, json};
 use webauthn_rs::prelude::{
-    AuthenticationResult, Passkey, PasskeyAuthentication, RequestChallengeResponse,
+    AuthenticationResult, Passkey, PasskeyAuthentication, PublicKeyCredential,
+    RequestChallengeResponse,
 };
 
 use super::{CHALLENGE_LIFE, parse, read, read_all, write};
@@ -65,7 +66,7 @@ async fn prove(
     credential: Value,
 ) -> Result<(), Error> {
     let webauthn = state.passkeys.get()?;
-    let credential = parse(credential)?;
+    let credential: PublicKeyCredential = parse(credential)?;
     let now = state.clock.now();
     let mut connection = state.pool.get().await?;
     let (id, ceremony) = (caller.session_id, Ceremony::Authentication);
@@ -75,6 +76,9 @@ async fn prove(
     let result = webauthn
         .finish_passkey_authentication(&credential, &challenge)
         .map_err(|error| refused(&error))?;
+    if is_cross_origin(&credential) {
+        return Err(refused("cross_origin"));
+    }
     if !result.user_verified() {
         return Err(refused("user_not_verified"));
     }
@@ -90,6 +94,14 @@ async fn prove(
             Ok(audit::record(connection, &event).await?)
         })
         .await
+}
+
+/// Whether our page was in a frame of another site's, which webauthn-rs asks at registrations alone.
+/// What can't be read was.
+fn is_cross_origin(credential: &PublicKeyCredential) -> bool {
+    let said: Result<Value, _> =
+        serde_json::from_slice(credential.response.client_data_json.as_ref());
+    said.map_or(true, |said| said["crossOrigin"] != false && !said["crossOrigin"].is_null())
 }
 
 /// The passkey as it will be; it may have been removed or used since the challenge was made.

@@ -82,7 +82,7 @@ pub async fn finish_registration(
             Ok(audit::record(connection, &event).await?)
         })
         .await?;
-    tracing::info!(user_id = %row.user_id, passkey_id = %row.id, "passkey_added");
+    tracing::info!(session_id = %caller.session_id, passkey_id = %row.id, "passkey_added");
     Ok(row)
 }
 

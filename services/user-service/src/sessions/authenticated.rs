@@ -28,6 +28,8 @@ pub struct Authenticated {
     pub session_id: Uuid,
     /// When they last proved who they are.
     pub auth_time: DateTime<Utc>,
+    /// Through which API.
+    pub api: ApiKind,
 }
 
 impl Authenticated {
@@ -75,6 +77,7 @@ pub async fn authenticate(
             device_id: session.device_id,
             session_id: session.id,
             auth_time: session.auth_time,
+            api,
         }),
         Err(reason) => {
             tracing::info!(reason, "token_refused");

@@ -9,6 +9,7 @@ use super::Authenticated;
 use super::Caller;
 use super::end::{EndReason, Ending, end, end_under_lock};
 use crate::audit::{self, Event, Kind};
+use crate::captcha;
 use crate::error::Error;
 use crate::limits::Limit;
 use crate::models::auth_session::{AuthSession, Which};
@@ -169,7 +170,7 @@ pub(super) async fn lock_own_device(
 }
 
 /// Costs one hash, and no more of them than the limits allow: who holds a token may neither guess
-/// the password nor keep others from signing in.
+/// the password nor keep others from signing in. A wrong one counts as a login that failed.
 pub async fn check_current_password(
     state: &State,
     caller: &Authenticated,
@@ -182,13 +183,16 @@ pub async fn check_current_password(
     let user = user::find(&mut connection, caller.user_id).await?;
     drop(connection);
     let user = user.ok_or(Error::Unauthorized { token_sent: true })?;
-    let password =
-        Password::for_login(password).ok_or(Error::InvalidCredentials("wrong_password"))?;
+    if is_password_of(state, &user, password).await? {
+        return Ok(user);
+    }
+    captcha::count_failure(state, &user.username).await?;
+    Err(Error::InvalidCredentials("wrong_password"))
+}
+
+async fn is_password_of(state: &State, user: &User, password: &str) -> Result<bool, Error> {
+    let Some(password) = Password::for_login(password) else { return Ok(false) };
     let admission = state.hasher.admit(false)?;
     let stored = Some(user.password_hash.clone());
-    if state.hasher.verify(&admission, stored, password).await?.matches {
-        Ok(user)
-    } else {
-        Err(Error::InvalidCredentials("wrong_password"))
-    }
+    Ok(state.hasher.verify(&admission, stored, password).await?.matches)
 }

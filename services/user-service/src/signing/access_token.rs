@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use common::claims::{AccessClaims, Audience};
+use common::claims::{AccessClaims, Audience, acr};
 use uuid::Uuid;
 
 use crate::models::auth_session::AuthSession;
@@ -26,6 +26,7 @@ pub(super) fn claims(
         sid: session.id,
         auth_time: session.auth_time.timestamp(),
         amr: session.amr.clone(),
+        acr: Some(acr(&session.amr).to_owned()),
         scope: session.scope.clone(),
     }
 }

@@ -1,14 +1,14 @@
 //! Sensitive actions need a proof of the person that is minutes old, not merely a live session.
 //!
-//! [`RecentlyAuthenticated`] in a handler's signature is the guard. A login, [`by_password`] and a
-//! passkey give such a proof; a refresh never does.
+//! [`RecentlyAuthenticated`] in a handler's signature is the guard, or [`Proven`] where there is a
+//! body. A login, [`by_password`] and a passkey give such a proof; a refresh never does.
 
 mod extractors;
 
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
 
-pub use extractors::{RecentlyAuthenticated, SignedIn};
+pub use extractors::{CurrentPassword, Proven, RecentlyAuthenticated, Sensitive, SignedIn};
 
 use crate::audit::{self, Event, Kind};
 use crate::error::Error;

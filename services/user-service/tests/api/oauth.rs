@@ -37,7 +37,7 @@ async fn an_access_token_is_introspected_with_all_its_claims() {
     expected["token_type"] = json!("Bearer");
     expected["username"] = json!(session.username);
     // RFC 9470, section 6.2.
-    expected["acr"] = json!("urn:latchkey:acr:password");
+    assert_eq!(expected["acr"], "urn:latchkey:acr:password");
     assert_eq!(answer.json, expected);
     let metric = r#"user_service_introspections_total{outcome="active"}"#;
     assert_eq!(app.metric(metric).await, 1);
@@ -182,7 +182,7 @@ async fn without_the_database_nothing_is_said_to_be_inactive() {
 }
 
 #[tokio::test]
-async fn the_metadata_names_both_endpoints() {
+async fn the_metadata_names_both_endpoints_and_what_proofs_are_worth() {
     let app = TestApp::with(&[ES256]).await;
     let metadata = app.get("/.well-known/oauth-authorization-server").await.expect(200);
     for name in ["introspection", "revocation"] {
@@ -192,4 +192,6 @@ async fn the_metadata_names_both_endpoints() {
         let methods = &metadata.json[format!("{name}_endpoint_auth_methods_supported")];
         assert_eq!(methods, &json!(["client_secret_basic"]));
     }
+    let worth = json!(["urn:latchkey:acr:passkey", "urn:latchkey:acr:password"]);
+    assert_eq!(metadata.json["acr_values_supported"], worth);
 }

@@ -2,9 +2,10 @@
 
 use chrono::TimeDelta;
 use diesel_async::SimpleAsyncConnection as _;
+use reqwest::Method;
 use serde_json::json;
 
-use super::support::{PASSWORD, Session, TestApp, claims};
+use super::support::{FEED_CLIENT, PASSWORD, Session, TestApp, claims, send};
 
 const API_KEYS: &str = "/api/v5/auth/api-keys";
 
@@ -110,4 +111,75 @@ async fn only_an_admin_changes_roles_and_never_their_own() {
     let _ = app.patch_as(&admin, &path(&admin), &less).await.expect_error(403, "own_role");
     let _ = app.patch_as(&user, &path(&admin), &less).await.expect(200);
     let _ = app.patch_as(&admin, &path(&user), &less).await.expect_error(403, "admin_required");
+}
+
+#[tokio::test]
+async fn on_the_bearer_api_the_password_in_the_same_request_is_proof_for_just_that_request() {
+    let app = TestApp::start().await;
+    let session = app.sign_in().await;
+    app.clock.turn(TimeDelta::minutes(6));
+    let with = |password: &str| {
+        let mut body = wanted();
+        body["current_password"] = json!(password);
+        body
+    };
+    let refused = app.post_as(&session, API_KEYS, &with("wrong password")).await;
+    let _ = refused.expect_error(401, "insufficient_user_authentication");
+    let _ = app.post_as(&session, API_KEYS, &with(PASSWORD)).await.expect(201);
+    let refused = app.post_as(&session, API_KEYS, &wanted()).await;
+    let _ = refused.expect_error(401, "insufficient_user_authentication");
+    let start = "/api/v5/auth/webauthn/register/start";
+    let _ = app.post_as(&session, start, &json!({})).await.expect(401);
+    let body = json!({ "current_password": PASSWORD });
+    let _ = app.post_as(&session, start, &body).await.expect(200);
+    let count = async |outcome: &str| {
+        app.metric(&format!("user_service_step_ups_total{{outcome=\"{outcome}\"}}")).await
+    };
+    assert_eq!((count("password").await, count("password_refused").await), (2, 1));
+    assert_eq!(count("required").await, 2);
+}
+
+#[tokio::test]
+async fn neither_an_api_key_nor_a_client_nor_an_ended_session_can_step_up() {
+    let app = TestApp::start().await;
+    let session = app.sign_in().await;
+    let key = app.post_as(&session, API_KEYS, &wanted()).await.expect(201).member("key");
+    let (id, secret) = FEED_CLIENT;
+    let ended = app.sign_in().await;
+    let _ = app.log_out(&ended.refresh_token).await.expect(200);
+    let body = json!({ "current_password": PASSWORD, "name": "a", "scopes": ["chat"],
+        "credential": {}, "new_password": "a longer horse battery" });
+    for path in [
+        "/api/v5/auth/reauthenticate",
+        "/api/v5/auth/webauthn/authenticate/start",
+        "/api/v5/auth/webauthn/authenticate/finish",
+        "/api/v5/auth/webauthn/register/start",
+        API_KEYS,
+        "/api/auth/password",
+    ] {
+        let post = || app.request(Method::POST, path).json(&body);
+        for token in [&key, &ended.access_token, &session.refresh_token] {
+            let _ = send(post().bearer_auth(token)).await.expect_error(401, "invalid_token");
+        }
+        let _ = send(post().basic_auth(id, Some(secret))).await.expect(401);
+        let _ = send(post()).await.expect_error(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn all_checks_of_a_password_share_one_limit_whichever_endpoint_makes_them() {
+    let limit = ("USER_SERVICE__LIMITS__PASSWORD_CHECKS_PER_HOUR", "3");
+    let app = TestApp::with(&[limit]).await;
+    let session = app.sign_in().await;
+    let wrong = json!({ "current_password": "wrong password", "name": "a", "scopes": ["chat"],
+        "new_password": "a longer horse battery" });
+    for path in ["/api/v5/auth/reauthenticate", "/api/auth/password", API_KEYS] {
+        let _ = app.post_as(&session, path, &wrong).await.expect(401);
+    }
+    let right = json!({ "current_password": PASSWORD, "new_password": "a longer horse battery" });
+    for path in ["/api/v5/auth/reauthenticate", "/api/auth/password"] {
+        let limited = app.post_as(&session, path, &right).await;
+        assert_ne!(limited.expect_error(429, "rate_limited").header("retry-after"), "");
+    }
+    let _ = app.log_in(&session.device, &session.username).await;
 }

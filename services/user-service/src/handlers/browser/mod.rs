@@ -1,14 +1,18 @@
 //! The cookie API, one endpoint a file. Every handler names a guard of [`crate::browser::guard`].
 
+pub(crate) mod change_password;
+pub(crate) mod list_devices;
 pub(crate) mod list_sessions;
 pub(crate) mod log_in;
 pub(crate) mod log_out;
 pub(crate) mod log_out_everywhere;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod remove_device;
 pub(crate) mod remove_session;
 pub(crate) mod remove_sessions;
 pub(crate) mod show_csrf;
+pub(crate) mod update_device;
 pub(crate) mod verify_token;
 
 use std::time::Duration;

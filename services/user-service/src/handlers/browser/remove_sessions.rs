@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::models::auth_session::Which;
-use crate::sessions::{Caller, EndReason, end_now, require_recent_login};
+use crate::sessions::{Caller, EndReason, end_now};
 use crate::state::State;
+use crate::step_up::RecentlyAuthenticated;
 
 /// How many sessions ended.
 #[derive(Serialize, ToSchema)]
@@ -22,17 +23,16 @@ pub(crate) struct OthersEnded {
 #[utoipa::path(tag = "browser",
     params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "They have ended", body = OthersEnded),
-    (status = 401, description = "`unauthorized` or `invalid_token`; `insufficient_user_authentication`: log in again first", body = ErrorBody),
+    (status = 401, description = "`unauthorized` or `invalid_token`; `insufficient_user_authentication`: prove again who you are", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
 #[delete("/api/v5/auth/sessions")]
 pub(crate) async fn remove_sessions(
     state: web::Data<State>,
-    caller: BrowserSession,
+    caller: RecentlyAuthenticated<BrowserSession>,
     client: Caller,
 ) -> Result<web::Json<OthersEnded>, Refusal> {
-    require_recent_login(&state, &caller, &client)?;
     let which = Which::AllBut(caller.session_id);
     let sessions_ended =
         end_now(&state, caller.user_id, which, EndReason::SessionRemoved.by(&client)).await?;
