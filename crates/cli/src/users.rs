@@ -6,7 +6,7 @@ use user_service::config::SCHEMA;
 use user_service::models::user_role::Role;
 use user_service::roles;
 
-use crate::settings::database_url;
+use crate::settings::database;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -34,9 +34,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         NewRole::User => Role::User,
         NewRole::Admin => Role::Admin,
     };
-    let url = database_url(&SCHEMA)?;
+    let database = database(&SCHEMA)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let name = runtime.block_on(roles::set(&url, username, role)).map_err(Error::msg)?;
+    let name = runtime.block_on(roles::set(&database, username, role)).map_err(Error::msg)?;
     println!("{name}: {}", role.as_str());
     Ok(())
 }

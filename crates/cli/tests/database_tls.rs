@@ -48,7 +48,7 @@ async fn migrations_and_a_service_reach_a_database_that_proves_who_it_is_and_no_
     ];
     let service = ServiceProcess::start(program("user-service").await, &settings).await;
     let body = serde_json::json!({ "username": "ada", "password": "a long password" });
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().build().unwrap();
     let registered = client.post(service.url("/api/auth/register")).json(&body).send().await;
     assert_eq!(registered.unwrap().status(), 201);
     let database = Database::new(&url, Some(authority.ca_path())).unwrap();

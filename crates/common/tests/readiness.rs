@@ -1,5 +1,7 @@
 //! Readiness on real listeners.
 
+#![expect(clippy::expect_used, reason = "what fails here fails the test")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -51,6 +51,10 @@ fn read(payload: &Map<String, Value>) -> Option<AccessClaims> {
     let id = |name: &str| Uuid::parse_str(payload.get(name)?.as_str()?).ok();
     // `as_i64` takes integers only: no fractions, no strings, nothing beyond 64 bits.
     let date = |name: &str| payload.get(name)?.as_i64().filter(|date| *date >= 0);
+    let acr = match payload.get("acr") {
+        Some(value) => Some(value.as_str()?.to_owned()),
+        None => None,
+    };
     Some(AccessClaims {
         iss: text("iss")?,
         sub: text("sub")?,
@@ -65,14 +69,9 @@ fn read(payload: &Map<String, Value>) -> Option<AccessClaims> {
         sid: id("sid")?,
         auth_time: date("auth_time")?,
         amr: payload.get("amr")?.as_array().and_then(|list| texts(list))?,
-        acr: optional_text(payload, "acr")?,
+        acr,
         scope: text("scope")?,
     })
-}
-
-/// `Some(None)` where it is missing; `None` where it is no text.
-fn optional_text(payload: &Map<String, Value>, name: &str) -> Option<Option<String>> {
-    payload.get(name).map_or(Some(None), |value| Some(Some(value.as_str()?.to_owned())))
 }
 
 pub(crate) fn audience(value: &Value) -> Option<Audience> {

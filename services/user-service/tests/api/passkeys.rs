@@ -15,8 +15,8 @@ type Lie = fn(&mut TestPasskey);
 
 /// What neither a new passkey nor the use of one may say.
 const LIES: [(&str, Lie); 5] = [
-    ("another site's page", |passkey| passkey.origin = "http://evil.example:8080".to_owned()),
-    ("another port's page", |passkey| passkey.origin = "http://localhost:8081".to_owned()),
+    ("another site's page", |passkey| passkey.origin = String::from("http://evil.example:8080")),
+    ("another port's page", |passkey| passkey.origin = String::from("http://localhost:8081")),
     ("a frame in another site's page", |passkey| passkey.cross_origin = true),
     ("another relying party", |passkey| passkey.rp_id = Some("evil.example".to_owned())),
     ("nobody was verified", |passkey| passkey.verifies = false),
