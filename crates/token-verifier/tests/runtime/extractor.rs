@@ -71,7 +71,7 @@ async fn who_cannot_judge_answers_503_and_never_401() {
     assert_eq!(header(&answer, &WWW_AUTHENTICATE), "");
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn who_signed_in_longer_ago_than_a_handler_asks_for_is_told_what_would_do() {
     let issuer = Issuer::started(&[jwk("k1")]);
     let subject = Subject::of(&issuer).ready().await;
