@@ -3,7 +3,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::{App, get, web};
-use chrono::TimeDelta;
 use token_verifier::{AuthenticatedUser, RecentlyAuthenticated};
 
 use crate::issuer::Issuer;
@@ -75,10 +74,9 @@ async fn who_cannot_judge_answers_503_and_never_401() {
 async fn who_signed_in_longer_ago_than_a_handler_asks_for_is_told_what_would_do() {
     let issuer = Issuer::started(&[jwk("k1")]);
     let subject = Subject::of(&issuer).ready().await;
-    let token = format!("Bearer {}", subject.token("k1", "j"));
-    subject.clock.turn(TimeDelta::seconds(290));
-    assert_eq!(ask_at("/pay", &subject, &[&token]).await.status(), StatusCode::OK);
-    subject.clock.turn(TimeDelta::seconds(20));
+    let lately = format!("Bearer {}", subject.token_of_login(290));
+    assert_eq!(ask_at("/pay", &subject, &[&lately]).await.status(), StatusCode::OK);
+    let token = format!("Bearer {}", subject.token_of_login(310));
     let refused = ask_at("/pay", &subject, &[&token]).await;
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     // RFC 9470, section 3.

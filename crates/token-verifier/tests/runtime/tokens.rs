@@ -32,12 +32,17 @@ pub fn jwk(kid: &str) -> Value {
 
 /// A token of `issuer` for an hour, signed by `kid`, with `jti` and the usual session.
 pub fn token(issuer: &str, kid: &str, jti: &str) -> String {
+    token_of_login(issuer, kid, jti, 0)
+}
+
+/// The same as a refresh gives it, so many seconds after the login.
+fn token_of_login(issuer: &str, kid: &str, jti: &str, ago: i64) -> String {
     let now = Clock::default().now().timestamp();
     let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": kid });
     let payload = json!({
         "iss": issuer, "sub": USER, "aud": "latchkey", "exp": now + 3600, "iat": now, "nbf": now,
         "jti": jti, "client_id": "app", "user_id": USER, "device_id": USER, "sid": SESSION,
-        "auth_time": now, "amr": ["pwd"], "scope": "chat",
+        "auth_time": now - ago, "amr": ["pwd"], "scope": "chat",
     });
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let message = format!("{}.{}", encode(&header), encode(&payload));
@@ -75,6 +80,11 @@ impl Subject {
 
     pub fn token(&self, kid: &str, jti: &str) -> String {
         token(&self.issuer, kid, jti)
+    }
+
+    /// A token of somebody who logged in so many seconds ago.
+    pub fn token_of_login(&self, ago: i64) -> String {
+        token_of_login(&self.issuer, "k1", &ago.to_string(), ago)
     }
 
     /// A token of its own each time, so that no cache of tokens helps.
