@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use common::clock::Clock;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
-use test_support::{TestDatabase, TestDevice};
+use test_support::{TestBrowser, TestDatabase, TestDevice};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
@@ -56,8 +56,11 @@ impl House {
         let chat_database = TestDatabase::create("chat", || chat_service::MIGRATIONS).await;
         let ports = Service::ports()?;
         let url = format!("http://127.0.0.1:{}", ports[0]);
-        let mut environment =
-            vec![("DATABASE__URL", database.url().to_owned()), ("PUBLIC_URL", url.clone())];
+        let mut environment = vec![
+            ("DATABASE__URL", database.url().to_owned()),
+            ("PUBLIC_URL", url.clone()),
+            ("BROWSER__ROLLOUT_SHARE", "100".to_owned()),
+        ];
         environment.extend(UNLIMITED.map(|(key, value)| (key, value.to_owned())));
         environment.extend(settings);
         let users = Service::start("user-service", ports, &environment).await?;
@@ -90,6 +93,22 @@ impl House {
         let body = json!({ "username": username, "password": PASSWORD });
         self.ask("/api/auth/register", &body).await?;
         self.log_in(&username, &device).await
+    }
+
+    /// Somebody new, in a browser of theirs.
+    pub(crate) async fn browse(&self) -> Result<TestBrowser> {
+        let url = self.users.url("");
+        let browser = TestBrowser::new(&url, &url, "bench");
+        browser.get_csrf().await;
+        let username = format!("bench-{}", Uuid::new_v4().simple());
+        let body = json!({ "username": username, "password": PASSWORD });
+        for path in ["/api/v5/auth/register", "/api/v5/auth/login"] {
+            let answer = browser.post(path, &body).await;
+            if !answer.status.is_success() {
+                bail!("{path} answered {}: {}", answer.status, answer.text);
+            }
+        }
+        Ok(browser)
     }
 
     /// Signs in again on a device.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "the table is its output")]
 
+mod browsers;
 mod deliveries;
 mod devices;
 mod draws;
@@ -39,6 +40,7 @@ const ALL: &[(&str, Measurement)] = &[
     ("verification", || Box::pin(verification::measure())),
     ("guard", || Box::pin(guard::measure())),
     ("refreshes", || Box::pin(refreshes::measure())),
+    ("browsers", || Box::pin(browsers::measure())),
     ("logins", || Box::pin(logins::measure())),
     ("revocations", || Box::pin(revocations::measure())),
     ("deliveries", || Box::pin(deliveries::measure())),

@@ -82,10 +82,14 @@ impl Service {
         format!("http://127.0.0.1:{}{path}", self.ports[0])
     }
 
+    /// On the admin listener.
+    pub(crate) fn admin_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports[1])
+    }
+
     /// The sum of a counter over those of its label sets that contain all of `labels`.
     pub(crate) async fn counter(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let url = format!("http://127.0.0.1:{}/metrics", self.ports[1]);
-        let text = reqwest::get(url).await?.text().await?;
+        let text = reqwest::get(self.admin_url("/metrics")).await?.text().await?;
         let lines = text.lines().filter(|line| {
             line.split(['{', ' ']).next() == Some(name)
                 && labels.iter().all(|label| line.contains(label))

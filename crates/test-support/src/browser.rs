@@ -20,16 +20,18 @@ impl TestBrowser {
     /// Of the service at `base`, which calls itself `origin`.
     #[must_use]
     pub fn new(base: &str, origin: &str, user_agent: &str) -> Self {
-        Self::build(base, origin, Client::builder().user_agent(user_agent))
+        Self::with_client(base, origin, Client::builder().user_agent(user_agent))
     }
 
     /// One that does not say what it is.
     #[must_use]
     pub fn without_agent(base: &str, origin: &str) -> Self {
-        Self::build(base, origin, Client::builder())
+        Self::with_client(base, origin, Client::builder())
     }
 
-    fn build(base: &str, origin: &str, client: ClientBuilder) -> Self {
+    /// One that trusts and says what `client` does.
+    #[must_use]
+    pub fn with_client(base: &str, origin: &str, client: ClientBuilder) -> Self {
         let jar = Arc::new(Jar::default());
         let client = client.cookie_provider(Arc::clone(&jar));
         Self {

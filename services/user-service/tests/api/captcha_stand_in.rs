@@ -11,7 +11,7 @@ use test_support::StandInServer;
 
 use super::support::TestApp;
 
-const SECRET: &str = "captcha-secret-of-tests";
+pub(crate) const SECRET: &str = "captcha-secret-of-tests";
 const HOST: &str = "app.example.com";
 
 /// How it behaves.
@@ -46,9 +46,14 @@ impl CaptchaStandIn {
         Self { server: server.await, provider }
     }
 
+    /// Where it is asked.
+    pub(crate) fn url(&self) -> String {
+        self.server.url("/verify")
+    }
+
     /// A server that asks this provider, and `more` settings.
     pub(crate) async fn app(&self, provider: &str, more: &[(&str, &str)]) -> TestApp {
-        let url = self.server.url("/verify");
+        let url = self.url();
         let mut settings = vec![
             ("USER_SERVICE__CAPTCHA__PROVIDER", provider),
             ("USER_SERVICE__CAPTCHA__URL", &url),

@@ -187,8 +187,12 @@ async fn public_pages(walk: &Walk) {
         let _ = walk.step(&format!("GET {path}"), app.get(path).await, 200);
     }
     let jwks = "/.well-known/jwks.json";
-    let jwks = walk.step(&format!("GET {jwks}"), app.get(jwks).await, 200);
-    let kid = jwks.json["keys"][0]["kid"].as_str().unwrap();
+    // The pool makes its next key beside.
+    let kid = test_support::eventually("a key is published", async || {
+        let set = walk.step(&format!("GET {jwks}"), app.get(jwks).await, 200);
+        set.json["keys"][0]["kid"].as_str().map(str::to_owned)
+    })
+    .await;
     let pem = app.get(&format!("/api/auth/public-key?kid={kid}")).await;
     let _ = walk.step("GET /api/auth/public-key", pem, 200);
     // The stream has no end to be read; a stranger is not let in.

@@ -19,6 +19,8 @@ mod crashes;
 mod damaged_keys;
 mod device_proof;
 mod devices;
+mod environments;
+mod environments_walk;
 mod feed_reader;
 mod foreign_clients;
 mod hostile;

@@ -22,7 +22,7 @@ pub(crate) struct TestApp {
     pub(crate) clock: Clock,
     pub(crate) server: TestServer,
     pub(crate) client: Client,
-    settings: Vec<(String, String)>,
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// Somebody signed in on a device.
