@@ -141,6 +141,10 @@ async fn write_all(
 type Row = (NewSecurityEvent, Option<String>);
 
 async fn write_until_done(pool: &Pool, rows: Vec<Row>) {
+    // Nothing to write needs no database, as at an end while that is away.
+    if rows.is_empty() {
+        return;
+    }
     while let Err(error) = write(pool, rows.clone()).await {
         tracing::warn!(%error, "security_events_not_written");
         tokio::time::sleep(RETRY).await;

@@ -18,11 +18,12 @@ pub(crate) const FEED_CLIENT: (&str, &str) = ("chat-service", "development-feed-
 
 /// A server, its database and its clock.
 pub(crate) struct TestApp {
-    pub(crate) database: TestDatabase,
     pub(crate) clock: Clock,
     pub(crate) server: TestServer,
     pub(crate) client: Client,
     pub(crate) settings: Vec<(String, String)>,
+    /// Last, since fields go in their order: a service whose database has gone ends late.
+    pub(crate) database: TestDatabase,
 }
 
 /// Somebody signed in on a device.
