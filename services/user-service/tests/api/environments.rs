@@ -101,7 +101,7 @@ impl Walk {
             TestServer::start(build).await
         };
         let client = Client::builder().tls_certs_only(authority.roots()).build().unwrap();
-        let app = TestApp { database, clock, server, client, settings };
+        let app = TestApp { clock, server, client, settings, database };
         Self { app, place, captcha, authority, walked: RefCell::default(), _secrets: secrets }
     }
 

@@ -73,7 +73,7 @@ impl TestApp {
             .collect();
         let server = serve(&settings, database.secret(), clock.clone()).await;
         let client = Client::builder().user_agent("test/1").build().unwrap();
-        Self { database, clock, server, client, settings }
+        Self { clock, server, client, settings, database }
     }
 
     /// Another replica on the same database.
