@@ -6,7 +6,7 @@ default:
 up *args:
     cargo xtask up {{args}}
 
-# Formatting, clippy, tests and documentation
+# Formatting, clippy, documentation and tests
 test *args:
     cargo xtask test {{args}}
 

@@ -1,7 +1,7 @@
 //! What of a person a log may show: e-mail address, telephone number and network address in part.
 //!
-//! Fields that hold one are masked where they are logged; every line passes [`mask`] besides, for
-//! what comes along in an error's text or with a library's own line.
+//! Fields that hold one are masked where they are logged; every line passes through the same mask
+//! besides, for what comes along in an error's text or with a library's own line.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
