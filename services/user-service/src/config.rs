@@ -23,7 +23,7 @@ pub use audit::AuditSettings;
 pub use browser::{BrowserSettings, LONGEST_STEP_BACK_WINDOW};
 pub use captcha::{CaptchaProvider, CaptchaSettings, WhenAway};
 pub use schema::SCHEMA;
-pub use signing::{KeyStore, SigningMode, SigningSettings, TransitSettings};
+pub use signing::{KeyStore, SigningMode, SigningSettings, TokenPlace, TransitSettings};
 pub use step_up::{ApiKeySettings, PasskeySettings};
 
 /// The settings as read.

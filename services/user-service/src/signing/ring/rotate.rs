@@ -1,8 +1,6 @@
 //! Changes of the ring, each a transaction of its own under the ring's advisory lock; none of them
 //! waits for the place where keys are made.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::{Clock, rfc3339};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
@@ -10,7 +8,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::super::LARGEST_LEEWAY;
-use super::super::store::KeyStores;
+use super::super::store::{KeyStores, MAKING};
 use crate::audit::{self, Event, Kind};
 use crate::config::Settings;
 use crate::error::Error;
@@ -19,9 +17,6 @@ use crate::models::service_key::{self, CURRENT, NEXT, RETIRED, REVOKED, ServiceK
 
 /// Retired keys that are published at most.
 const RETIRED_AT_MOST: usize = 2;
-
-/// How long one key may take to be made: a place that hangs is as good as away.
-const MAKING: Duration = Duration::from_secs(10);
 
 /// A replica that has not heard of a rotation yet may sign with the former key for so long.
 const HEARD_WITHIN: TimeDelta = TimeDelta::seconds(15);

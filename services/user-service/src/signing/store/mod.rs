@@ -1,24 +1,29 @@
 //! Where the private keys of the ring are, and how new ones get there.
 
+mod gate;
 mod pkcs11;
 mod transit;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::clock::Clock;
 use serde_json::Value;
 use token_verifier::Algorithm;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
-use vault_crypto::{Identity, Keyring, SigningKind, SigningToken};
+use vault_crypto::{Identity, Keyring, SigningKind};
 
-use self::pkcs11::Pkcs11Key;
+use self::pkcs11::{Pkcs11Key, Token};
 use self::transit::{Transit, TransitKey};
 use super::key_pair::{self, FreshKey};
 use super::signer::Signer;
 use crate::config::{KeyStore, SigningSettings};
 use crate::error::Error;
 use crate::models::service_key::ServiceKey;
+
+/// How long one key may take to be made: a place that hangs is as good as away.
+pub(super) const MAKING: Duration = Duration::from_secs(10);
 
 /// What a sealed service key is bound to.
 pub fn identity(kid: &str) -> Identity {
@@ -31,7 +36,7 @@ pub struct KeyStores {
     algorithm: Algorithm,
     rsa_bits: u32,
     keyring: Keyring,
-    token: Option<Arc<SigningToken>>,
+    token: Option<Arc<Token>>,
     transit: Option<Arc<Transit>>,
 }
 
@@ -39,8 +44,7 @@ impl KeyStores {
     /// For rings of a service with these settings; signs in to the token where one is configured.
     pub fn new(settings: &SigningSettings, keyring: Keyring) -> Result<Self, String> {
         let token = settings.pkcs11()?.map(|place| {
-            SigningToken::open(place.module, place.token, place.pin.expose())
-                .map_err(|error| format!("`signing.pkcs11_module`: {error}"))
+            Token::open(place).map_err(|error| format!("`signing.pkcs11_module`: {error}"))
         });
         let transit = settings.transit()?.map(|settings| Transit::new(&settings));
         Ok(Self {
@@ -71,7 +75,7 @@ impl KeyStores {
             KeyStore::Pkcs11 => {
                 let (kid, token) = (new_kid(), reached(self.token.as_ref())?);
                 let purpose = signing_kind(self.algorithm, self.rsa_bits);
-                let jwk = pkcs11::make(Arc::clone(token), purpose, kid.clone()).await?;
+                let jwk = token.make(purpose, kid.clone()).await?;
                 (kid, jwk, None)
             }
             KeyStore::Transit => {
