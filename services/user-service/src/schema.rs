@@ -66,9 +66,9 @@ diesel::table! {
         session_id -> Uuid,
         user_id -> Uuid,
         seen_at -> Timestamptz,
-        replayed -> Bool,
-        csrf_refused -> Bool,
-        failed -> Bool,
+        replayed_at -> Nullable<Timestamptz>,
+        csrf_refused_at -> Nullable<Timestamptz>,
+        failed_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -36,8 +36,9 @@ pub struct Counts {
     pub failed: i64,
 }
 
-/// Notes what was seen under `revision`. Of sessions that are not live it is believed only that a
-/// replay has ended them, since `begun`: who holds no session counts for nothing.
+/// Notes what was seen under `revision`, in the order of the key: replicas do so at once. Of sessions
+/// that are not live it is believed only that a replay has ended them, since `begun` and when it did:
+/// who holds no session counts for nothing.
 pub async fn note(
     connection: &mut AsyncPgConnection,
     revision: i64,
@@ -46,17 +47,21 @@ pub async fn note(
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
     diesel::sql_query(
-        "INSERT INTO cookie_rollout_sessions AS known
-         SELECT $1, session.id, session.user_id, $2, seen.failed AND session.ended_at IS NOT NULL,
-             seen.csrf_refused, seen.failed AND session.ended_at IS NULL
+        "INSERT INTO cookie_rollout_sessions AS known (revision, session_id, user_id, seen_at,
+             replayed_at, csrf_refused_at, failed_at)
+         SELECT $1, session.id, session.user_id, coalesce(session.ended_at, $2), session.ended_at,
+             CASE WHEN session.ended_at IS NULL AND seen.csrf_refused THEN $2 END,
+             CASE WHEN session.ended_at IS NULL AND seen.failed THEN $2 END
          FROM unnest($3, $4, $5) AS seen (id, csrf_refused, failed)
          JOIN auth_sessions AS session ON session.id = seen.id AND session.api = 'cookie'
          WHERE session.ended_at IS NULL AND session.expires_at > $2
              OR seen.failed AND session.end_reason = 'replay' AND session.ended_at >= $6
-         ON CONFLICT (revision, session_id) DO UPDATE SET seen_at = excluded.seen_at,
-             replayed = known.replayed OR excluded.replayed,
-             csrf_refused = known.csrf_refused OR excluded.csrf_refused,
-             failed = known.failed OR excluded.failed",
+         ORDER BY session.id
+         ON CONFLICT (revision, session_id) DO UPDATE SET
+             seen_at = greatest(known.seen_at, excluded.seen_at),
+             replayed_at = greatest(known.replayed_at, excluded.replayed_at),
+             csrf_refused_at = greatest(known.csrf_refused_at, excluded.csrf_refused_at),
+             failed_at = greatest(known.failed_at, excluded.failed_at)",
     )
     .bind::<BigInt, _>(revision)
     .bind::<Timestamptz, _>(now)
@@ -68,7 +73,8 @@ pub async fn note(
     .await
 }
 
-/// Those seen under `revision` after `since`; each person once, however many sessions they have.
+/// Those seen under `revision` after `since`, and what happened to them after it; each person once,
+/// however many sessions they have.
 pub async fn count(
     connection: &mut AsyncPgConnection,
     revision: i64,
@@ -76,9 +82,9 @@ pub async fn count(
 ) -> QueryResult<Counts> {
     diesel::sql_query(
         "SELECT count(DISTINCT user_id) AS seen,
-             count(DISTINCT user_id) FILTER (WHERE replayed) AS replayed,
-             count(DISTINCT user_id) FILTER (WHERE csrf_refused) AS csrf_refused,
-             count(DISTINCT user_id) FILTER (WHERE failed) AS failed
+             count(DISTINCT user_id) FILTER (WHERE replayed_at > $2) AS replayed,
+             count(DISTINCT user_id) FILTER (WHERE csrf_refused_at > $2) AS csrf_refused,
+             count(DISTINCT user_id) FILTER (WHERE failed_at > $2) AS failed
          FROM cookie_rollout_sessions WHERE revision = $1 AND seen_at > $2",
     )
     .bind::<BigInt, _>(revision)

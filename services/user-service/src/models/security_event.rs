@@ -97,11 +97,13 @@ pub async fn insert(
     prepared(writing).execute(connection).await
 }
 
-/// The same for many.
+/// The same for many, in the order of what is written once: replicas write the same at once.
 pub async fn insert_all(
     connection: &mut AsyncPgConnection,
-    events: Vec<NewSecurityEvent>,
+    mut events: Vec<NewSecurityEvent>,
 ) -> QueryResult<usize> {
+    // What may come often keeps its order.
+    events.sort_by(|one, other| one.once.cmp(&other.once));
     diesel::insert_into(security_events::table)
         .values(events)
         .on_conflict_do_nothing()

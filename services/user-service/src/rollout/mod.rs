@@ -77,14 +77,16 @@ impl Rollout {
     pub async fn share(&self) -> Option<u8> {
         let mut known = self.inner.known.subscribe();
         let read = timeout(FIRST_READING, known.wait_for(Option::is_some)).await;
-        let share = read.ok()?.ok()?.as_ref().map(|decision| decision.share)?;
-        u8::try_from(share).ok()
+        share_of(read.ok()?.ok()?.as_ref())
     }
 
     /// Notes what a request of `session`, which has shown an authentic token in cookies of
-    /// `generation`, came to. Only the newer ones are on trial.
+    /// `generation`, came to. Only the newer ones are on trial, in sessions that are to have them:
+    /// not those which have yet to move back.
     pub fn note(&self, generation: Generation, session: Uuid, sign: Sign) {
-        if generation == Generation::V5 {
+        let share = share_of(self.inner.known.borrow().as_ref());
+        let wanted = share.map(|share| Generation::at_share(share, session));
+        if (generation, wanted) == (Generation::V5, Some(Generation::V5)) {
             self.inner.notes.add(session, sign);
         }
     }
@@ -111,4 +113,8 @@ impl Rollout {
     pub fn waker(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.wake)
     }
+}
+
+fn share_of(known: Option<&CookieRollout>) -> Option<u8> {
+    u8::try_from(known?.share).ok()
 }

@@ -1,9 +1,12 @@
 //! The newer cookies taken back by the service itself, and by nobody else.
 
+use chrono::TimeDelta;
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use test_support::{Answer, TestBrowser, eventually};
+use user_service::models::cookie_rollout_session::{Counts, Seen, count as count_people, note};
+use uuid::Uuid;
 
 use super::browser_support::{FIREFOX, LOGOUT, ORIGIN, REFRESH, is_live, log_in, refresh};
 use super::cookie_rollout::{held, rollout};
@@ -13,7 +16,8 @@ const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 const LEAST: (&str, &str) = ("USER_SERVICE__BROWSER__STEP_BACK_LEAST", "3");
 const STRICT: (&str, &str) = ("USER_SERVICE__REFRESH__GRACE", "0");
 const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
-const REFUSED: &str = "SELECT count(*) AS count FROM cookie_rollout_sessions WHERE csrf_refused";
+const REFUSED: &str =
+    "SELECT count(*) AS count FROM cookie_rollout_sessions WHERE csrf_refused_at IS NOT NULL";
 const SEEN: &str = "SELECT count(*) AS count FROM cookie_rollout_sessions";
 
 /// A page of ours that has a wrong token.
@@ -149,7 +153,7 @@ async fn nobody_without_a_session_can_force_it() {
     stored(&app, REFUSED, 1).await;
     let mut connection = app.database.connect().await;
     let bad = "SELECT count(*) AS count FROM cookie_rollout_sessions \
-               WHERE replayed OR failed OR csrf_refused";
+               WHERE num_nonnulls(replayed_at, failed_at, csrf_refused_at) > 0";
     assert_eq!(count(&mut connection, bad).await, 1);
     assert_eq!(reason(&app).await, None);
 }
@@ -173,4 +177,70 @@ async fn one_person_with_many_sessions_can_t_force_it() {
     stored(&app, REFUSED, 6).await;
     assert_eq!(reason(&app).await, None);
     assert!(is_live(&browsers[0]).await);
+}
+
+fn id_of(session: &Value) -> Uuid {
+    session["session_id"].as_str().unwrap().parse().unwrap()
+}
+
+/// What came of one session, which showed an authentic token.
+fn seen(id: Uuid, csrf_refused: bool, failed: bool) -> Seen {
+    Seen { ids: vec![id], csrf_refused: vec![csrf_refused], failed: vec![failed] }
+}
+
+#[tokio::test]
+async fn what_went_wrong_counts_no_longer_than_the_window_however_often_the_session_is_seen() {
+    let app = TestApp::with(&[ES256, STRICT]).await;
+    let (_, living) = app.browse_as("alice").await;
+    let (browser, replayed) = app.browse_as("bob").await;
+    let first = browser.cookie("refresh").unwrap();
+    let _ = refresh(&browser).await.expect(200);
+    let begun = app.now();
+    browser.plant(&format!("latchkey_v5_refresh={first}; Path=/"));
+    let _ = refresh(&browser).await.expect_error(401, "invalid_refresh_token");
+    // A revision that the service doesn't write under.
+    let (mut connection, revision, now) = (app.database.connect().await, 99, app.now());
+    let later = now + TimeDelta::minutes(50);
+    for (seen, at) in [
+        (seen(id_of(&living), true, true), now),
+        (seen(id_of(&living), false, false), later),
+        // Whoever has the cookie of a session that is no more can show it as often as they like.
+        (seen(id_of(&replayed), false, true), now),
+        (seen(id_of(&replayed), true, true), later),
+    ] {
+        let _ = note(&mut connection, revision, &seen, begun, at).await.unwrap();
+    }
+    let all = Counts { seen: 2, replayed: 1, csrf_refused: 1, failed: 1 };
+    let since = begun - TimeDelta::milliseconds(1);
+    assert_eq!(count_people(&mut connection, revision, since).await.unwrap(), all);
+    let well = Counts { seen: 1, ..Counts::default() };
+    let since = now + TimeDelta::minutes(10);
+    assert_eq!(count_people(&mut connection, revision, since).await.unwrap(), well);
+}
+
+#[tokio::test]
+async fn a_session_that_is_to_have_the_older_cookies_counts_for_nothing_while_it_has_the_newer() {
+    let app = TestApp::with(&[ES256, ("USER_SERVICE__BROWSER__ROLLOUT_SHARE", "50")]).await;
+    let _ = app.register("alice").await.expect(201);
+    let (mut inside, mut outside) = (None, None);
+    while inside.is_none() || outside.is_none() {
+        let browser = app.browser().await;
+        let _ = log_in(&browser, "alice").await.expect(200);
+        let place = if held(&browser, "v5").is_empty() { &mut outside } else { &mut inside };
+        *place = Some(browser);
+    }
+    app.set_share(100).await;
+    let both = [outside.unwrap(), inside.unwrap()];
+    for browser in &both {
+        let _ = refresh(browser).await.expect(200);
+    }
+    app.set_share(50).await;
+    // The second is written by the statement that would have written the first, or a later one.
+    for browser in &both {
+        assert!(held(browser, "v4").is_empty());
+        let _ = refuse_csrf(browser).await;
+    }
+    let now = "WHERE revision = (SELECT revision FROM cookie_rollout)";
+    stored(&app, &format!("{SEEN} {now} AND csrf_refused_at IS NOT NULL"), 1).await;
+    stored(&app, &format!("{SEEN} {now}"), 1).await;
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on fails")]
 
+mod batches;
 mod browser_csrf;
 mod browser_login;
 mod browser_refresh;
