@@ -1,18 +1,15 @@
 //! `latchkey keys list` and `latchkey keys rotate`: the ring of service keys.
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use common::clock::{Clock, rfc3339};
 use common::service;
 use common::settings::SettingsError;
 use serde_json::json;
 use user_service::config::{SCHEMA, Settings};
-use user_service::service_keys::{ListedKey, Occasion, Refused, Ring, Rotation};
+use user_service::service_keys::{CLIENTS_CACHE, ListedKey, Occasion, Refused, Ring, Rotation};
 
 use crate::settings::environment;
-
-/// How long ordinary clients go without a look at the key set.
-const CLIENTS_CACHE: TimeDelta = TimeDelta::minutes(10);
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {

@@ -13,7 +13,7 @@ use crate::config::{Settings, SigningMode};
 use crate::error::Error;
 use crate::models::service_key::{self, ServiceKey};
 use crate::signing::rotate::Rules;
-pub use crate::signing::rotate::{Occasion, Refused, Rotation};
+pub use crate::signing::rotate::{CLIENTS_CACHE, Occasion, Refused, Rotation};
 use crate::signing::{KeyStores, rotate};
 
 /// How long the place of keys may take to be opened, and others may take to make a key.

@@ -63,7 +63,7 @@ async fn complete(inner: &Inner, table: &Table, prepared: &mut bool) -> Result<(
 /// Whichever replica comes first does it; the others find it done.
 async fn rotate_if_due(inner: &Inner, table: &Table, every: TimeDelta) -> Result<(), Error> {
     let mut connection = table.database.get().await?;
-    let occasion = Occasion::Due { before: inner.clock.now() - every };
+    let occasion = Occasion::Due { every };
     match rotate::rotate(&mut connection, table.rules, &occasion, &inner.clock).await {
         Ok(rotation) => {
             tracing::info!(kid = rotation.current, retired = rotation.former, "keys_rotated");

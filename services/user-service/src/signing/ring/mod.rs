@@ -4,6 +4,7 @@
 //! them as a revocation does, and polling stands behind it. Who configures PEM files has a ring of
 //! files instead, read once.
 
+mod decide;
 mod keep;
 mod pem_files;
 pub mod rotate;

@@ -2,21 +2,20 @@
 //! waits for the place where keys are made.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::clock::{Clock, rfc3339};
+use common::clock::Clock;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::super::LARGEST_LEEWAY;
 use super::super::store::{KeyStores, MAKING};
+use super::decide::decide;
+pub use super::decide::{CLIENTS_CACHE, Occasion, Refused};
 use crate::audit::{self, Event, Kind};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::models::key_change::{self, ChangeKind, NewKeyChange};
 use crate::models::service_key::{self, CURRENT, NEXT, RETIRED, REVOKED, ServiceKey};
-
-/// Retired keys that are published at most.
-const RETIRED_AT_MOST: usize = 2;
 
 /// A replica that has not heard of a rotation yet may sign with the former key for so long.
 const HEARD_WITHIN: TimeDelta = TimeDelta::seconds(15);
@@ -40,26 +39,6 @@ impl Rules {
         let life = TimeDelta::seconds(key.token_life.max(self.token_life));
         now + life + leeway + HEARD_WITHIN
     }
-}
-
-/// Why the ring is to be rotated.
-#[derive(Clone, Debug)]
-pub enum Occasion {
-    /// Somebody wants another current key than this one.
-    Planned {
-        /// The current key's id, as they saw it.
-        current: String,
-    },
-    /// The current key, and those before it, may be in wrong hands: they are revoked.
-    Emergency {
-        /// The current key's id, as they saw it.
-        current: String,
-    },
-    /// Time is over for keys that have signed since `before` or longer.
-    Due {
-        /// When.
-        before: DateTime<Utc>,
-    },
 }
 
 /// A rotation that was done.
@@ -89,38 +68,12 @@ impl Rotation {
     }
 }
 
-/// Why a rotation was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// Somebody else did it meanwhile.
-    #[error("somebody else rotated the keys just now")]
-    ByAnother,
-    /// The current key is not old enough.
-    #[error("the current key is not old enough")]
-    NotDue,
-    /// As many retired keys as may be published are still needed.
-    #[error("two retired keys still verify, the older one until {}; wait for that", rfc3339(*.0))]
-    TooManyRetired(DateTime<Utc>),
-    /// There is nothing that could sign instead.
-    #[error("the next key is not made yet; the services make it as soon as they can")]
-    NoNext,
-    /// It failed.
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
-
-impl From<diesel::result::Error> for Refused {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 /// Whether the ring has all that it needs.
 pub(crate) fn is_whole(keys: &[ServiceKey]) -> bool {
     find(keys, CURRENT).is_some() && find(keys, NEXT).is_some()
 }
 
-fn find<'a>(keys: &'a [ServiceKey], state: &str) -> Option<&'a ServiceKey> {
+pub(super) fn find<'a>(keys: &'a [ServiceKey], state: &str) -> Option<&'a ServiceKey> {
     keys.iter().find(|key| key.state == state)
 }
 
@@ -206,7 +159,7 @@ pub(crate) async fn rotate(
             // Not before: until now the former key may have signed.
             let now = clock.now();
             let keys = service_key::list_published(connection, now).await?;
-            let (current, next) = decide(&keys, occasion)?;
+            let (current, next) = decide(&keys, occasion, now)?;
             let until = rules.end(current, now, rules.leeway);
             let revoked = if matches!(occasion, Occasion::Emergency { .. }) {
                 revoke(connection, &keys, rules, now).await?
@@ -229,35 +182,6 @@ pub(crate) async fn rotate(
             })
         })
         .await
-}
-
-/// The current and the next key, where `occasion` permits a rotation.
-fn decide<'a>(
-    keys: &'a [ServiceKey],
-    occasion: &Occasion,
-) -> Result<(&'a ServiceKey, Option<&'a ServiceKey>), Refused> {
-    let (current, next) = (find(keys, CURRENT).ok_or(Refused::ByAnother)?, find(keys, NEXT));
-    match occasion {
-        Occasion::Planned { current: seen } if *seen != current.kid => {
-            return Err(Refused::ByAnother);
-        }
-        Occasion::Emergency { current: seen } => {
-            // A planned rotation that came between has not ended it: what may be in wrong hands is
-            // refused, whatever else there is.
-            let verifies = keys.iter().any(|key| key.state != NEXT && key.kid == *seen);
-            return if verifies { Ok((current, next)) } else { Err(Refused::ByAnother) };
-        }
-        Occasion::Due { before } if current.activated_at.is_some_and(|since| since > *before) => {
-            return Err(Refused::NotDue);
-        }
-        Occasion::Planned { .. } | Occasion::Due { .. } => {}
-    }
-    let retired: Vec<_> = keys.iter().filter(|key| key.state == RETIRED).collect();
-    if retired.len() >= RETIRED_AT_MOST {
-        let first = retired.iter().filter_map(|key| key.until).min().unwrap_or_default();
-        return Err(Refused::TooManyRetired(first));
-    }
-    next.ok_or(Refused::NoNext).map(|next| (current, Some(next)))
 }
 
 /// Whatever has signed until now is refused from now on, by verifiers too.
