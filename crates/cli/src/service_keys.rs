@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
-use common::clock::{Clock, rfc3339};
+use common::clock::rfc3339;
 use common::service;
 use common::settings::SettingsError;
 use serde_json::json;
@@ -86,7 +86,7 @@ async fn rotate(ring: &mut Ring, emergency: bool) -> Result<()> {
 }
 
 fn tell(rotation: &Rotation) {
-    let Rotation { current, published_at, former, until, revoked, next } = rotation;
+    let Rotation { current, published_at, rotated_at, former, until, revoked, next } = rotation;
     match current {
         Some(current) => println!("current  {current}"),
         None => println!("current  not made yet: nobody can log in until a service has made it"),
@@ -101,7 +101,7 @@ fn tell(rotation: &Rotation) {
     for kid in revoked {
         println!("revoked  {kid}");
     }
-    if let Some(since) = published_at.filter(|at| Clock::default().now() - *at < CLIENTS_CACHE) {
+    if let Some(since) = published_at.filter(|at| *rotated_at - *at < CLIENTS_CACHE) {
         eprintln!(
             "note: the current key is published since {} only; clients that keep the key set for \
              ten minutes may refuse its tokens until they fetch it again",

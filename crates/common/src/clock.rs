@@ -16,7 +16,13 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
     pub fn now(&self) -> DateTime<Utc> {
-        Utc::now() + TimeDelta::milliseconds(self.offset_ms.load(Ordering::Relaxed))
+        self.turned(Utc::now())
+    }
+
+    /// A time that another clock tells, turned as this one is.
+    #[must_use]
+    pub fn turned(&self, time: DateTime<Utc>) -> DateTime<Utc> {
+        time + TimeDelta::milliseconds(self.offset_ms.load(Ordering::Relaxed))
     }
 
     /// Turns this clock and its clones forward, or back when `by` is negative.

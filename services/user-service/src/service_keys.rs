@@ -67,7 +67,7 @@ impl Ring {
 
     /// The keys that the JWKS shows, the current one first.
     pub async fn list(&mut self) -> Result<Vec<ListedKey>, Error> {
-        let now = Clock::default().now();
+        let now = service_key::now(&mut self.connection, &Clock::default()).await?;
         let keys = service_key::list_published(&mut self.connection, now).await?;
         Ok(keys
             .into_iter()
@@ -106,7 +106,7 @@ impl Ring {
 
     async fn fill(&mut self) -> Result<Vec<ServiceKey>, Error> {
         let clock = Clock::default();
-        let keys = service_key::list_published(&mut self.connection, clock.now()).await?;
+        let keys = service_key::list_unrevoked(&mut self.connection).await?;
         if rotate::is_whole(&keys) {
             return Ok(keys);
         }

@@ -1,8 +1,10 @@
 //! `service_keys`: the ring that signs for all in service mode.
 
 use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
@@ -52,6 +54,14 @@ pub struct ServiceKey {
     pub until: Option<DateTime<Utc>>,
 }
 
+impl ServiceKey {
+    /// Whether the JWKS shows it at `now`, unless it is revoked.
+    #[must_use]
+    pub fn is_published(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
 /// Makes everybody else who changes the ring wait until this transaction ends.
 pub async fn lock(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     lock_number(connection, LOCK).await
@@ -70,19 +80,33 @@ async fn lock_number(connection: &mut AsyncPgConnection, number: i64) -> QueryRe
         .map(drop)
 }
 
-/// The keys that are published at `now`: current, next, then retired ones, the newest first.
+/// What time it is for the ring: the database's, which is one for all who change it, and turned
+/// where tests turn ours.
+pub async fn now(connection: &mut AsyncPgConnection, clock: &Clock) -> QueryResult<DateTime<Utc>> {
+    let now = diesel::select(sql::<Timestamptz>("clock_timestamp()"));
+    Ok(clock.turned(now.get_result(connection).await?))
+}
+
+/// The keys that are not revoked: current, next, then retired ones, the newest first; those too
+/// whose last token is past.
+pub async fn list_unrevoked(connection: &mut AsyncPgConnection) -> QueryResult<Vec<ServiceKey>> {
+    use service_keys::dsl;
+    dsl::service_keys
+        .select(ServiceKey::as_select())
+        .filter(dsl::state.ne(REVOKED))
+        .order((dsl::state, dsl::retired_at.desc()))
+        .load(connection)
+        .await
+}
+
+/// Those of them that are published at `now`.
 pub async fn list_published(
     connection: &mut AsyncPgConnection,
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<ServiceKey>> {
-    use service_keys::dsl;
-    let ends_later = dsl::state.eq(RETIRED).and(dsl::until.assume_not_null().gt(now));
-    dsl::service_keys
-        .select(ServiceKey::as_select())
-        .filter(dsl::state.eq_any([CURRENT, NEXT]).or(ends_later))
-        .order((dsl::state, dsl::retired_at.desc()))
-        .load(connection)
-        .await
+    let mut keys = list_unrevoked(connection).await?;
+    keys.retain(|key| key.is_published(now));
+    Ok(keys)
 }
 
 /// Adds a key.

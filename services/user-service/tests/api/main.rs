@@ -44,6 +44,7 @@ mod redis_tls;
 mod refresh_races;
 mod registration;
 mod security_events;
+mod service_key_emergencies;
 mod service_keys;
 mod session_columns;
 mod sessions;

@@ -2,16 +2,14 @@
 
 use chrono::TimeDelta;
 use common::settings::{Environment, Secret};
-use serde_json::Value;
 use test_support::{TestServer, eventually};
 use user_service::config::{SCHEMA, Settings};
 use user_service::service_keys::{Occasion, Refused, Ring, Rotation};
 
-use super::feed_reader::FeedReader;
 use super::support::{Session, TestApp, count, header, send};
 
-const SERVICE: (&str, &str) = ("USER_SERVICE__SIGNING__MODE", "service");
-const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
+pub(crate) const SERVICE: (&str, &str) = ("USER_SERVICE__SIGNING__MODE", "service");
+pub(crate) const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 const JWKS: &str = "/.well-known/jwks.json";
 
 /// The ring as `latchkey keys` opens it.
@@ -54,7 +52,7 @@ pub(crate) async fn status_at(app: &TestApp, server: &TestServer, session: &Sess
     send(app.client.get(url).bearer_auth(&session.access_token)).await.status.into()
 }
 
-async fn refreshed(app: &TestApp, server: &TestServer, session: &mut Session) -> String {
+pub(crate) async fn refreshed(app: &TestApp, server: &TestServer, session: &mut Session) -> String {
     let url = server.url("/api/auth/refresh");
     let body = serde_json::json!({ "refresh_token": session.refresh_token });
     let answer = send(app.client.post(url).json(&body)).await.expect(200);
@@ -127,58 +125,6 @@ async fn of_two_rotations_at_once_one_is_done() {
     let mut connection = app.database.connect().await;
     let sealed = "SELECT count(*) FROM service_keys WHERE sealed_key IS NOT NULL";
     assert_eq!(count(&mut connection, sealed).await, 2);
-}
-
-#[tokio::test]
-async fn an_emergency_ends_every_token_signed_until_then_on_every_replica_and_tells_the_feed() {
-    let app = TestApp::with(&[SERVICE, ES256]).await;
-    let replica = app.replica().await;
-    let mut ring = ring(&app, &[SERVICE, ES256]).await;
-    let older = app.sign_in().await;
-    rotate(&mut ring).await.unwrap();
-    let next = kids(&mut ring).await[1].1.clone();
-    let mut newer = eventually("the second key signs", || async {
-        let session = app.sign_in().await;
-        (kid_of(&session.access_token) != kid_of(&older.access_token)).then_some(session)
-    })
-    .await;
-    let revoked = [kid_of(&newer.access_token), kid_of(&older.access_token)];
-    let mut reader = FeedReader::open(&app, &replica, None).await;
-    let _ = reader.replay().await;
-    let Occasion::Planned { current } = planned(&mut ring).await else { unreachable!() };
-    let rotation = ring.rotate(&Occasion::Emergency { current }).await.unwrap();
-    assert_eq!((&rotation.revoked[..], &rotation.current), (&revoked[..], &Some(next.clone())));
-    for kid in &revoked {
-        let event = reader.next().await;
-        assert_eq!((&*event.name, &event.data["kid"]), ("key_revoked", &Value::from(&**kid)));
-    }
-    for server in [&app.server, &replica] {
-        for session in [&older, &newer] {
-            eventually("the token is refused", || async {
-                (status_at(&app, server, session).await == 401).then_some(())
-            })
-            .await;
-        }
-        let set = published(&app, server).await;
-        assert!(revoked.iter().all(|kid| !set.contains(kid)), "{set:?}");
-    }
-    // Nobody is logged out by it.
-    assert_eq!(refreshed(&app, &replica, &mut newer).await, next);
-    assert_eq!(status_at(&app, &app.server, &newer).await, 200);
-}
-
-#[tokio::test]
-async fn an_emergency_that_a_planned_rotation_came_before_ends_both_keys_and_a_second_one_none() {
-    let app = TestApp::with(&[SERVICE, ES256]).await;
-    let mut ring = ring(&app, &[SERVICE, ES256]).await;
-    app.sign_in().await;
-    let seen = kids(&mut ring).await[0].1.clone();
-    let newer = rotate(&mut ring).await.unwrap().current.unwrap();
-    let emergency = Occasion::Emergency { current: seen.clone() };
-    let rotation = ring.rotate(&emergency).await.unwrap();
-    assert_eq!(rotation.revoked, [newer, seen]);
-    let refused = ring.rotate(&emergency).await;
-    assert!(matches!(refused, Err(Refused::ByAnother)), "{refused:?}");
 }
 
 #[tokio::test]

@@ -86,7 +86,8 @@ pub(super) fn decide<'a>(
         }
         Occasion::Planned { .. } => {}
     }
-    let retired: Vec<_> = keys.iter().filter(|key| key.state == RETIRED).collect();
+    let retired: Vec<_> =
+        keys.iter().filter(|key| key.state == RETIRED && key.is_published(now)).collect();
     if retired.len() >= RETIRED_AT_MOST {
         let first = retired.iter().filter_map(|key| key.until).min().unwrap_or_default();
         return Err(Refused::TooManyRetired(first));

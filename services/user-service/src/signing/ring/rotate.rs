@@ -1,5 +1,6 @@
 //! Changes of the ring, each a transaction of its own under the ring's advisory lock; none of them
-//! waits for the place where keys are made.
+//! waits for the place where keys are made. Their times are the database's, not those of whichever
+//! machine makes them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::super::LARGEST_LEEWAY;
-use super::super::store::{KeyStores, MAKING};
+use super::super::store::{KeyStores, MAKING, NewKey};
 use super::decide::decide;
 pub use super::decide::{CLIENTS_CACHE, Occasion, Refused};
 use crate::audit::{self, Event, Kind};
@@ -48,6 +49,8 @@ pub struct Rotation {
     pub current: Option<String>,
     /// Since when that is published.
     pub published_at: Option<DateTime<Utc>>,
+    /// When it was done.
+    pub rotated_at: DateTime<Utc>,
     /// The key that did.
     pub former: String,
     /// Until when the former verifies, unless it was revoked.
@@ -85,7 +88,7 @@ pub(crate) async fn fill(
     clock: &Clock,
 ) -> Result<Vec<ServiceKey>, Error> {
     loop {
-        let keys = service_key::list_published(connection, clock.now()).await?;
+        let keys = service_key::list_unrevoked(connection).await?;
         if is_whole(&keys) {
             return Ok(keys);
         }
@@ -121,24 +124,26 @@ async fn make_next(
     connection
         .transaction(async |connection| {
             service_key::lock_making(connection).await?;
-            let keys = service_key::list_published(connection, clock.now()).await?;
-            let made = if lacks(&keys) { Some(make(stores, rules, clock).await?) } else { None };
+            let keys = service_key::list_unrevoked(connection).await?;
+            let made = if lacks(&keys) { Some(make(stores).await?) } else { None };
             service_key::lock(connection).await?;
-            let keys = service_key::list_published(connection, clock.now()).await?;
+            let now = service_key::now(connection, clock).await?;
+            let keys = service_key::list_unrevoked(connection).await?;
             if let Some(made) = made.filter(|_| lacks(&keys)) {
                 service_key::delete_next(connection).await?;
-                service_key::insert(connection, &made).await?;
+                let next = made.into_next(rules.token_life, now);
+                service_key::insert(connection, &next).await?;
             }
             if find(&keys, CURRENT).is_none() {
-                service_key::activate_next(connection, clock.now()).await?;
+                service_key::activate_next(connection, now).await?;
             }
             Ok(())
         })
         .await
 }
 
-async fn make(stores: &KeyStores, rules: Rules, clock: &Clock) -> Result<ServiceKey, Error> {
-    let made = timeout(MAKING, stores.make(NEXT, rules.token_life, clock)).await;
+async fn make(stores: &KeyStores) -> Result<NewKey, Error> {
+    let made = timeout(MAKING, stores.make()).await;
     made.unwrap_or_else(|_| {
         let reason = format!("no key was made within {} s", MAKING.as_secs());
         Err(Error::SignerUnavailable(reason))
@@ -157,8 +162,8 @@ pub(crate) async fn rotate(
         .transaction(async |connection| {
             service_key::lock(connection).await?;
             // Not before: until now the former key may have signed.
-            let now = clock.now();
-            let keys = service_key::list_published(connection, now).await?;
+            let now = service_key::now(connection, clock).await?;
+            let keys = service_key::list_unrevoked(connection).await?;
             let (current, next) = decide(&keys, occasion, now)?;
             let until = rules.end(current, now, rules.leeway);
             let revoked = if matches!(occasion, Occasion::Emergency { .. }) {
@@ -175,6 +180,7 @@ pub(crate) async fn rotate(
             Ok(Rotation {
                 current: next.map(|key| key.kid.clone()),
                 published_at: next.map(|key| key.published_at),
+                rotated_at: now,
                 former: current.kid.clone(),
                 until,
                 revoked,

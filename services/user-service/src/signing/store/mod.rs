@@ -7,7 +7,7 @@ mod transit;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::clock::Clock;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use token_verifier::Algorithm;
 use tokio::task::spawn_blocking;
@@ -20,7 +20,7 @@ use super::key_pair::{self, FreshKey};
 use super::signer::Signer;
 use crate::config::{KeyStore, SigningSettings};
 use crate::error::Error;
-use crate::models::service_key::ServiceKey;
+use crate::models::service_key::{NEXT, ServiceKey};
 
 /// How long one key may take to be made: a place that hangs is as good as away.
 pub(super) const MAKING: Duration = Duration::from_secs(10);
@@ -38,6 +38,38 @@ pub struct KeyStores {
     keyring: Keyring,
     token: Option<Arc<Token>>,
     transit: Option<Arc<Transit>>,
+}
+
+/// A key that was made.
+pub(super) struct NewKey {
+    kid: String,
+    public_jwk: Value,
+    key_type: String,
+    store: KeyStore,
+    /// The sealing key's id and what it sealed, where the private key is kept here.
+    sealed: Option<(String, Vec<u8>)>,
+}
+
+impl NewKey {
+    /// As the next key of the ring, published from `now` on, that is to sign tokens of `token_life`
+    /// seconds.
+    pub(super) fn into_next(self, token_life: i64, now: DateTime<Utc>) -> ServiceKey {
+        let (sealing_key_id, sealed_key) = self.sealed.unzip();
+        ServiceKey {
+            kid: self.kid,
+            public_jwk: self.public_jwk,
+            key_type: self.key_type,
+            store: self.store.as_str().to_owned(),
+            state: NEXT.to_owned(),
+            sealed_key,
+            sealing_key_id,
+            token_life,
+            published_at: now,
+            activated_at: None,
+            retired_at: None,
+            until: None,
+        }
+    }
 }
 
 impl KeyStores {
@@ -63,13 +95,8 @@ impl KeyStores {
             && key.key_type == key_pair::key_type(self.algorithm, self.rsa_bits)
     }
 
-    /// A new key, published from then on, that is to sign tokens of `token_life` seconds.
-    pub(super) async fn make(
-        &self,
-        state: &str,
-        token_life: i64,
-        clock: &Clock,
-    ) -> Result<ServiceKey, Error> {
+    /// A new key, of no ring yet.
+    pub(super) async fn make(&self) -> Result<NewKey, Error> {
         let (kid, public_jwk, sealed) = match self.kind {
             KeyStore::Database => self.make_here().await?,
             KeyStore::Pkcs11 => {
@@ -84,21 +111,8 @@ impl KeyStores {
                 (kid, jwk, None)
             }
         };
-        let (sealing_key_id, sealed_key) = sealed.unzip();
-        Ok(ServiceKey {
-            kid,
-            public_jwk,
-            key_type: key_pair::key_type(self.algorithm, self.rsa_bits),
-            store: self.kind.as_str().to_owned(),
-            state: state.to_owned(),
-            sealed_key,
-            sealing_key_id,
-            token_life,
-            published_at: clock.now(),
-            activated_at: None,
-            retired_at: None,
-            until: None,
-        })
+        let key_type = key_pair::key_type(self.algorithm, self.rsa_bits);
+        Ok(NewKey { kid, public_jwk, key_type, store: self.kind, sealed })
     }
 
     async fn make_here(&self) -> Result<(String, Value, Option<(String, Vec<u8>)>), Error> {
