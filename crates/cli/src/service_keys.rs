@@ -24,6 +24,9 @@ pub(crate) enum Command {
         /// Refuse every token that was signed until now, at once: a key may be in wrong hands
         #[arg(long)]
         emergency: bool,
+        /// Refuse the next key as well, which was made where the others were: logins wait for a new one
+        #[arg(long, requires = "emergency")]
+        with_next: bool,
     },
 }
 
@@ -34,7 +37,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         let mut ring = Ring::open(settings).await.map_err(anyhow::Error::msg)?;
         match command {
             Command::List { json } => list(&mut ring, *json).await,
-            Command::Rotate { emergency } => rotate(&mut ring, *emergency).await,
+            Command::Rotate { emergency, with_next } => {
+                rotate(&mut ring, *emergency, *with_next).await
+            }
         }
     });
     // A token that hangs is not waited for.
@@ -62,7 +67,7 @@ fn times(key: &ListedKey) -> String {
     until.or(signs).unwrap_or_else(|| since("published", key.published_at))
 }
 
-async fn rotate(ring: &mut Ring, emergency: bool) -> Result<()> {
+async fn rotate(ring: &mut Ring, emergency: bool, with_next: bool) -> Result<()> {
     let keys = ring.list().await?;
     if !ring.is_used(&keys) {
         let error = "`signing.mode` is `device`: there are no service keys to rotate";
@@ -70,7 +75,7 @@ async fn rotate(ring: &mut Ring, emergency: bool) -> Result<()> {
     }
     let current = keys.into_iter().find(|key| key.state == "current").map(|key| key.kid);
     let occasion = match (current, emergency) {
-        (Some(current), true) => Occasion::Emergency { current },
+        (Some(current), true) => Occasion::Emergency { current, with_next },
         (Some(current), false) => Occasion::Planned { current },
         (None, _) => bail!("no key of the ring signs; the services make one as soon as they can"),
     };

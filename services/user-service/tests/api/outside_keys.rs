@@ -185,7 +185,7 @@ async fn an_emergency_waits_for_no_key_to_be_made() {
     let mut ring = ring(&app, &settings).await;
     lose_next(&app, &transit).await;
     let current = kid_of(&session.access_token);
-    let occasion = Occasion::Emergency { current: current.clone() };
+    let occasion = Occasion::Emergency { current: current.clone(), with_next: false };
     let refused = eventually("the token is refused", || async {
         (status_at(&app, &replica, &session).await == 401).then_some(())
     });

@@ -11,6 +11,10 @@ use super::service_keys::{
 };
 use super::support::TestApp;
 
+fn emergency(current: String) -> Occasion {
+    Occasion::Emergency { current, with_next: false }
+}
+
 #[tokio::test]
 async fn an_emergency_ends_every_token_signed_until_then_on_every_replica_and_tells_the_feed() {
     let app = TestApp::with(&[SERVICE, ES256]).await;
@@ -28,7 +32,7 @@ async fn an_emergency_ends_every_token_signed_until_then_on_every_replica_and_te
     let mut reader = FeedReader::open(&app, &replica, None).await;
     let _ = reader.replay().await;
     let Occasion::Planned { current } = planned(&mut ring).await else { unreachable!() };
-    let rotation = ring.rotate(&Occasion::Emergency { current }).await.unwrap();
+    let rotation = ring.rotate(&emergency(current)).await.unwrap();
     assert_eq!((&rotation.revoked[..], &rotation.current), (&revoked[..], &Some(next.clone())));
     for kid in &revoked {
         let event = reader.next().await;
@@ -56,7 +60,7 @@ async fn an_emergency_that_a_planned_rotation_came_before_ends_both_keys_and_a_s
     app.sign_in().await;
     let seen = kids(&mut ring).await[0].1.clone();
     let newer = rotate(&mut ring).await.unwrap().current.unwrap();
-    let emergency = Occasion::Emergency { current: seen.clone() };
+    let emergency = emergency(seen.clone());
     let rotation = ring.rotate(&emergency).await.unwrap();
     assert_eq!(rotation.revoked, [newer, seen]);
     let refused = ring.rotate(&emergency).await;
@@ -77,6 +81,39 @@ async fn an_emergency_ends_a_retired_key_too_whose_end_seems_to_be_past() {
     let past = "UPDATE service_keys SET until = clock_timestamp() - interval '1 day'
                 WHERE state = 'retired'";
     assert_eq!(diesel::sql_query(past).execute(&mut connection).await.unwrap(), 1);
-    let rotation = ring.rotate(&Occasion::Emergency { current: current.clone() }).await.unwrap();
+    let rotation = ring.rotate(&emergency(current.clone())).await.unwrap();
     assert_eq!(rotation.revoked, [current, older]);
+}
+
+#[tokio::test]
+async fn an_emergency_with_the_next_key_leaves_none_that_was_made_before_it() {
+    let app = TestApp::with(&[SERVICE, ES256]).await;
+    let replica = app.replica().await;
+    let mut ring = ring(&app, &[SERVICE, ES256]).await;
+    app.sign_in().await;
+    rotate(&mut ring).await.unwrap();
+    let before: Vec<String> = kids(&mut ring).await.into_iter().map(|(_, kid)| kid).collect();
+    assert_eq!(before.len(), 3);
+    let mut reader = FeedReader::open(&app, &replica, None).await;
+    let _ = reader.replay().await;
+    let emergency = Occasion::Emergency { current: before[0].clone(), with_next: true };
+    let rotation = ring.rotate(&emergency).await.unwrap();
+    assert_eq!(rotation.revoked, before);
+    for kid in &before {
+        let event = reader.next().await;
+        assert_eq!((&*event.name, &event.data["kid"]), ("key_revoked", &Value::from(&**kid)));
+    }
+    // Made at once, and what signs from then on.
+    let current = rotation.current.unwrap();
+    assert!(!before.contains(&current) && !before.contains(&rotation.next.unwrap()));
+    for server in [&app.server, &replica] {
+        eventually("the set shows none of them", || async {
+            let set = published(&app, server).await;
+            (set.contains(&current) && before.iter().all(|kid| !set.contains(kid))).then_some(())
+        })
+        .await;
+    }
+    let session = app.sign_in().await;
+    assert_eq!(kid_of(&session.access_token), current);
+    assert_eq!(status_at(&app, &replica, &session).await, 200);
 }

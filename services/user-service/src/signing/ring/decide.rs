@@ -26,6 +26,8 @@ pub enum Occasion {
     Emergency {
         /// The current key's id, as they saw it.
         current: String,
+        /// Whether the next one may be too.
+        with_next: bool,
     },
     /// Time is over for keys that have signed so long, and clients know the next one.
     Due {
@@ -60,7 +62,7 @@ impl From<diesel::result::Error> for Refused {
     }
 }
 
-/// The current and the next key, where `occasion` permits a rotation at `now`.
+/// The current key and the one that signs next, where `occasion` permits a rotation at `now`.
 pub(super) fn decide<'a>(
     keys: &'a [ServiceKey],
     occasion: &Occasion,
@@ -71,10 +73,11 @@ pub(super) fn decide<'a>(
         Occasion::Planned { current: seen } if *seen != current.kid => {
             return Err(Refused::ByAnother);
         }
-        Occasion::Emergency { current: seen } => {
+        Occasion::Emergency { current: seen, with_next } => {
             // A planned rotation that came between has not ended it: what may be in wrong hands is
             // refused, whatever else there is.
             let verifies = keys.iter().any(|key| key.state != NEXT && key.kid == *seen);
+            let next = next.filter(|_| !with_next);
             return if verifies { Ok((current, next)) } else { Err(Refused::ByAnother) };
         }
         Occasion::Due { every } => {

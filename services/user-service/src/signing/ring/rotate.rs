@@ -45,7 +45,7 @@ impl Rules {
 /// A rotation that was done.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    /// The key that signs now; none after an emergency that found no next one.
+    /// The key that signs now; none after an emergency that left no next one.
     pub current: Option<String>,
     /// Since when that is published.
     pub published_at: Option<DateTime<Utc>>,
@@ -166,14 +166,16 @@ pub(crate) async fn rotate(
             let keys = service_key::list_unrevoked(connection).await?;
             let (current, next) = decide(&keys, occasion, now)?;
             let until = rules.end(current, now, rules.leeway);
-            let revoked = if matches!(occasion, Occasion::Emergency { .. }) {
-                revoke(connection, &keys, rules, now).await?
+            let emergency = matches!(occasion, Occasion::Emergency { .. });
+            let revoked = if emergency {
+                let stays = |key: &&ServiceKey| next.is_some_and(|next| next.kid == key.kid);
+                let others = keys.iter().filter(|key| !stays(key));
+                revoke(connection, others, rules, now).await?
             } else {
                 service_key::end(connection, &current.kid, RETIRED, now, until).await?;
                 Vec::new()
             };
             service_key::activate_next(connection, now).await?;
-            let emergency = matches!(occasion, Occasion::Emergency { .. });
             let details = json!({ "kid": next.map(|key| &key.kid), "emergency": emergency });
             let event = Event { details, ..Event::new(Kind::KeyRotated) };
             audit::record(connection, &event).await?;
@@ -190,16 +192,16 @@ pub(crate) async fn rotate(
         .await
 }
 
-/// Whatever has signed until now is refused from now on, by verifiers too.
-async fn revoke(
+/// Whatever is signed with `keys` is refused from now on, by verifiers too.
+async fn revoke<'a>(
     connection: &mut AsyncPgConnection,
-    keys: &[ServiceKey],
+    keys: impl Iterator<Item = &'a ServiceKey>,
     rules: Rules,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, Error> {
     let mut changes = Vec::new();
     let mut revoked = Vec::new();
-    for key in keys.iter().filter(|key| key.state != NEXT) {
+    for key in keys {
         let until = rules.end(key, now, LARGEST_LEEWAY);
         service_key::end(connection, &key.kid, REVOKED, now, until).await?;
         changes.push(NewKeyChange::new(ChangeKind::Kid, &key.kid, until));
