@@ -64,6 +64,11 @@ impl Vault {
         Shot::post(&self.draw_url(), &self.job)
     }
 
+    /// What the same service answers without doing anything.
+    pub(crate) fn idle_shot(&self) -> Result<Shot> {
+        Shot::get(&self.service.url("/health"))
+    }
+
     fn draw_url(&self) -> String {
         self.service.url(&format!("{API}/access-token?persistent_token_id={}", self.id))
     }

@@ -21,11 +21,17 @@ pub(crate) struct Shot {
 impl Shot {
     /// A POST without a body to `url`, with a Bearer token.
     pub(crate) fn post(url: &str, token: &str) -> Result<Self> {
+        let mut shot = Self::get(url)?;
+        shot.method = Method::POST;
+        shot.headers.insert(AUTHORIZATION, format!("Bearer {token}").parse()?);
+        Ok(shot)
+    }
+
+    /// A GET of `url`.
+    pub(crate) fn get(url: &str) -> Result<Self> {
         let uri: Uri = url.parse()?;
         let host = uri.authority().map_or("", |authority| authority.as_str()).parse()?;
-        let bearer = format!("Bearer {token}").parse()?;
-        let headers = HeaderMap::from_iter([(HOST, host), (AUTHORIZATION, bearer)]);
-        Ok(Self { method: Method::POST, uri, headers })
+        Ok(Self { method: Method::GET, uri, headers: HeaderMap::from_iter([(HOST, host)]) })
     }
 
     /// A connection of its own, which the runtime of the caller drives.

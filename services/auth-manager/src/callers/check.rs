@@ -1,9 +1,12 @@
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::readiness::State as ReadinessState;
+use common::settings::Secret;
 use moka::future::Cache;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -14,6 +17,10 @@ use crate::error::Error;
 use crate::forgotten::Forgotten;
 use crate::metrics::ServiceMetrics;
 use crate::providers::{Fault, Introspection, Provider, Providers, unverified_claims};
+
+/// The share of its life after which an answer is asked for again by whoever comes next, while it
+/// still does for everybody: else all who call at its end would wait for the provider.
+const RENEWAL: f64 = 0.75;
 
 /// SHA-256 of a token: the token itself is kept nowhere.
 type Digest = [u8; 32];
@@ -26,6 +33,8 @@ pub struct Callers {
     metrics: ServiceMetrics,
     /// What providers said, inactive tokens included; none where nothing is to be believed twice.
     cache: Option<Cache<Digest, Answer>>,
+    /// The age at which what was said is asked for again.
+    renewal: Duration,
     forgotten: Forgotten<Concern>,
     without_audience: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -36,6 +45,9 @@ struct Answer {
     /// None: inactive.
     active: Option<Arc<Caller>>,
     asked: u64,
+    asked_at: Instant,
+    /// Whether the provider is being asked again, or was in vain.
+    renewed: Arc<AtomicBool>,
 }
 
 /// What callers are forgotten by, at a provider.
@@ -92,8 +104,15 @@ impl Callers {
         let life = settings.cache.0;
         let cache = (!life.is_zero())
             .then(|| Cache::builder().max_capacity(settings.max_cached).time_to_live(life).build());
-        let forgotten = Forgotten::new(life);
-        Self { providers, clock, metrics, cache, forgotten, without_audience: Arc::default() }
+        Self {
+            providers,
+            clock,
+            metrics,
+            cache,
+            renewal: life.mul_f64(RENEWAL),
+            forgotten: Forgotten::new(life),
+            without_audience: Arc::default(),
+        }
     }
 
     /// Whose token it is. [`Error::TokenNotActive`] where it is nobody's, or over.
@@ -144,7 +163,11 @@ impl Callers {
         self.providers.by_issuer(claims.get("iss")?.as_str()?)
     }
 
-    async fn answer(&self, provider: &Provider, token: &str) -> Result<Option<Arc<Caller>>, Fault> {
+    async fn answer(
+        &self,
+        provider: &Arc<Provider>,
+        token: &str,
+    ) -> Result<Option<Arc<Caller>>, Fault> {
         let Some(cache) = &self.cache else { return Ok(self.ask(provider, token).await?.active) };
         let digest: Digest = Sha256::digest(token).into();
         loop {
@@ -154,10 +177,26 @@ impl Callers {
                 .await
                 .map_err(|fault| Fault::clone(&fault))?;
             if !self.is_forgotten(&answer) {
+                if answer.wants_renewal(self.renewal) {
+                    tokio::spawn(self.clone().renew(
+                        Arc::clone(provider),
+                        token.to_owned().into(),
+                        digest,
+                    ));
+                }
                 return Ok(answer.active);
             }
             // Another round only for another end that came while the provider was asked.
             cache.invalidate(&digest).await;
+        }
+    }
+
+    /// Asks again, with nobody waiting. A provider that is away has until the end of the answer
+    /// before.
+    async fn renew(self, provider: Arc<Provider>, token: Secret, digest: Digest) {
+        let answer = self.ask(&provider, token.expose()).await;
+        if let (Some(cache), Ok(answer)) = (&self.cache, answer) {
+            cache.insert(digest, answer).await;
         }
     }
 
@@ -170,7 +209,7 @@ impl Callers {
     }
 
     async fn ask(&self, provider: &Provider, token: &str) -> Result<Answer, Fault> {
-        let asked = self.forgotten.moment();
+        let (asked, asked_at) = (self.forgotten.moment(), Instant::now());
         let said = if provider.verify_locally() {
             provider.check_access_token(token).await?
         } else {
@@ -185,7 +224,8 @@ impl Callers {
             }
             said
         };
-        Ok(Answer { active: said.map(|said| Arc::new(caller(provider, said))), asked })
+        let active = said.map(|said| Arc::new(caller(provider, said)));
+        Ok(Answer { active, asked, asked_at, renewed: Arc::default() })
     }
 
     /// A realm that lacks the audience mapper calls every token inactive, and nobody would know.
@@ -215,6 +255,15 @@ impl Callers {
         } else {
             without.insert(provider.name().to_owned());
         }
+    }
+}
+
+impl Answer {
+    /// True for one of all who ask.
+    fn wants_renewal(&self, age: Duration) -> bool {
+        self.active.is_some()
+            && self.asked_at.elapsed() >= age
+            && !self.renewed.swap(true, Ordering::Relaxed)
     }
 }
 

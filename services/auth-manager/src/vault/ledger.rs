@@ -16,8 +16,9 @@ use crate::models::token_use::{self, NewTokenUse};
 
 /// Uses that wait to be written at most; past that they are lost, and counted.
 const CAPACITY: usize = 16_384;
-/// Uses in one statement at most.
-const BATCH: usize = 250;
+/// Uses in one statement at most: what PostgreSQL computes in one go stands in the way of the draws
+/// beside it.
+const BATCH: usize = 50;
 /// How long the first use of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(500);
 /// Before a batch that could not be written is tried again.

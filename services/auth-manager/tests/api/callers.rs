@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use reqwest::Method;
-use test_support::{Browser, ProxyFault};
+use test_support::{Browser, ProxyFault, eventually};
 
 use crate::logout::catch;
 use crate::support::{TestApp, data, text};
@@ -60,4 +60,21 @@ async fn who_unlinks_an_account_is_not_its_token_s_user_any_more() {
     let after = data(&app.ask(Method::GET, "/validate-token", theirs).await.expect(200));
     assert_ne!(after["user_id"], before["user_id"]);
     assert_ne!(after["user_id"], signed_in["user_id"]);
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_again_while_what_it_said_still_does_so_that_nobody_waits() {
+    let app = TestApp::start_with(&[("AUTH_MANAGER__CALLERS__CACHE", "8s")], "").await;
+    let tokens = app.tokens_of(&app.realm, &app.user, "openid").await;
+    let token = text(&tokens, "access_token");
+    app.ask(Method::GET, "/validate-token", token).await.expect(200);
+    // From now on Keycloak's answer does not arrive: whoever waited for it would see that.
+    app.proxy.fail(INTROSPECTION, ProxyFault::HoldAfter);
+    eventually("the provider is asked again", async || {
+        app.ask(Method::GET, "/validate-token", token).await.expect(200);
+        (app.proxy.calls(INTROSPECTION) > 1).then_some(())
+    })
+    .await;
+    app.ask(Method::GET, "/validate-token", token).await.expect(200);
+    assert_eq!(app.proxy.calls(INTROSPECTION), 2);
 }
