@@ -102,7 +102,8 @@ impl TestBrowser {
     }
 
     /// What its unsafe requests say beside the rest, as lines of a request's head.
-    pub(crate) fn head_lines(&self) -> String {
+    #[must_use]
+    pub fn head_lines(&self) -> String {
         let cookies = self.cookies();
         let cookies: Vec<_> =
             cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

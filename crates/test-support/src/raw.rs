@@ -31,6 +31,14 @@ impl RawConnection {
         Self(TcpStream::connect(address).await.expect("a listening service"))
     }
 
+    /// Sends `bytes`, to which more will follow.
+    ///
+    /// # Panics
+    /// When the other side has closed.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.expect("an open connection");
+    }
+
     /// Sends `bytes` as far as they are taken, and reads the answer meanwhile.
     ///
     /// # Panics

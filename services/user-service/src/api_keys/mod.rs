@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::api_key::{self, ApiKey};
-use crate::models::step_up;
+use crate::models::user;
 use crate::sessions::{Authenticated, Caller};
 use crate::state::State;
 
@@ -67,11 +67,9 @@ pub async fn issue(
     let mut connection = state.pool.get().await?;
     connection
         .transaction(async |connection| {
-            let (user, session) = (caller.user_id, caller.session_id);
-            if !step_up::lock_account(connection, user, session).await? {
-                return Err(Error::Unauthorized { token_sent: true });
-            }
-            if api_key::list_live(connection, user, now).await?.len() >= MOST {
+            caller.keep_live(connection, now).await?;
+            user::lock(connection, caller.user_id).await?;
+            if api_key::list_live(connection, caller.user_id, now).await?.len() >= MOST {
                 return Err(Error::Request(too_many()));
             }
             api_key::insert(connection, &row).await?;

@@ -51,11 +51,8 @@ impl FromRequest for BrowserSession {
         extract(request, async |state, request| {
             let cookies = undoubted_cookies(state, request)?;
             let token = access_token(request, &cookies)?;
-            let caller = state.in_time(sessions::authenticate(state, token, ApiKind::Cookie)).await;
-            let caller = caller.map_err(|error| match error {
-                Error::Unauthorized { .. } => Error::NotSignedIn { cookie_sent: true },
-                error => error,
-            })?;
+            let judging = sessions::authenticate(state, token, ApiKind::Cookie);
+            let caller = state.in_time(judging).await?;
             if !is_ours(state, &cookies, caller.session_id) {
                 tracing::warn!("foreign_access_cookie");
                 return Err(Error::NotSignedIn { cookie_sent: true }.into());

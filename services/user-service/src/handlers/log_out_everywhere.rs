@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::error::Error;
 use crate::models::auth_session::Which;
-use crate::sessions::{Authenticated, Caller, EndReason, end_now};
+use crate::sessions::{Authenticated, Caller, EndReason, end_own};
 use crate::state::State;
 
 /// How many sessions ended.
@@ -37,6 +37,6 @@ pub(crate) async fn log_out_everywhere(
     client: Caller,
 ) -> Result<web::Json<LoggedOutEverywhere>, Error> {
     let sessions_ended =
-        end_now(&state, caller.user_id, Which::All, EndReason::LogoutAll.by(&client)).await?;
+        end_own(&state, &caller, &client, Which::All, EndReason::LogoutAll).await?;
     Ok(web::Json(LoggedOutEverywhere::new(sessions_ended)))
 }

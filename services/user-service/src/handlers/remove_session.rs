@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::Done;
 use crate::error::Error;
 use crate::models::auth_session::Which;
-use crate::sessions::{Authenticated, Caller, EndReason, end_now};
+use crate::sessions::{Authenticated, Caller, EndReason, end_own};
 use crate::state::State;
 
 /// End one of the caller's sessions
@@ -24,8 +24,7 @@ pub(crate) async fn remove_session(
     SegmentPath(session_id): SegmentPath<Uuid>,
 ) -> Result<web::Json<Done>, Error> {
     let which = Which::Family(session_id.ok_or(Error::SessionNotFound)?);
-    let ended =
-        end_now(&state, caller.user_id, which, EndReason::SessionRemoved.by(&client)).await?;
+    let ended = end_own(&state, &caller, &client, which, EndReason::SessionRemoved).await?;
     if ended == 0 {
         return Err(Error::SessionNotFound);
     }

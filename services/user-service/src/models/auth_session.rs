@@ -138,6 +138,26 @@ pub async fn lock_live(
     }
 }
 
+/// Locks a session against its end, and against nothing else: a refresh goes on. False where it has
+/// ended, or its life is over at `now`.
+pub async fn keep_live(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
+    use auth_sessions::dsl;
+    let kept: Option<Uuid> = dsl::auth_sessions
+        .select(dsl::id)
+        .filter(dsl::id.eq(id))
+        .filter(dsl::ended_at.is_null())
+        .filter(dsl::expires_at.gt(now))
+        .for_key_share()
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(kept.is_some())
+}
+
 /// Live sessions of `user` without the `kept` that were seen last.
 async fn list_idlest(
     connection: &mut AsyncPgConnection,

@@ -105,6 +105,12 @@ pub async fn find(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<O
     users::table.find(id).select(User::as_select()).first(connection).await.optional()
 }
 
+/// Locks an account, as a change of its password does: what is written under this lock is seen by
+/// that change, or comes after it.
+pub async fn lock(connection: &mut AsyncPgConnection, id: Uuid) -> QueryResult<usize> {
+    users::table.find(id).select(users::id).for_no_key_update().execute(connection).await
+}
+
 /// The version of a password; `None` where the account is gone.
 pub async fn find_password_version(
     connection: &mut AsyncPgConnection,

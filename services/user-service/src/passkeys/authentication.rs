@@ -84,11 +84,10 @@ async fn prove(
     }
     connection
         .transaction(async |connection| {
+            caller.keep_live(connection, now).await?;
             let row = lock(connection, caller, &result).await?;
             passkey::touch(connection, &row, now).await?;
-            if !step_up::record(connection, caller.session_id, METHODS, now).await? {
-                return Err(Error::Unauthorized { token_sent: true });
-            }
+            step_up::record(connection, caller.session_id, METHODS, now).await?;
             let details = json!({ "reason": "passkey", "passkey_id": row.id });
             let event = Event { details, ..caller.event(Kind::SteppedUp, client) };
             Ok(audit::record(connection, &event).await?)

@@ -10,7 +10,7 @@ use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::passkey::{self, StoredPasskey};
 use crate::models::passkey_challenge::{self, Ceremony};
-use crate::models::{step_up, user};
+use crate::models::user;
 use crate::sessions::{Authenticated, Caller};
 use crate::state::State;
 
@@ -69,11 +69,9 @@ pub async fn finish_registration(
     let event = Event { details, ..caller.event(Kind::PasskeyAdded, client) };
     connection
         .transaction(async |connection| {
-            let (user, session) = (caller.user_id, caller.session_id);
-            if !step_up::lock_account(connection, user, session).await? {
-                return Err(Error::Unauthorized { token_sent: true });
-            }
-            if passkey::list(connection, user).await?.len() >= MOST {
+            caller.keep_live(connection, now).await?;
+            user::lock(connection, caller.user_id).await?;
+            if passkey::list(connection, caller.user_id).await?.len() >= MOST {
                 return Err(conflict("too_many_passkeys", "you have as many as one may have"));
             }
             if !passkey::insert(connection, &row).await? {

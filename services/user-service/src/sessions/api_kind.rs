@@ -1,4 +1,5 @@
 use crate::config::Settings;
+use crate::error::Error;
 
 /// The two ways in. A session refreshes only through the one that opened it, and its access tokens
 /// are good at the other's endpoints neither.
@@ -17,6 +18,15 @@ impl ApiKind {
         match self {
             Self::Bearer => "bearer",
             Self::Cookie => "cookie",
+        }
+    }
+
+    /// What is said to an access token that is not good, or not any more; why is for the log alone.
+    pub(super) fn refuse(self, reason: &'static str) -> Error {
+        tracing::info!(reason, "token_refused");
+        match self {
+            Self::Bearer => Error::Unauthorized { token_sent: true },
+            Self::Cookie => Error::NotSignedIn { cookie_sent: true },
         }
     }
 

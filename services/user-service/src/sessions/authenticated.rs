@@ -5,6 +5,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use chrono::{DateTime, Utc};
 use common::claims::AccessClaims;
+use diesel_async::AsyncPgConnection;
 use token_verifier::{NoToken, Unverified, bearer_token};
 use uuid::Uuid;
 
@@ -26,6 +27,8 @@ pub struct Authenticated {
     pub device_id: Uuid,
     /// In which session.
     pub session_id: Uuid,
+    /// By which access token (`jti`).
+    pub token_id: String,
     /// When they last proved who they are.
     pub auth_time: DateTime<Utc>,
     /// Through which API.
@@ -42,6 +45,24 @@ impl Authenticated {
             device: Some(self.device_id),
             ..Event::by(kind, client)
         }
+    }
+
+    /// Refuses to go on in the caller's transaction where session or token have ended since the
+    /// request's head was judged: its body may have been long on the way. Until the transaction is
+    /// over the session does not end. In the order of locks it is a family's.
+    pub async fn keep_live(
+        &self,
+        connection: &mut AsyncPgConnection,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let reason = if !auth_session::keep_live(connection, self.session_id, now).await? {
+            "session_ended"
+        } else if key_change::names_token(connection, &self.token_id).await? {
+            "token_revoked"
+        } else {
+            return Ok(());
+        };
+        Err(self.api.refuse(reason))
     }
 }
 
@@ -71,23 +92,18 @@ pub async fn authenticate(
     api: ApiKind,
 ) -> Result<Authenticated, Error> {
     let found = find_live(state, token).await?;
-    match found.and_then(|(_, session)| of_api(session, api)) {
-        Ok(session) => Ok(Authenticated {
-            user_id: session.user_id,
-            device_id: session.device_id,
-            session_id: session.id,
-            auth_time: session.auth_time,
-            api,
-        }),
-        Err(reason) => {
-            tracing::info!(reason, "token_refused");
-            Err(Error::Unauthorized { token_sent: true })
-        }
+    let (claims, session) = found.map_err(|reason| api.refuse(reason))?;
+    if session.api != api.as_str() {
+        return Err(api.refuse("other_api"));
     }
-}
-
-fn of_api(session: AuthSession, api: ApiKind) -> Result<AuthSession, &'static str> {
-    if session.api == api.as_str() { Ok(session) } else { Err("other_api") }
+    Ok(Authenticated {
+        user_id: session.user_id,
+        device_id: session.device_id,
+        session_id: session.id,
+        token_id: claims.jti,
+        auth_time: session.auth_time,
+        api,
+    })
 }
 
 /// The claims and the session of an access token that is good now, or why it is not.

@@ -1,7 +1,7 @@
 //! Refresh token families: opened by a login, moved on by refreshes, ended for many reasons.
 //!
 //! Decisions are plain functions ([`decide`]); the transactions around them take their locks in
-//! one order everywhere: keyset, device, families by id, pool.
+//! one order everywhere: keyset, device, families by id, pool, account.
 
 mod api_kind;
 mod authenticated;
@@ -38,7 +38,7 @@ pub use readiness::readiness;
 pub use refresh::refresh;
 pub use retire::{retire_batch, retire_due};
 pub use sensitive::{
-    PasswordChanged, change_password, check_current_password, end_now, remove_device,
+    PasswordChanged, change_password, check_current_password, end_now, end_own, remove_device,
     require_recent_login, require_recent_sign_in,
 };
 pub use token::MacKeys;

@@ -38,6 +38,31 @@ pub async fn end_now(
     Ok(ended.len())
 }
 
+/// Ends sessions of the caller's; answers how many.
+pub async fn end_own(
+    state: &State,
+    caller: &Authenticated,
+    client: &Caller,
+    which: Which,
+    reason: EndReason,
+) -> Result<usize, Error> {
+    let (now, user) = (state.clock.now(), caller.user_id);
+    let mut connection = state.pool.get().await?;
+    let ended: Vec<AuthSession> = connection
+        .transaction(async |connection| {
+            let mut keyset = user_keyset::lock(connection, user, now).await?;
+            caller.keep_live(connection, now).await?;
+            let ending = reason.by(client);
+            let ended = end_under_lock(connection, user, which, ending, &mut keyset, now).await?;
+            user_keyset::save(connection, user, &keyset, now).await?;
+            Ok::<_, Error>(ended)
+        })
+        .await?;
+    drop(connection);
+    state.forget_sessions(&ended, reason);
+    Ok(ended.len())
+}
+
 /// Lets pass who signed in lately.
 pub fn require_recent_login(
     state: &State,
@@ -108,6 +133,7 @@ pub async fn change_password(
     let (ended, changed): (Vec<AuthSession>, _) = connection
         .transaction(async |connection| {
             let ended = end(connection, user.id, which, reason.by(client), now).await?;
+            caller.keep_live(connection, now).await?;
             audit::record(connection, &event).await?;
             password_parameters::remember(connection, &parameters, now).await?;
             let version = user.password_version;
@@ -145,6 +171,7 @@ pub async fn remove_device(
         .transaction(async |connection| {
             let mut keyset = user_keyset::lock(connection, user, now).await?;
             lock_own_device(connection, user, device_id).await?;
+            caller.keep_live(connection, now).await?;
             let which = Which::Device(device_id);
             let ended =
                 end_under_lock(connection, user, which, reason.by(client), &mut keyset, now)

@@ -41,6 +41,7 @@ pub async fn update_device(
     let (was_trusted, device) = connection
         .transaction(async |connection| {
             let mut device = lock_own_device(connection, user, device_id).await?;
+            caller.keep_live(connection, state.clock.now()).await?;
             let was_trusted = device.trusted;
             device.device_name = update.name.or(device.device_name);
             device.trusted = update.trusted.unwrap_or(was_trusted);

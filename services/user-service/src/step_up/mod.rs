@@ -36,9 +36,8 @@ pub async fn by_password(
     let now = state.clock.now();
     connection
         .transaction(async |connection| {
-            if !step_up::record(connection, caller.session_id, BY_PASSWORD, now).await? {
-                return Err(Error::Unauthorized { token_sent: true });
-            }
+            caller.keep_live(connection, now).await?;
+            step_up::record(connection, caller.session_id, BY_PASSWORD, now).await?;
             Ok(audit::record(connection, &event).await?)
         })
         .await

@@ -20,6 +20,7 @@ mod crashes;
 mod damaged_keys;
 mod device_proof;
 mod devices;
+mod ended_meanwhile;
 mod environments;
 mod environments_walk;
 mod feed_reader;

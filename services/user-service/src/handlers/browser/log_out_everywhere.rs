@@ -6,7 +6,7 @@ use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::handlers::log_out_everywhere::LoggedOutEverywhere;
 use crate::models::auth_session::Which;
-use crate::sessions::{Caller, EndReason, end_now};
+use crate::sessions::{Caller, EndReason, end_own};
 use crate::state::State;
 
 /// End all own sessions, in browsers and in apps
@@ -24,8 +24,7 @@ pub(crate) async fn log_out_everywhere(
     caller: BrowserSession,
     client: Caller,
 ) -> Result<HttpResponse, Refusal> {
-    let ended =
-        end_now(&state, caller.user_id, Which::All, EndReason::LogoutAll.by(&client)).await?;
+    let ended = end_own(&state, &caller, &client, Which::All, EndReason::LogoutAll).await?;
     let mut answer = HttpResponse::Ok();
     clear_cookies(&state, &request, &mut answer);
     Ok(answer.json(LoggedOutEverywhere::new(ended)))

@@ -8,7 +8,7 @@ use crate::browser::guard::BrowserSession;
 use crate::error::Error;
 use crate::handlers::Done;
 use crate::models::auth_session::Which;
-use crate::sessions::{Caller, EndReason, end_now, require_recent_login};
+use crate::sessions::{Caller, EndReason, end_own, require_recent_login};
 use crate::state::State;
 
 /// End one of the caller's sessions
@@ -36,7 +36,7 @@ pub(crate) async fn remove_session(
         require_recent_login(&state, &caller, &client)?;
     }
     let which = Which::Family(session_id);
-    if end_now(&state, caller.user_id, which, EndReason::SessionRemoved.by(&client)).await? == 0 {
+    if end_own(&state, &caller, &client, which, EndReason::SessionRemoved).await? == 0 {
         return Err(Error::SessionNotFound.into());
     }
     let mut answer = HttpResponse::Ok();

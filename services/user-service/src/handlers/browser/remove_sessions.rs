@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::models::auth_session::Which;
-use crate::sessions::{Caller, EndReason, end_now};
+use crate::sessions::{Caller, EndReason, end_own};
 use crate::state::State;
 use crate::step_up::RecentlyAuthenticated;
 
@@ -35,6 +35,6 @@ pub(crate) async fn remove_sessions(
 ) -> Result<web::Json<OthersEnded>, Refusal> {
     let which = Which::AllBut(caller.session_id);
     let sessions_ended =
-        end_now(&state, caller.user_id, which, EndReason::SessionRemoved.by(&client)).await?;
+        end_own(&state, &caller, &client, which, EndReason::SessionRemoved).await?;
     Ok(web::Json(OthersEnded { message: "all other sessions ended", sessions_ended }))
 }
