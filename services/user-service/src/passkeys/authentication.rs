@@ -14,7 +14,7 @@ use crate::models::passkey_challenge::{self, Ceremony};
 use crate::models::step_up;
 use crate::sessions::{Authenticated, Caller};
 use crate::state::State;
-use crate::step_up::count;
+use crate::step_up::{count, record_refusal};
 
 /// A key, a person who was there, and verified by the authenticator (RFC 8176).
 const METHODS: &[&str] = &[AMR_KEY, "user", "mfa"];
@@ -49,9 +49,7 @@ pub async fn finish_authentication(
     let proven = prove(state, caller, client, credential).await;
     if let Err(Error::InvalidPasskey(reason)) = &proven {
         count(state, "passkey_refused");
-        let event = caller.event(Kind::StepUpRequired, client);
-        let details = json!({ "reason": "passkey_refused" });
-        audit::record_alone(state, &Event { details, ..event });
+        record_refusal(state, caller, client, "passkey_refused");
         tracing::info!(reason, session_id = %caller.session_id, "passkey_refused");
     } else if proven.is_ok() {
         count(state, "passkey");

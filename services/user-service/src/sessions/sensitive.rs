@@ -74,8 +74,7 @@ pub fn require_recent_login(
         return Ok(());
     }
     count(state, "required");
-    let event = caller.event(Kind::StepUpRequired, client);
-    audit::record_alone(state, &event);
+    step_up::record_refusal(state, caller, client, "required");
     tracing::info!(session_id = %caller.session_id, "step_up_required");
     Err(Error::InsufficientUserAuthentication(max_age))
 }

@@ -64,6 +64,19 @@ pub(crate) fn judged(
     }
 }
 
+/// Writes down that a proof was asked for, or one shown that proves nothing: once a minute for each
+/// session and reason, however often its client asks.
+pub(crate) fn record_refusal(
+    state: &State,
+    caller: &Authenticated,
+    client: &Caller,
+    reason: &'static str,
+) {
+    let event = caller.event(Kind::StepUpRequired, client);
+    let event = Event { details: json!({ "reason": reason }), ..event };
+    state.audit.record_once(&event, format!("{reason}/{}", caller.session_id).as_bytes());
+}
+
 pub(crate) fn count(state: &State, outcome: &str) {
     state.metrics.step_ups.with_label_values(&[outcome]).inc();
 }

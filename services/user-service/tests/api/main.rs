@@ -50,6 +50,7 @@ mod service_keys;
 mod session_columns;
 mod sessions;
 mod step_up;
+mod step_up_events;
 mod support;
 mod transit_stand_in;
 mod wrapped_keys;
