@@ -121,7 +121,9 @@ pub async fn change_password(
     current: &str,
     new: Password,
 ) -> Result<PasswordChanged, Error> {
-    let user = check_current_password(state, caller, client, current).await?;
+    let checked = check_current_password(state, caller, client, current).await;
+    step_up::judged(state, caller, client, &checked);
+    let user = checked?;
     let admission = state.hasher.admit(false)?;
     let hash = state.hasher.hash(&admission, new).await?;
     drop(admission);

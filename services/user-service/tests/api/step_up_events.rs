@@ -29,6 +29,25 @@ async fn sensitive_changes_are_written_with_who_made_them_from_where() {
 }
 
 #[tokio::test]
+async fn a_wrong_password_at_its_change_is_written_and_counted_like_any_other_guess() {
+    let app = TestApp::start().await;
+    let session = app.sign_in().await;
+    let change =
+        |current: &str| json!({ "current_password": current, "new_password": "a new one!" });
+    let wrong = app.post_as(&session, "/api/auth/password", &change("not this one")).await;
+    let _ = wrong.expect_error(401, "invalid_credentials");
+    let refused = event(&app, "step_up_required").await;
+    assert!(is_of(&refused, &session), "{refused:?}");
+    assert_eq!(refused.details, json!({ "reason": "wrong_password" }));
+    assert_eq!(refused.address.as_deref(), Some("127.0.0.1"));
+    let _ = app.post_as(&session, "/api/auth/password", &change(PASSWORD)).await.expect(200);
+    for outcome in ["password_refused", "password"] {
+        let name = format!("user_service_step_ups_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(app.metric(&name).await, 1, "{outcome}");
+    }
+}
+
+#[tokio::test]
 async fn who_is_asked_for_a_proof_again_and_again_is_one_event_a_minute_for_each_reason() {
     let app = TestApp::start().await;
     let replica = app.replica().await;
