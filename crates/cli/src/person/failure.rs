@@ -84,7 +84,9 @@ fn advice(code: &str) -> &'static str {
         "invalid_credentials" => {
             "; on a device that has been removed, log in with `latchkey login` as on a new one"
         }
-        "invalid_refresh_token" | "invalid_token" => " (`latchkey relogin`)",
+        "invalid_refresh_token" | "invalid_token" | "insufficient_user_authentication" => {
+            " (`latchkey relogin`)"
+        }
         "invalid_device_proof" => "; is this machine's clock right? else `latchkey relogin`",
         "session_not_found" => "; `latchkey sessions` lists them",
         "room_not_found" => "; `--join` joins a public room, a private one needs an invitation",

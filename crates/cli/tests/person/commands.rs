@@ -148,6 +148,17 @@ async fn one_session_is_ended_from_another_device_and_then_says_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_logged_in_too_long_ago_is_told_to_log_in_again_before_another_session_ends() {
+    let world = World::with_settings(&[("USER_SERVICE__LIMITS__RECENT_SIGN_IN", "0s")]).await;
+    world.must(&["register", "--username", "alice", "--password-stdin"], PASSWORD);
+    let login = ["login", "--username", "alice", "--password-stdin", "--file", "phone"];
+    let phone = world.must(&login, PASSWORD)["session_id"].as_str().unwrap().to_owned();
+    let refusal = world.refused(1, &["end-session", &phone], "");
+    assert_eq!(refusal["code"], "insufficient_user_authentication");
+    assert!(refusal["error"].as_str().unwrap().contains("latchkey relogin"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_sessions_end_at_once() {
     let world = World::with_alice().await;
     world.must(&["login", "--username", "alice", "--password-stdin", "--file", "phone"], PASSWORD);

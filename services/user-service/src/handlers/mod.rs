@@ -41,6 +41,7 @@ use common::http::{ClientAddress, Problem};
 use common::text::{check_line, shown};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::sessions::{Caller, TokenPair};
 
@@ -99,6 +100,11 @@ impl FromRequest for Caller {
 /// What a browser or app says it is, cut to what is remembered.
 pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
     headers.get(USER_AGENT).map(|value| shown(value.as_bytes(), MAX_USER_AGENT))
+}
+
+/// Whether the `segment` of the request's path names `id`.
+fn path_names(request: &HttpRequest, segment: &str, id: Uuid) -> bool {
+    request.match_info().get(segment).map(Uuid::parse_str) == Some(Ok(id))
 }
 
 /// An optional text: within `max` characters, none of them control or invisible ones.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Done;
+use super::{Done, path_names};
 use crate::error::Error;
 use crate::sessions::{self, Authenticated};
 use crate::state::State;
@@ -25,8 +25,7 @@ impl Sensitive for Option<RemoveDevice> {
 
     /// One's own needs no more than the session.
     fn needs_proof(&self, request: &HttpRequest, caller: &Authenticated) -> bool {
-        let device_id = request.match_info().get("device_id").map(Uuid::parse_str);
-        device_id != Some(Ok(caller.device_id))
+        !path_names(request, "device_id", caller.device_id)
     }
 }
 

@@ -12,14 +12,14 @@ const WEBAUTHN: &str = "/api/v5/auth/webauthn";
 const NEW_PASSWORD: &str = "a longer horse battery";
 
 /// Method, path and body of something sensitive, and what it answers to who is signed in.
-type Action<'a> = (&'a str, String, Value, u16);
+type Action = (&'static str, String, Value, u16);
 
 /// Sends an action whose body is still on the way when its head has been judged and found good, does
 /// something else, and lets the rest of the body follow.
 async fn in_two_halves(
     app: &TestApp,
     head_lines: &str,
-    (method, path, body, _): &Action<'_>,
+    (method, path, body, _): &Action,
     meanwhile: impl Future<Output = ()>,
 ) -> RawAnswer {
     let body = body.to_string();
@@ -81,7 +81,7 @@ async fn judge(
     app: &TestApp,
     phone: &Session,
     head_lines: &str,
-    action: &Action<'_>,
+    action: &Action,
     log_out: Option<impl Future<Output = ()>>,
 ) {
     let before = (done(app).await, app.is_live(phone).await);
@@ -114,7 +114,7 @@ async fn who_logs_out_while_a_body_is_on_the_way_has_nothing_sensitive_done() {
     let finish = format!("{WEBAUTHN}/register/finish");
     let passkey = app.post_as(&phone, &finish, &body).await.expect(201).member("passkey_id");
     let device = format!("/api/auth/devices/{}", phone.device.id);
-    let actions: [Action<'_>; 8] = [
+    let actions: [Action; 9] = [
         (
             "POST",
             "/api/v5/auth/reauthenticate".into(),
@@ -131,6 +131,7 @@ async fn who_logs_out_while_a_body_is_on_the_way_has_nothing_sensitive_done() {
             200,
         ),
         ("PATCH", device.clone(), json!({ "trusted": true }), 200),
+        ("DELETE", format!("/api/auth/sessions/{}", phone.id), json!({}), 200),
         ("DELETE", device, json!({}), 200),
         (
             "POST",
@@ -159,9 +160,10 @@ async fn in_browsers_too_an_ended_session_does_nothing_sensitive() {
     let app = TestApp::with(&[ES256]).await;
     let phone = app.sign_in().await;
     let device = format!("/api/v5/auth/devices/{}", phone.device.id);
-    let actions: [Action<'_>; 4] = [
+    let actions: [Action; 5] = [
         ("POST", "/api/v5/auth/api-keys".into(), json!({ "name": "a", "scopes": ["chat"] }), 201),
         ("PATCH", device.clone(), json!({ "trusted": true }), 200),
+        ("DELETE", format!("{SESSIONS}/{}", phone.id), json!({}), 200),
         ("DELETE", device, json!({}), 200),
         (
             "POST",
@@ -188,7 +190,7 @@ async fn in_browsers_too_an_ended_session_does_nothing_sensitive() {
 async fn a_revoked_token_does_nothing_sensitive_either() {
     let app = TestApp::with(&[ES256]).await;
     let session = app.sign_in().await;
-    let action: Action<'_> =
+    let action: Action =
         ("POST", "/api/v5/auth/api-keys".into(), json!({ "name": "a", "scopes": ["chat"] }), 201);
     let revoke = async {
         let _ = app.post_token("/api/auth/revoke", &session.access_token).await.expect(200);

@@ -3,7 +3,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use super::support::{PASSWORD, TestApp, claims, send};
+use super::support::{PASSWORD, Session, TestApp, claims, send};
 
 #[tokio::test]
 async fn a_refresh_rotates_the_token_and_keeps_session_and_key() {
@@ -205,6 +205,43 @@ async fn sessions_are_listed_page_by_page_and_ended_one_by_one() {
     let _ = app.delete_as(&second, &path).await.expect_error(404, "session_not_found");
     let _ =
         app.delete_as(&second, "/api/auth/sessions/x").await.expect_error(404, "session_not_found");
+}
+
+#[tokio::test]
+async fn another_session_is_ended_only_by_who_proves_to_be_its_owner() {
+    let app = TestApp::start().await;
+    let other = app.sign_in().await;
+    let session = app.log_in(&app.register_device().await, &other.username).await;
+    app.clock.turn(TimeDelta::minutes(6));
+    let path = format!("/api/auth/sessions/{}", other.id);
+    // Whether there is such a session is told to its owner alone.
+    for path in [&path, "/api/auth/sessions/x"] {
+        let refused = app.delete_as(&session, path).await;
+        let refused = refused.expect_error(401, "insufficient_user_authentication");
+        // RFC 9470, section 3.
+        let challenge = refused.header("www-authenticate");
+        assert!(challenge.contains("insufficient_user_authentication"), "{challenge}");
+        assert!(challenge.contains(r#"max_age="300""#), "{challenge}");
+    }
+    let with = |password: &str| {
+        app.request(Method::DELETE, &path)
+            .bearer_auth(&session.access_token)
+            .json(&json!({ "current_password": password }))
+    };
+    let wrong = send(with("wrong password")).await;
+    let _ = wrong.expect_error(401, "insufficient_user_authentication");
+    assert!(app.is_live(&other).await);
+    let _ = send(with(PASSWORD)).await.expect(200);
+    assert!(!app.is_live(&other).await);
+    // A login of the last minutes does as well, and one's own needs no more than itself.
+    let other = app.log_in(&app.register_device().await, &session.username).await;
+    let last = app.log_in(&app.register_device().await, &session.username).await;
+    let path = |session: &Session| format!("/api/auth/sessions/{}", session.id);
+    let _ = app.delete_as(&last, &path(&other)).await.expect(200);
+    assert!(!app.is_live(&other).await);
+    let _ = app.delete_as(&session, &path(&last)).await.expect(401);
+    let _ = app.delete_as(&session, &path(&session)).await.expect(200);
+    assert!(!app.is_live(&session).await && app.is_live(&last).await);
 }
 
 #[tokio::test]

@@ -7,18 +7,18 @@ use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::error::Error;
 use crate::handlers::Done;
-use crate::models::auth_session::Which;
-use crate::sessions::{Caller, EndReason, end_own, require_recent_login};
+use crate::handlers::remove_session::{RemoveSession, end};
 use crate::state::State;
+use crate::step_up::Proven;
 
 /// End one of the caller's sessions
 ///
-/// Where it is the caller's own, the cookies go as well; another one is ended only by who logged in
-/// lately, as all of them are.
+/// Where it is the caller's own, the cookies go as well; another one needs a proof of the person that
+/// is minutes old, as all of them together do.
 #[utoipa::path(tag = "browser", params(("session_id" = Uuid, Path, description = "From the list"),
     ("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "It has ended", body = Done),
-    (status = 401, description = "`unauthorized` or `invalid_token`; `insufficient_user_authentication`: it is another one, log in again first", body = ErrorBody),
+    (status = 401, description = "`unauthorized` or `invalid_token`; `insufficient_user_authentication`: it is another one, prove again who you are first", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),
     (status = 404, description = "`session_not_found`: none of the caller's live ones", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),
@@ -27,20 +27,13 @@ use crate::state::State;
 pub(crate) async fn remove_session(
     state: web::Data<State>,
     request: HttpRequest,
-    caller: BrowserSession,
-    client: Caller,
     SegmentPath(session_id): SegmentPath<Uuid>,
+    proven: Proven<Option<RemoveSession>, BrowserSession>,
 ) -> Result<HttpResponse, Refusal> {
     let session_id = session_id.ok_or(Error::SessionNotFound)?;
-    if session_id != caller.session_id {
-        require_recent_login(&state, &caller, &client)?;
-    }
-    let which = Which::Family(session_id);
-    if end_own(&state, &caller, &client, which, EndReason::SessionRemoved).await? == 0 {
-        return Err(Error::SessionNotFound.into());
-    }
+    end(&state, session_id, &proven).await?;
     let mut answer = HttpResponse::Ok();
-    if session_id == caller.session_id {
+    if session_id == proven.caller.session_id {
         clear_cookies(&state, &request, &mut answer);
     }
     Ok(answer.json(Done { message: "session ended" }))
