@@ -33,7 +33,7 @@ pub struct KnownBrowser {
 }
 
 impl KnownBrowser {
-    /// How long a browser is known after the last login in it.
+    /// How long a browser is known after the last login, or change of the password, in it.
     pub const KNOWN_FOR: Duration = Duration::from_hours(365 * 24);
 
     /// `user` in the browser that showed `shown`, or in one that is new.

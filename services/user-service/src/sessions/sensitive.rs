@@ -107,6 +107,8 @@ pub async fn require_recent_sign_in(
 /// What a change of the password comes to.
 #[derive(Debug)]
 pub struct PasswordChanged {
+    /// The account as it is now.
+    pub user: User,
     /// Those that still prove the user, for them to look through.
     pub passkeys: Vec<StoredPasskey>,
     /// API keys that work no more.
@@ -149,7 +151,9 @@ pub async fn change_password(
                 audit::record(connection, &Event { details, ..event }).await?;
             }
             let passkeys = passkey::list(connection, user.id).await?;
-            Ok((ended, PasswordChanged { passkeys, api_keys_revoked }))
+            let (password_hash, password_version) = (hash, version + 1);
+            let user = User { password_hash, password_version, updated_at: now, ..user };
+            Ok((ended, PasswordChanged { user, passkeys, api_keys_revoked }))
         })
         .await?;
     drop(connection);

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use test_support::{Answer, TestBrowser, eventually};
 
-use super::browser_support::{LOGIN, is_live, log_in};
+use super::browser_support::{LOGIN, is_live, log_in, refresh};
 use super::support::{PASSWORD, TestApp, count};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
@@ -87,6 +87,36 @@ async fn a_browser_is_known_for_a_year_and_until_the_password_changes() {
     let _ = log_in(new).await.expect(200);
     lock().await;
     let _ = log_in(new).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_browser_in_which_the_password_is_changed_stays_a_known_one_and_no_other_does() {
+    let app = TestApp::with(&[ES256, BY_NAME]).await;
+    let (browser, _) = app.browse_as("alice").await;
+    let other = app.browser().await;
+    let _ = log_in(&other, "alice").await.expect(200);
+    let former = browser.cookie("browser").unwrap();
+    let new = "another horse battery";
+    let change = |current: &str| json!({ "current_password": current, "new_password": new });
+    let path = "/api/v5/auth/password";
+    let wrong = browser.post(path, &change("a wrong password")).await.expect(401);
+    assert!(wrong.headers.get("set-cookie").is_none());
+    let _ = browser.post(path, &change(PASSWORD)).await.expect(200);
+    assert_ne!(browser.cookie("browser").unwrap(), former);
+    // The browser is the one that the session began in: the last token has its grace.
+    let first = browser.cookie("refresh").unwrap();
+    let _ = refresh(&browser).await.expect(200);
+    browser.plant(&format!("latchkey_v5_refresh={first}; Path=/"));
+    let _ = refresh(&browser).await.expect(200);
+
+    let attacker = app.browser().await;
+    while guess(&attacker, "alice").await.status == 401 {}
+    let log_in = async |browser: &TestBrowser| {
+        let _ = browser.get_csrf().await.expect(200);
+        browser.post(LOGIN, &json!({ "username": "alice", "password": new })).await
+    };
+    let _ = log_in(&other).await.expect_error(429, "rate_limited");
+    let _ = log_in(&browser).await.expect(200);
 }
 
 #[tokio::test]

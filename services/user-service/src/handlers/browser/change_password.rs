@@ -1,18 +1,20 @@
-use actix_web::{post, web};
+use actix_web::{HttpRequest, HttpResponse, post, web};
 use common::http::{Body, ErrorBody};
 
+use super::{known_browser, remember_browser};
 use crate::browser::Refusal;
 use crate::browser::guard::BrowserSession;
 use crate::handlers::change_password::{ChangePassword, PasswordChanged};
 use crate::passwords::Password;
-use crate::sessions::{self, Caller};
+use crate::sessions::{self, Caller, KnownBrowser};
 use crate::state::State;
 use crate::step_up::RecentlyAuthenticated;
 
 /// Change the password
 ///
 /// Needs the present password, and a proof of the person that is minutes old. Every other session
-/// of the caller ends, and all API keys; the answer lists the passkeys, which go on.
+/// of the caller ends, and all API keys; the answer lists the passkeys, which go on. As after a
+/// login, this browser is known to be the user's.
 #[utoipa::path(tag = "browser", request_body = ChangePassword,
     params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "Changed; every other session has ended", body = PasswordChanged),
@@ -25,12 +27,18 @@ use crate::step_up::RecentlyAuthenticated;
 #[post("/api/v5/auth/password")]
 pub(crate) async fn change_password(
     state: web::Data<State>,
+    request: HttpRequest,
     caller: RecentlyAuthenticated<BrowserSession>,
     client: Caller,
-    Body(request): Body<ChangePassword>,
-) -> Result<web::Json<PasswordChanged>, Refusal> {
-    let new = Password::parse(&request.new_password, "new_password")?;
-    let current = &request.current_password;
+    Body(body): Body<ChangePassword>,
+) -> Result<HttpResponse, Refusal> {
+    let new = Password::parse(&body.new_password, "new_password")?;
+    let current = &body.current_password;
     let changed = sessions::change_password(&state, &caller, &client, current, new).await?;
-    Ok(web::Json(changed.into()))
+    let cookies = state.read_cookies(request.headers());
+    let known = known_browser(&state, &cookies);
+    let browser = KnownBrowser::of(known, &changed.user, state.clock.now());
+    let mut answer = HttpResponse::Ok();
+    remember_browser(&state, &mut answer, cookies.generation(), browser)?;
+    Ok(answer.json(PasswordChanged::from(changed)))
 }
