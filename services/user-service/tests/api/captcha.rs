@@ -143,6 +143,35 @@ async fn after_failed_logins_of_a_username_devices_new_to_it_wait_and_its_own_do
 }
 
 #[tokio::test]
+async fn wrong_passwords_of_a_step_up_count_like_those_of_logins() {
+    let provider = CaptchaStandIn::start().await;
+    let app = provider.app("turnstile", &[ES256, AFTER_TWO]).await;
+    for (name, path) in [
+        ("alice", "/api/v5/auth/reauthenticate"),
+        ("bob-b", "/api/v5/auth/api-keys"),
+        ("carol", "/api/auth/password"),
+    ] {
+        let token = provider.solve(&app, "register", &json!({}));
+        let _ = register(&app, name, &token).await.expect(201);
+        let session = app.log_in(&app.register_device().await, name).await;
+        let wrong = json!({ "current_password": "a wrong password", "name": "a",
+            "scopes": ["chat"], "new_password": "another horse battery" });
+        for _ in 0..2 {
+            let _ = app.post_as(&session, path, &wrong).await.expect(401);
+        }
+        // Elsewhere a login of that name waits, or needs a CAPTCHA.
+        let unknown = app.register_device().await;
+        let body = app.login_body(&unknown, name);
+        let _ = app.post("/api/auth/login", &body).await.expect_error(429, "rate_limited");
+        let browser = app.browser().await;
+        let body = json!({ "username": name, "password": PASSWORD });
+        let _ = browser.post(LOGIN, &body).await.expect_error(403, "captcha_required");
+        // On the device that is theirs it does neither.
+        let _ = app.log_in(&session.device, name).await;
+    }
+}
+
+#[tokio::test]
 async fn what_fails_before_the_password_is_judged_makes_nobody_wait() {
     let provider = CaptchaStandIn::start().await;
     let app = provider.app("turnstile", &[ES256, AFTER_TWO]).await;
