@@ -108,7 +108,9 @@ fn development_cookies_are_relaxed_on_localhost_only() {
 #[test]
 fn cookies_are_cleared_with_the_attributes_they_were_set_with() {
     for policy in [production(), with_a_domain(), preview(), development("http://localhost")] {
-        let cleared = policy.clear_all(&[], "/api");
+        let of = |generation| Kind::ALL.map(|kind| (generation, kind));
+        let all: Vec<_> = Generation::ALL.into_iter().flat_map(of).collect();
+        let cleared = policy.clear_doubtful(&all, "/api");
         let cleared: Vec<String> = cleared.iter().map(Cookie::to_string).collect();
         for set in Generation::ALL.into_iter().flat_map(|generation| set(&policy, generation)) {
             let clear = set.replace("=x; Max-Age=60;", "=; Max-Age=0;");
@@ -142,7 +144,7 @@ fn planted_variants_are_cleared_wherever_they_may_have_been_planted() {
     let older = production().clear_planted(&[(V4, Kind::Csrf)], "/api/v5");
     assert_eq!(older.len(), 4 * 3 - 1, "every place but our own");
     let head: usize = production()
-        .clear_all(&[(V4, Kind::Refresh)], "/api/v5/auth/sessions")
+        .clear_doubtful(&[(V4, Kind::Refresh)], "/api/v5/auth/sessions")
         .iter()
         .map(|cookie| "Set-Cookie: \r\n".len() + cookie.to_string().len())
         .sum();
@@ -203,6 +205,51 @@ fn of_two_refresh_cookies_the_higher_number_wins_and_in_doubt_the_newer_generati
 }
 
 #[test]
+fn two_older_cookies_put_nothing_of_the_newer_in_doubt_unless_one_is_later() {
+    let older = |value: &str| format!("__Secure-latchkey_v4_refresh={value}");
+    for (newer, planted, generation) in [
+        ("7", ["6", "forged"], V5),
+        ("7", ["forged", "7"], V5),
+        ("forged", ["forged", ""], V5),
+        ("7", ["forged", "8"], V4),
+        ("forged", ["1", "forged"], V4),
+    ] {
+        let newer = format!("__Host-latchkey_v5_refresh={newer}; __Host-latchkey_v5_browser=b");
+        let lines = [newer, older(planted[0]), older(planted[1])];
+        let cookies = read(&lines.each_ref().map(String::as_bytes));
+        assert_eq!(cookies.generation(), generation, "{lines:?}");
+        assert_eq!(cookies.in_doubt(), generation == V4, "{lines:?}");
+        assert_eq!(cookies.doubtful(), [(V4, Kind::Refresh)]);
+    }
+}
+
+#[test]
+fn two_older_cookies_are_in_doubt_beside_no_newer_session_and_the_browser_stays_known() {
+    for (beside, doubtful) in [
+        ("__Host-latchkey_v5_browser=b", vec![(V4, Kind::Csrf)]),
+        ("__Host-latchkey_v5_csrf=c; __Host-latchkey_v5_browser=b", vec![(V4, Kind::Csrf)]),
+        ("__Secure-latchkey_v4_refresh=7", vec![(V4, Kind::Csrf), (V4, Kind::Refresh)]),
+        // With a domain another host could set it.
+        ("__Host-latchkey_v5_access=a", vec![(V4, Kind::Csrf)]),
+    ] {
+        let older = b"__Secure-latchkey_v4_csrf=a; __Secure-latchkey_v4_csrf=b";
+        let cookies = read(&[beside.as_bytes(), older]);
+        assert!(cookies.in_doubt(), "{beside}");
+        assert_eq!(cookies.doubtful(), doubtful);
+        let cleared = production().clear_doubtful(&doubtful, "/api/v5");
+        assert!(cleared.iter().all(|cookie| cookie.name != "__Host-latchkey_v5_browser"));
+    }
+    // One of the newer names is enough, whatever else came.
+    let cookies = read(&[
+        b"__Host-latchkey_v5_csrf=c; __Host-latchkey_v5_csrf=d; __Host-latchkey_v5_refresh=7",
+        b"__Host-latchkey_v5_browser=b; __Secure-latchkey_v4_browser=b",
+    ]);
+    assert!(cookies.in_doubt());
+    let others = [(V5, Kind::Refresh), (V5, Kind::Browser), (V4, Kind::Browser)];
+    assert_eq!(cookies.doubtful(), [&[(V5, Kind::Csrf)][..], &others].concat());
+}
+
+#[test]
 fn of_the_other_generation_nothing_is_believed() {
     let cookies = read(&[b"__Host-latchkey_v5_csrf=a; __Secure-latchkey_v4_refresh=7"]);
     assert_eq!((cookies.generation(), cookies.single(Kind::Csrf)), (V4, None));
@@ -222,7 +269,7 @@ fn our_cookies_are_found_among_others_however_malformed() {
     assert_eq!(cookies.get(Kind::Access), Ok(Some("token")));
     assert_eq!(cookies.get(Kind::Refresh), Ok(None));
     assert_eq!(cookies.get(Kind::Csrf), Ok(Some("a=b")));
-    assert!(cookies.doubtful().is_empty());
+    assert!(cookies.doubtful().is_empty() && !cookies.in_doubt());
     let unreadable = read(&[b"__Host-latchkey_v5_access=\xff\xfe"]);
     assert_eq!(unreadable.get(Kind::Access), Ok(Some("")));
 }
@@ -236,6 +283,7 @@ fn two_cookies_of_one_name_are_neither() {
         assert_eq!(cookies.get(Kind::Access), Err(Duplicate));
         assert_eq!(cookies.single(Kind::Access), None);
         assert_eq!(cookies.doubtful(), [(V5, Kind::Access)]);
+        assert!(cookies.in_doubt());
     }
 }
 

@@ -87,7 +87,7 @@ impl FromRequest for RefreshCookie {
             let token = cookies.single(Kind::Refresh).ok_or(NONE)?;
             let Some(family) = sessions::family_of(state, token) else {
                 let doubtful = [(cookies.generation(), Kind::Refresh)];
-                let clear = state.browser.cookies.clear_all(&doubtful, request.path());
+                let clear = state.browser.cookies.clear_doubtful(&doubtful, request.path());
                 return Err(Refusal::clearing(Error::InvalidRefreshToken, clear));
             };
             check_session_csrf(state, request, &cookies, family)?;
@@ -202,13 +202,12 @@ pub fn access_token<'a>(
     }
 }
 
-/// Our cookies, none of which came twice.
+/// Our cookies, none of which is in doubt because it came twice.
 pub fn undoubted_cookies(state: &State, request: &HttpRequest) -> Result<ReceivedCookies, Refusal> {
     let cookies = state.read_cookies(request.headers());
-    let doubtful = cookies.doubtful();
-    if !doubtful.is_empty() {
+    if cookies.in_doubt() {
         tracing::warn!("duplicate_cookies");
-        let clear = state.browser.cookies.clear_all(&doubtful, request.path());
+        let clear = state.browser.cookies.clear_doubtful(&cookies.doubtful(), request.path());
         return Err(Refusal::clearing(Error::DuplicateCookies, clear));
     }
     Ok(cookies)

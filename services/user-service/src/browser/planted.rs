@@ -12,11 +12,15 @@ const ROOM: usize = 2800;
 pub type Named = (Generation, Kind);
 
 impl CookiePolicy {
-    /// Takes away every cookie of both generations, and every known variant of those that are in
-    /// doubt; `path` is that of the request which brought them.
+    /// Takes away what was the session's in both generations, whatever else is in doubt, and every
+    /// known variant of the latter; `path` is that of the request which brought them. A browser whose
+    /// own cookie is not in doubt is the same one afterwards.
     #[must_use]
-    pub fn clear_all(&self, doubtful: &[Named], path: &str) -> Vec<Cookie> {
-        self.clear_own(&Kind::ALL).chain(self.clear_planted(doubtful, path)).collect()
+    pub fn clear_doubtful(&self, doubtful: &[Named], path: &str) -> Vec<Cookie> {
+        let others = doubtful.iter().filter(|(_, kind)| !Kind::OF_SESSION.contains(kind));
+        let others = others.map(|(generation, kind)| self.clear(*generation, *kind));
+        let own = self.clear_own().chain(others);
+        own.chain(self.clear_planted(doubtful, path)).collect()
     }
 
     /// Takes away what was the session's; the browser is the same one afterwards.
@@ -24,11 +28,11 @@ impl CookiePolicy {
     pub fn clear_session(&self, path: &str) -> Vec<Cookie> {
         // The access cookie alone may have been another's, or have been set for other hosts.
         let access = [(Generation::V5, Kind::Access)];
-        self.clear_own(&Kind::OF_SESSION).chain(self.clear_planted(&access, path)).collect()
+        self.clear_own().chain(self.clear_planted(&access, path)).collect()
     }
 
-    fn clear_own(&self, kinds: &[Kind]) -> impl Iterator<Item = Cookie> {
-        let of = move |generation| kinds.iter().map(move |kind| self.clear(generation, *kind));
+    fn clear_own(&self) -> impl Iterator<Item = Cookie> {
+        let of = |generation| Kind::OF_SESSION.map(|kind| self.clear(generation, kind));
         Generation::ALL.into_iter().flat_map(of)
     }
 

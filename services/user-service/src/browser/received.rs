@@ -88,38 +88,60 @@ impl ReceivedCookies {
         self.get_of(generation, kind) != Ok(None)
     }
 
+    /// Whether one of our names came twice, so that the request counts for nothing: but not where
+    /// only the older ones did, which other hosts may set, beside a session in the newer ones.
+    #[must_use]
+    pub fn in_doubt(&self) -> bool {
+        let is_certain = self.generation == Generation::V5
+            && !self.is_doubled(Generation::V5)
+            && self.single(Kind::Refresh).is_some();
+        !is_certain && Generation::ALL.into_iter().any(|generation| self.is_doubled(generation))
+    }
+
     /// None, unless one of our names comes twice: then all that may have been planted, the certain
-    /// ones first.
+    /// ones first. Who can plant the older ones can't for that matter set the newer.
     #[must_use]
     pub fn doubtful(&self) -> Vec<Named> {
-        let of = |generation| Kind::ALL.map(|kind| (generation, kind));
-        let came = Generation::ALL.into_iter().flat_map(of);
+        let concerned: &[Generation] = if self.is_doubled(Generation::V5) {
+            &Generation::ALL
+        } else if self.is_doubled(Generation::V4) {
+            &[Generation::V4]
+        } else {
+            &[]
+        };
+        let of = |generation: &Generation| Kind::ALL.map(|kind| (*generation, kind));
+        let came = concerned.iter().flat_map(of);
         let came = came.filter(|(generation, kind)| self.has(*generation, *kind));
         let is_double = |(generation, kind): &Named| self.get_of(*generation, *kind).is_err();
         let (mut doubtful, others): (Vec<_>, Vec<_>) = came.partition(is_double);
-        if !doubtful.is_empty() {
-            doubtful.extend(others);
-        }
+        doubtful.extend(others);
         doubtful
     }
 
+    fn is_doubled(&self, generation: Generation) -> bool {
+        Kind::ALL.into_iter().any(|kind| self.get_of(generation, kind).is_err())
+    }
+
+    fn all_of(&self, generation: Generation, kind: Kind) -> impl Iterator<Item = &str> {
+        let of_name = self.found.iter().filter(move |(named, _)| *named == (generation, kind));
+        of_name.map(|(_, value)| value.as_str())
+    }
+
     fn get_of(&self, generation: Generation, kind: Kind) -> Result<Option<&str>, Duplicate> {
-        let named = (generation, kind);
-        let mut values = self.found.iter().filter(|(of, _)| *of == named);
-        let first = values.next().map(|(_, value)| value.as_str());
+        let mut values = self.all_of(generation, kind);
+        let first = values.next();
         if values.next().is_some() { Err(Duplicate) } else { Ok(first) }
     }
 
     /// Of two refresh cookies of one session the later counts, and the other one is merely stale.
     /// Of two sessions it is that of the newer cookies, which no other host can have set.
     fn judge_generation(&self, position: impl Fn(&str) -> Option<Position>) -> Generation {
-        let refresh = |generation| self.single_of(generation, Kind::Refresh);
-        if let (Some(newer), Some(older)) = (refresh(Generation::V5), refresh(Generation::V4)) {
-            return match (position(newer), position(older)) {
-                (None, Some(_)) => Generation::V4,
-                (Some(newer), Some(older)) if newer.is_behind(older) => Generation::V4,
-                _ => Generation::V5,
-            };
+        if let Some(newer) = self.single_of(Generation::V5, Kind::Refresh) {
+            let newer = position(newer);
+            // One of many counts as well: nobody else has a later token of this session.
+            let mut older = self.all_of(Generation::V4, Kind::Refresh).filter_map(position);
+            let is_later = |older| newer.is_none_or(|newer| newer.is_behind(older));
+            return if older.any(is_later) { Generation::V4 } else { Generation::V5 };
         }
         let kinds = [Kind::Refresh, Kind::Access, Kind::PreSession, Kind::Csrf];
         let shown = kinds.into_iter().find_map(|kind| {

@@ -76,7 +76,7 @@ impl FromRequest for SignedIn {
 fn carries_cookies(request: &HttpRequest) -> bool {
     state_of(request).is_ok_and(|state| {
         let cookies = state.read_cookies(request.headers());
-        !cookies.doubtful().is_empty() || cookies.single(Kind::Access).is_some()
+        cookies.in_doubt() || cookies.single(Kind::Access).is_some()
     })
 }
 

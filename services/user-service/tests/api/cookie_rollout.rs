@@ -242,6 +242,40 @@ async fn an_older_cookie_that_another_host_has_planted_neither_signs_in_nor_lock
 }
 
 #[tokio::test]
+async fn a_pair_of_older_cookies_that_another_host_has_planted_does_nothing_to_a_newer_session() {
+    let app = TestApp::with(&[ES256]).await;
+    let (victim, session) = app.browse_as("alice").await;
+    let known = victim.cookie("browser").unwrap();
+    for kind in ["access", "refresh", "presession", "csrf", "browser"] {
+        for path in ["/api", "/api/v5/auth"] {
+            victim.plant(&format!("latchkey_v4_{kind}=planted; Path={path}"));
+        }
+        let own = victim.get(SESSIONS).await.expect(200);
+        assert_eq!(own.json["items"][0]["session_id"], session["session_id"]);
+        let _ = victim.get("/api/v5/auth/verify-token").await.expect(204);
+        // A page that is loaded takes away all but what may be our own, and a refresh that too.
+        let _ = victim.get_csrf().await.expect(200);
+        let _ = refresh(&victim).await.expect(200);
+        assert!(is_all_of(&victim, "v5"), "{:?}", victim.cookies());
+        assert_eq!(victim.cookie("browser").unwrap(), known);
+    }
+    for path in ["/api", "/api/v5/auth"] {
+        victim.plant(&format!("latchkey_v4_refresh=planted; Path={path}"));
+    }
+    let _ = victim.post(LOGOUT, &json!({})).await.expect(200);
+    assert_eq!(held(&victim, "v5"), ["browser"]);
+    // Before a login nothing is certain, but the browser is still the one it was.
+    for path in ["/api", "/api/v5/auth"] {
+        victim.plant(&format!("latchkey_v4_refresh=planted; Path={path}"));
+    }
+    let _ = refresh(&victim).await.expect_error(401, "duplicate_cookies");
+    assert!(held(&victim, "v4").is_empty());
+    victim.plant("latchkey_v4_refresh=planted; Path=/api/v5/auth");
+    let _ = refresh(&victim).await.expect_error(401, "invalid_refresh_token");
+    assert_eq!((held(&victim, "v4"), victim.cookie("browser").unwrap()), (Vec::new(), known));
+}
+
+#[tokio::test]
 async fn previews_have_the_newer_cookies_whatever_the_share() {
     let none = ("USER_SERVICE__BROWSER__ROLLOUT_SHARE", "0");
     let app = deployed("preview", &[ES256, none]).await;
