@@ -25,6 +25,7 @@ pub use target::Database;
 
 use crate::settings::{DeploymentEnvironment, Period, Secret};
 use ssl_mode::Parameters;
+use tls::Authority;
 
 /// Section `database`.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,10 +71,12 @@ impl DatabaseSettings {
     }
 }
 
-/// A service's database by its settings `database.url` and `database.ca_path`; an error names one.
+/// A service's database by its settings `database.url` and `database.ca_path`; an error names the
+/// one that is at fault.
 pub fn locate(url: &Secret, ca_path: Option<&str>) -> Result<Database, String> {
-    let key = if ca_path.is_some() { "database.ca_path" } else { "database.url" };
-    Database::new(url, ca_path).map_err(|error| format!("`{key}`: {error}"))
+    let authority = ca_path.map(Authority::read).transpose();
+    let authority = authority.map_err(|error| format!("`database.ca_path`: {error}"))?;
+    Database::proven_by(authority, url).map_err(|error| format!("`database.url`: {error}"))
 }
 
 /// Whether a database can be looked for at `url`; the error quotes nothing of it.

@@ -1,6 +1,6 @@
 use form_urlencoded::parse;
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode as Wire;
+use tokio_postgres::config::{Host, SslMode as Wire};
 
 /// libpq's `sslmode`, but for `allow`, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,11 +59,21 @@ impl Parameters {
         let query = kept.join("&");
         let mark = if query.is_empty() { "" } else { "?" };
         // tokio-postgres does not quote the URL in its errors.
-        let config: Config = format!("{base}{mark}{query}")
+        let mut config: Config = format!("{base}{mark}{query}")
             .parse()
             .map_err(|error: tokio_postgres::Error| error.to_string())?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err("it names no host".to_owned());
+        }
+        if config.get_hosts().contains(&Host::Tcp(String::new())) {
+            let error = "a host's name is empty; beside `hostaddr`, give `port` as a parameter too";
+            return Err(error.to_owned());
+        }
+        // TLS asks for a name: where there is none, the address is what a certificate is to be for.
+        if config.get_hosts().is_empty() {
+            for address in config.get_hostaddrs().to_vec() {
+                config.host(address.to_string());
+            }
         }
         // A string of `key=value` is tokio-postgres's alone, and `prefer` there may be nobody's.
         let word = match config.get_ssl_mode() {
@@ -87,8 +97,6 @@ fn split(url: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use tokio_postgres::config::Host;
-
     use super::*;
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use diesel_async::AsyncPgConnection;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode as Wire, SslNegotiation};
-use tokio_postgres::tls::{MakeTlsConnect, TlsStream};
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::{describe, is_of_tls};
@@ -23,17 +23,24 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Database {
     config: Config,
     mode: SslMode,
-    /// None: no TLS.
-    tls: Option<MakeRustlsConnect>,
+    tls: MakeRustlsConnect,
 }
+
+/// TLS or not: it is the `sslmode` of the configuration that says so.
+type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 impl Database {
     /// What `url` names. Its server proves itself by an authority in the file at `ca_path`, which
     /// is what the URL's own `sslrootcert` is too. An error is one line, without the setting's name
     /// and without anything secret.
     pub fn new(url: &Secret, ca_path: Option<&str>) -> Result<Self, String> {
+        Self::proven_by(ca_path.map(Authority::read).transpose()?, url)
+    }
+
+    /// The same with an authority that has been read; an error is the URL's.
+    pub(super) fn proven_by(authority: Option<Authority>, url: &Secret) -> Result<Self, String> {
         let Parameters { mut config, mode, root } = Parameters::parse(url.expose())?;
-        let authority = match (ca_path, root.as_deref()) {
+        let authority = match (authority, root.as_deref()) {
             (Some(_), Some(_)) => {
                 let error = "the URL's `sslrootcert` and `database.ca_path` are both given";
                 return Err(format!("{error}; keep one"));
@@ -42,7 +49,7 @@ impl Database {
             (None, Some(path)) => {
                 Some(Authority::read(path).map_err(|error| format!("`sslrootcert`: {error}"))?)
             }
-            (path, None) => path.map(Authority::read).transpose()?,
+            (authority, None) => authority,
         };
         let mode = mode_of(&config, mode, authority.as_ref())?;
         if config.get_ssl_negotiation() == SslNegotiation::Direct && mode < SslMode::Require {
@@ -67,21 +74,30 @@ impl Database {
 
     /// A connection of one's own; an error is one line.
     pub async fn connect(&self) -> Result<AsyncPgConnection, String> {
-        // The timeout of its own is for the TCP connection alone.
-        let connected = timeout(2 * CONNECT, self.connect_by_mode()).await;
-        connected.unwrap_or_else(|_| Err("no answer".to_owned()))
+        in_time(async {
+            let (client, connection) = self.open().await?;
+            let made = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+            made.map_err(|error| error.to_string())
+        })
+        .await
     }
 
-    async fn connect_by_mode(&self) -> Result<AsyncPgConnection, String> {
-        let Some(tls) = &self.tls else { return open(&self.config, NoTls).await };
-        match self.config.connect(tls.clone()).await {
-            Ok((client, connection)) => set_up(client, connection).await,
+    /// The same without diesel, for tools; it ends when the client is dropped.
+    pub async fn client(&self) -> Result<Client, String> {
+        let (client, connection) = in_time(self.open()).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    async fn open(&self) -> Result<(Client, Connection<Socket, Stream>), String> {
+        let opened = match self.config.connect(self.tls.clone()).await {
             Err(error) if self.mode == SslMode::Prefer && is_of_tls(&error) => {
                 let mut plain = self.config.clone();
-                open(plain.ssl_mode(Wire::Disable), NoTls).await
+                plain.ssl_mode(Wire::Disable).connect(self.tls.clone()).await
             }
-            Err(error) => Err(describe(&error)),
-        }
+            opened => opened,
+        };
+        opened.map_err(|error| describe(&error))
     }
 
     /// The `sslmode` that it comes to.
@@ -95,25 +111,9 @@ impl Database {
     }
 }
 
-async fn open<T>(config: &Config, tls: T) -> Result<AsyncPgConnection, String>
-where
-    T: MakeTlsConnect<Socket>,
-    T::Stream: Unpin + Send + 'static,
-{
-    let (client, connection) = config.connect(tls).await.map_err(|error| describe(&error))?;
-    set_up(client, connection).await
-}
-
-async fn set_up<S>(
-    client: Client,
-    connection: Connection<Socket, S>,
-) -> Result<AsyncPgConnection, String>
-where
-    S: TlsStream + Unpin + Send + 'static,
-{
-    AsyncPgConnection::try_from_client_and_connection(client, connection)
-        .await
-        .map_err(|error| error.to_string())
+async fn in_time<T>(connecting: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    // The timeout of its own is for the TCP connection alone.
+    timeout(2 * CONNECT, connecting).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }
 
 /// libpq's words, but that who names an authority wants it asked: then nothing is `verify-full`,

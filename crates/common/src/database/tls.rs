@@ -53,15 +53,14 @@ impl Authority {
     }
 }
 
-/// What speaks TLS by this mode; none where nobody is to.
+/// What speaks TLS by this mode where it is spoken.
 pub(super) fn connector(
     mode: SslMode,
     authority: Option<Authority>,
-) -> Result<Option<MakeRustlsConnect>, String> {
+) -> Result<MakeRustlsConnect, String> {
     let verify = || authority.unwrap_or(Authority::Machine).verifier();
     let verifier: Arc<dyn ServerCertVerifier> = match mode {
-        SslMode::Disable => return Ok(None),
-        SslMode::Prefer | SslMode::Require => Arc::new(AnyServer),
+        SslMode::Disable | SslMode::Prefer | SslMode::Require => Arc::new(AnyServer),
         SslMode::VerifyCa => Arc::new(AnyName(verify()?)),
         SslMode::VerifyFull => verify()?,
     };
@@ -73,7 +72,7 @@ pub(super) fn connector(
         .with_no_client_auth();
     // PostgreSQL insists on it where TLS comes first.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
-    Ok(Some(MakeRustlsConnect::new(config)))
+    Ok(MakeRustlsConnect::new(config))
 }
 
 /// Whoever answers, as `prefer` and `require` have it: who only listens on the way learns nothing.
