@@ -1,11 +1,10 @@
 //! user-service and any number of chat-services, and people in them.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use common::clock::Clock;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use test_support::{TestBrowser, TestDatabase, TestDevice};
-use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use crate::service::{Service, client};
@@ -167,9 +166,7 @@ impl House {
 
     /// A connection to user-service's database.
     pub(crate) async fn sql(&self) -> Result<tokio_postgres::Client> {
-        let (client, connection) = tokio_postgres::connect(self.database.url(), NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+        self.database.client().await.map_err(Error::msg)
     }
 
     /// Where that database is.

@@ -2,14 +2,14 @@
 
 use std::process::Stdio;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use auth_manager::MIGRATIONS;
 use auth_manager::models::grant::{GrantKey, TokenType};
 use auth_manager::vault::token_identity;
 use test_support::TestDatabase;
 use tokio::process::Command;
 use tokio::time::Instant;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 use uuid::Uuid;
 use vault_crypto::Keyring;
 
@@ -23,8 +23,7 @@ const NEW: &str = "new:222222222222222222222222222222222222222222222222222222222
 
 pub(crate) async fn measure() -> Result<Vec<Figure>> {
     let database = TestDatabase::create("auth", || MIGRATIONS).await;
-    let (sql, connection) = tokio_postgres::connect(database.url(), NoTls).await?;
-    tokio::spawn(connection);
+    let sql = database.client().await.map_err(Error::msg)?;
     let ring = Keyring::parse(OLD)?;
     for from in (0..ROWS).step_by(BATCH) {
         fill(&sql, &ring, from).await?;

@@ -1,6 +1,6 @@
 //! A vault with one person's offline grant in it, and a job that draws on it.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use auth_manager::MIGRATIONS;
 use auth_manager::models::grant;
 use auth_manager::vault::token_identity;
@@ -8,7 +8,6 @@ use common::settings::Secret;
 use reqwest::Client;
 use serde_json::{Value, json};
 use test_support::{Browser, ProvidersFile, TestDatabase, TestRealm};
-use tokio_postgres::NoTls;
 use uuid::Uuid;
 use vault_crypto::Keyring;
 
@@ -111,9 +110,7 @@ impl Vault {
 
     /// A connection for statements of one's own.
     pub(crate) async fn sql(&self) -> Result<tokio_postgres::Client> {
-        let (client, connection) = tokio_postgres::connect(self.database.url(), NoTls).await?;
-        tokio::spawn(connection);
-        Ok(client)
+        self.database.client().await.map_err(Error::msg)
     }
 }
 

@@ -44,6 +44,11 @@ impl TestDatabase {
         connect(&self.url).await
     }
 
+    /// The same for statements of a tool that knows no diesel.
+    pub async fn client(&self) -> Result<tokio_postgres::Client, String> {
+        database(&self.url).client().await
+    }
+
     /// Waits until a statement waits for a lock that another holds.
     pub async fn until_somebody_waits(&self) {
         let look = "DO $$ BEGIN ASSERT EXISTS (SELECT FROM pg_stat_activity \

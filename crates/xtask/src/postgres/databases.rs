@@ -1,5 +1,7 @@
-use anyhow::{Context as _, Result};
-use tokio_postgres::{Client, NoTls};
+use anyhow::{Context as _, Result, anyhow};
+use common::database::Database;
+use common::settings::Secret;
+use tokio_postgres::Client;
 
 /// The URL of database `name` on the server that `url` names.
 pub fn url_of(url: &str, name: &str) -> Result<String> {
@@ -31,11 +33,11 @@ pub async fn drop_database(url: &str, name: &str) -> Result<()> {
 }
 
 async fn connect(url: &str) -> Result<Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .context("the server that DATABASE_URL names can't be reached")?;
-    tokio::spawn(connection);
-    Ok(client)
+    let database = Database::new(&Secret::from(url.to_owned()), None)
+        .map_err(|error| anyhow!("DATABASE_URL: {error}"))?;
+    let connected = database.client().await;
+    connected
+        .map_err(|error| anyhow!("the server that DATABASE_URL names can't be reached: {error}"))
 }
 
 #[cfg(test)]
