@@ -270,6 +270,49 @@ async fn a_row_made_older_than_it_is_is_not_purged() {
 }
 
 #[tokio::test]
+async fn what_is_damaged_stays_and_what_is_past_beside_it_goes_batch_after_batch() {
+    // One in the first batch; more than a batch of them at the beginning.
+    for (damaged, first, count) in [("position = 3", 3, 1), ("position <= 1100", 1, 1100)] {
+        let chain = Chain::linked().await;
+        chain.write(2494).await;
+        chain.link();
+        chain.sql(&format!("UPDATE security_events SET user_agent = '' WHERE {damaged}")).await;
+        let output = chain.run(&["retention"], &[("USER_SERVICE__AUDIT__RETENTION", "1ms")]);
+        let (said, fault) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.ends_with(&format!("\n{} rows purged\n", 2500 - count)), "{said}");
+        let row = format!("error: {count} rows stay, ");
+        assert!(fault.starts_with(&row), "{fault}");
+        assert!(fault.trim_end().ends_with(&format!("the first is row {first}")), "{fault}");
+        let left = format!(
+            "DO $$ BEGIN ASSERT (SELECT count(*) FROM security_events WHERE {damaged}) = {count};
+              ASSERT (SELECT count(*) FROM security_events) = {count}; END $$"
+        );
+        chain.sql(&left).await;
+        let fault = chain.fault(&[]);
+        assert!(fault.starts_with(&format!("error: position {first}, row {first}: ")), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_checkpoint_stays_as_it_is_and_keeps_nothing_from_being_purged() {
+    let chain = Chain::linked().await;
+    let settings = [("USER_SERVICE__AUDIT__RETENTION", "1ms")];
+    let _ = chain.told(&["retention"], &settings);
+    chain.sql("UPDATE security_event_checkpoints SET purged_at = now()").await;
+    chain.write(3).await;
+    let purged = chain.told(&["retention"], &settings);
+    assert!(purged.ends_with("3 rows purged\n"), "{purged}");
+    chain
+        .sql(
+            "DO $$ BEGIN ASSERT (SELECT array_agg(ARRAY[first_position, last_position]
+              ORDER BY 1) FROM security_event_checkpoints) = '{{1,6},{7,9}}'; END $$",
+        )
+        .await;
+    assert_eq!(chain.fault(&[]), "error: position 1: a checkpoint was changed");
+}
+
+#[tokio::test]
 async fn a_new_key_links_on_and_the_former_one_still_verifies() {
     let chain = Chain::linked().await;
     let development = "1:617564697420636861696e20646576656c6f706d656e74206b6579206f6e6c79";

@@ -95,8 +95,10 @@ async fn purge_events(state: &State, connection: &mut AsyncPgConnection) -> Resu
     let purged = audit::purge(state, connection, &rules).await?;
     let removed = u64::try_from(purged.removed).unwrap_or(u64::MAX);
     state.metrics.cleaned.with_label_values(&["security_events"]).inc_by(removed);
+    let rows = purged.damaged.len();
+    state.metrics.security_events_damaged.set(i64::try_from(rows).unwrap_or(i64::MAX));
     if let Some(id) = purged.damaged.first() {
-        tracing::error!(id, rows = purged.damaged.len(), "security_events_damaged");
+        tracing::error!(id, rows, "security_events_damaged");
     }
     Ok(())
 }

@@ -62,6 +62,8 @@ pub struct ServiceMetrics {
     /// Security events by `outcome`: `linked` into the chain, `lost`: there was no room or no
     /// database for them.
     pub security_events: IntCounterVec,
+    /// Security events that are past and stay, because somebody changed them.
+    pub security_events_damaged: IntGauge,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
     /// Password hashes waiting or being made.
@@ -187,6 +189,10 @@ impl ServiceMetrics {
                 "security_events_total",
                 "Security events by outcome: linked into the chain, lost",
                 &["outcome"],
+            ),
+            security_events_damaged: metrics.gauge(
+                "security_events_damaged_rows",
+                "Security events that are past and stay, because somebody changed them",
             ),
             database_connections: metrics.gauges(
                 "database_connections",

@@ -185,23 +185,28 @@ pub async fn list_links(
         .await
 }
 
-/// Linked rows whose time is over, by their kinds and the times before which it is; in the chain's
-/// order, `limit` at most.
+/// Linked rows whose time is over, by their kinds and the times before which it is; the oldest
+/// first, those that come `after` a time and an id, `limit` at most.
 pub async fn list_past(
     connection: &mut AsyncPgConnection,
     kinds: &[&str],
     before: &[DateTime<Utc>],
+    after: Option<(DateTime<Utc>, i64)>,
     limit: i64,
 ) -> QueryResult<Vec<SecurityEvent>> {
+    let (time, id) = after.unwrap_or((DateTime::<Utc>::UNIX_EPOCH, i64::MIN));
     diesel::sql_query(
         "SELECT past.* FROM unnest($1, $2) AS due (kind, before), LATERAL (
              SELECT * FROM security_events AS e
              WHERE e.kind = due.kind AND e.occurred_at < due.before AND e.position IS NOT NULL
-             ORDER BY e.occurred_at LIMIT $3
-         ) AS past ORDER BY past.position LIMIT $3",
+                 AND (e.occurred_at, e.id) > ($3, $4)
+             ORDER BY e.occurred_at, e.id LIMIT $5
+         ) AS past ORDER BY past.occurred_at, past.id LIMIT $5",
     )
     .bind::<Array<Text>, _>(kinds)
     .bind::<Array<Timestamptz>, _>(before)
+    .bind::<Timestamptz, _>(time)
+    .bind::<BigInt, _>(id)
     .bind::<BigInt, _>(limit)
     .load(connection)
     .await

@@ -196,3 +196,23 @@ async fn what_is_past_is_purged_in_the_background_and_only_that() {
     let checkpoints = "SELECT count(*) AS count FROM security_event_checkpoints";
     assert_eq!(count(&mut app.database.connect().await, checkpoints).await, 1);
 }
+
+#[tokio::test]
+async fn a_damaged_row_is_counted_and_keeps_no_other_from_being_purged() {
+    let retention = ("USER_SERVICE__AUDIT__RETENTION", "1d");
+    let app = TestApp::with(&[retention]).await;
+    let _ = app.sign_in().await;
+    let _ = event(&app, "registered").await;
+    linked(&app).await;
+    let damage = "UPDATE security_events SET user_agent = 'another' WHERE kind = 'login_succeeded'";
+    app.database.connect().await.batch_execute(damage).await.unwrap();
+    app.clock.turn(chrono::TimeDelta::days(2));
+    let replica = app.replica().await;
+    eventually("it is counted", || async {
+        let damaged = app.metric_of(&replica, "user_service_security_events_damaged_rows").await;
+        (damaged == 1).then_some(())
+    })
+    .await;
+    assert!(events(&app, "registered").await.is_empty());
+    assert_eq!(events(&app, "login_succeeded").await.len(), 1);
+}
