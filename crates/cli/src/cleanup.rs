@@ -1,4 +1,5 @@
-//! `latchkey cleanup`: what the services do by themselves, for cron.
+//! `latchkey cleanup`: what the services do by themselves, for cron; but for security events, which
+//! leave by the keys of their chain alone.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,8 @@ pub(crate) struct Arguments {
 
 const SCHEMAS: [&Schema; 3] =
     [&user_service::config::SCHEMA, &chat_service::config::SCHEMA, &auth_manager::config::SCHEMA];
+
+const EVENTS: &str = "the service purges them itself, and `latchkey audit retention` does";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let name = arguments.service.as_deref();
@@ -74,6 +77,9 @@ fn ledger_life(schema: &Schema) -> Result<Period, SettingsError> {
 fn tell(service: &str, cleaned: &Cleaned) {
     for (what, count) in &cleaned.removed {
         println!("{service}: {what} {count}");
+    }
+    if service == user_service::config::SCHEMA.service {
+        println!("{service}: security events stay; {EVENTS}");
     }
     if cleaned.left_to_another {
         println!("{service}: left to another process, which is at it");

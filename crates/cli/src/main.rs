@@ -54,6 +54,9 @@ enum Command {
     #[command(subcommand)]
     Migrate(migrate::Command),
     /// Remove what is past: ended sessions, unused devices, spent nonces, retired keys
+    ///
+    /// Security events stay: user-service purges them itself, and `latchkey audit retention` does,
+    /// which has the keys of their chain.
     Cleanup(cleanup::Arguments),
     /// Roll newer cookies out to browsers
     #[command(subcommand)]

@@ -8,6 +8,9 @@ use diesel_async::SimpleAsyncConnection as _;
 use serde_json::{Value, json};
 use test_support::{TestDatabase, eventually};
 
+/// What it leaves alone, and who does not.
+const EVENTS: &str =
+    "security events stay; the service purges them itself, and `latchkey audit retention` does";
 const USER: &str = "00000000-0000-4000-8000-000000000001";
 
 struct Databases {
@@ -87,11 +90,30 @@ async fn what_is_past_is_removed_from_every_database_and_said_by_kind() {
     ] {
         assert!(said.contains(&format!("{line}\n")), "{said}");
     }
-    assert!(databases.clean(&[]).lines().all(|line| line.ends_with(" 0")));
+    let nothing = databases.clean(&[]);
+    assert!(nothing.lines().filter(|line| !line.contains(EVENTS)).all(|line| line.ends_with(" 0")));
     let again: Value = serde_json::from_str(&databases.clean(&["--json"])).unwrap();
     let chat = json!({ "removed": { "invitations": 0 }, "left_to_another": false });
     assert_eq!(again["chat-service"], chat);
     assert_eq!(again.as_object().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn security_events_stay_and_it_is_said_what_purges_them() {
+    let databases = Databases::fill().await;
+    let event = "INSERT INTO security_events (kind, occurred_at)
+        VALUES ('registered', now() - interval '9 years')";
+    databases.user.connect().await.batch_execute(event).await.unwrap();
+    let said = databases.clean(&[]);
+    assert!(said.contains(&format!("user-service: {EVENTS}\n")), "{said}");
+    assert_eq!(said.matches("security events").count(), 1, "{said}");
+    let there = "DO $$ BEGIN ASSERT (SELECT count(*) FROM security_events) = 1; END $$";
+    databases.user.connect().await.batch_execute(there).await.unwrap();
+    let help = databases.clean(&["--help"]);
+    assert!(
+        help.contains("Security events stay") && help.contains("`latchkey audit retention`"),
+        "{help}"
+    );
 }
 
 #[tokio::test]
