@@ -163,6 +163,48 @@ async fn a_file_of_settings_is_checked_and_all_that_is_wrong_is_said_at_once() {
     assert!(String::from_utf8_lossy(&other.stderr).contains("no service `mail-service`"));
 }
 
+#[tokio::test]
+async fn the_providers_file_that_a_file_of_settings_names_is_checked_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, named) = (folder.path().join("auth-manager.toml"), folder.path().join("own.toml"));
+    let named = named.to_str().unwrap();
+    let settings = format!("environment = \"development\"\n[providers]\nfile = \"{named}\"\n");
+    std::fs::write(&file, &settings).unwrap();
+    let check = async || {
+        let path = Path::new(env!("CARGO_BIN_EXE_latchkey"));
+        let output = run(path, &["config", "check", file.to_str().unwrap()], &[]).await;
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, said) = check().await;
+    assert_eq!((status, said.lines().count()), (Some(64), 1), "{said}");
+    assert!(said.contains("`providers.file`") && said.contains(named), "{said}");
+    let good = std::fs::read_to_string(providers()).unwrap();
+    std::fs::write(named, &good).unwrap();
+    assert_eq!(check().await.0, Some(0));
+    // Faults of three providers and of the settings themselves.
+    let wrong = "[first]\nkind = \"openid\"\nissuer = \"nowhere\"\n\
+        login_client = { id = \"one\", secret_file = \"/nowhere\" }\n\
+        [second]\nkind = \"openid\"\nissuer = \"https://id.example\"\nsuch = 1\n\
+        [third]\nkind = \"openid\"\nissuer = \"https://id.example\"\n\
+        ca_path = \"/nowhere.pem\"\nlogin_client = { id = \"one\", secret = \"tell-nobody\" }\n";
+    std::fs::write(named, wrong).unwrap();
+    std::fs::write(&file, format!("{settings}[vault]\nkeys = \"none\"\n")).unwrap();
+    let (status, said) = check().await;
+    assert_eq!(status, Some(64), "{said}");
+    for fault in [
+        "`first.issuer` is no URL",
+        "`first`, client `one`: `secret_file` /nowhere can't be read",
+        "unknown field `such`",
+        "`third`: ",
+        "`providers.default` is `keycloak`",
+    ] {
+        let line = said.lines().find(|line| line.contains(fault));
+        assert!(line.is_some_and(|line| line.contains(named)), "{fault}: {said}");
+    }
+    assert!(said.contains("`vault.keys`") && !said.contains("tell-nobody"), "{said}");
+    assert_eq!(said.lines().count(), 6, "{said}");
+}
+
 /// Something that the secret in a file of this name may be.
 fn secret(name: &str) -> String {
     let key = "5a".repeat(32);
@@ -183,6 +225,10 @@ fn secret(name: &str) -> String {
 async fn the_files_for_each_environment_are_right_and_name_every_secret_by_its_file() {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/config");
     let (folder, place) = (tempfile::tempdir().unwrap(), "/run/secrets/");
+    let own_providers = folder.path().join("providers.toml").display().to_string();
+    let known = std::fs::read_to_string(providers()).unwrap();
+    // What everybody knows is for development alone.
+    std::fs::write(&own_providers, known.replace("development-", "")).unwrap();
     for environment in ["production", "preview", "development"] {
         for schema in SCHEMAS {
             let name = format!("{}.toml", schema.service);
@@ -194,9 +240,13 @@ async fn the_files_for_each_environment_are_right_and_name_every_secret_by_its_f
             }
             let here = format!("{}/", folder.path().display());
             let file = folder.path().join(&name);
+            let text = text.replace("/etc/latchkey/providers.toml", &own_providers);
             std::fs::write(&file, text.replace(place, &here)).unwrap();
             let path = Path::new(env!("CARGO_BIN_EXE_latchkey"));
-            let output = run(path, &["config", "check", file.to_str().unwrap()], &[]).await;
+            // By itself, development's is found from the workspace's folder.
+            let own = (schema.variable("providers.file"), providers());
+            let more = if environment == "development" { vec![own] } else { Vec::new() };
+            let output = run(path, &["config", "check", file.to_str().unwrap()], &more).await;
             assert!(output.status.success(), "{environment}/{name}: {output:?}");
             for setting in schema.settings().filter(|setting| setting.is_secret()) {
                 let member = setting.key().rsplit('.').next().unwrap();

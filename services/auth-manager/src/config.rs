@@ -14,6 +14,7 @@ use sealed_columns::{KeyringSettings, PKCS11};
 use serde::Deserialize;
 use vault_crypto::{Keyring, TokenHasher};
 
+use crate::providers::Providers;
 use crate::sessions::StateKey;
 
 const OWN: &[Setting] = &[
@@ -286,6 +287,7 @@ impl ServiceSettings for Settings {
             self.states.state_key().err(),
             self.database.check().err(),
         ];
-        parsed.into_iter().flatten().collect()
+        let providers = Providers::faults(&self.providers, self.environment);
+        parsed.into_iter().flatten().chain(providers).collect()
     }
 }

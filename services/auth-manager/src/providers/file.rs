@@ -1,4 +1,4 @@
-//! The providers' file: read whole at start, and refused in one line that names file and key.
+//! The providers' file: read whole at start, and refused with a line for each thing that is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,11 +13,14 @@ const DEVELOPMENT_SECRET: &str = "development-";
 /// Names stand in URLs, rows and metric labels.
 const MAX_NAME: usize = 32;
 
-/// Reads the providers by name; secrets from files are in place afterwards.
+/// A provider, secrets from files in place; else a line for each thing that is wrong with it.
+type Described = Result<ProviderSettings, Vec<String>>;
+
+/// Reads the providers by name.
 pub(super) fn read(
     path: &str,
     environment: DeploymentEnvironment,
-) -> Result<BTreeMap<String, ProviderSettings>, String> {
+) -> Result<BTreeMap<String, Described>, String> {
     let text =
         fs::read_to_string(path).map_err(|error| format!("{path} can't be read: {error}"))?;
     parse(&text, environment).map_err(|wrong| format!("{path}: {wrong}"))
@@ -26,21 +29,30 @@ pub(super) fn read(
 fn parse(
     text: &str,
     environment: DeploymentEnvironment,
-) -> Result<BTreeMap<String, ProviderSettings>, String> {
+) -> Result<BTreeMap<String, Described>, String> {
     // The parser's own display quotes the line, which may hold a secret.
-    let document = toml::Deserializer::parse(text).map_err(|_| "not valid TOML".to_owned())?;
-    let mut providers: BTreeMap<String, ProviderSettings> =
-        serde_path_to_error::deserialize(document)
-            .map_err(|error| format!("`{}`: {}", error.path(), said(error.inner().message())))?;
-    let mut issuers = BTreeSet::new();
-    for (name, provider) in &mut providers {
-        let complete = complete(name, provider, environment);
-        complete.map_err(|wrong| format!("`{name}{wrong}"))?;
-        if !issuers.insert(provider.issuer.clone()) {
-            return Err(format!("`{name}.issuer` is another provider's too"));
+    let tables: toml::Table = toml::from_str(text).map_err(|_| "not valid TOML".to_owned())?;
+    let (mut issuers, mut providers) = (BTreeSet::new(), BTreeMap::new());
+    for (name, table) in tables {
+        let mut described = describe(&name, table, environment);
+        if let Ok(provider) = &described
+            && !issuers.insert(provider.issuer.clone())
+        {
+            described = Err(vec![format!("`{name}.issuer` is another provider's too")]);
         }
+        providers.insert(name, described);
     }
     Ok(providers)
+}
+
+fn describe(name: &str, table: toml::Value, environment: DeploymentEnvironment) -> Described {
+    // Under its name, so that the path of what is wrong begins with it.
+    let named = toml::Table::from_iter([(name.to_owned(), table)]);
+    let mut read: BTreeMap<String, ProviderSettings> = serde_path_to_error::deserialize(named)
+        .map_err(|error| vec![format!("`{}`: {}", error.path(), said(error.inner().message()))])?;
+    let mut provider = read.remove(name).ok_or_else(Vec::new)?;
+    let faults = complete(name, &mut provider, environment);
+    if faults.is_empty() { Ok(provider) } else { Err(faults) }
 }
 
 /// "invalid type: string "…"" would quote what stands there.
@@ -48,25 +60,34 @@ fn said(message: &str) -> &str {
     if message.starts_with("invalid") { "of the wrong type or form" } else { message }
 }
 
-/// What is wrong goes on where the name in backticks left off.
+/// All that is wrong.
 fn complete(
     name: &str,
     provider: &mut ProviderSettings,
     environment: DeploymentEnvironment,
-) -> Result<(), String> {
+) -> Vec<String> {
+    let mut checks = vec![check_name(name)];
+    let issuer = check_issuer(&provider.issuer, environment);
+    checks.push(issuer.map_err(|wrong| format!(".issuer` {wrong}")));
+    for (key, url) in provider.endpoints.given() {
+        let checked = web_url(url).map(drop);
+        checks.push(checked.map_err(|wrong| format!(".endpoints.{key}` {wrong}")));
+    }
+    for client in provider.clients_mut() {
+        checks.push(complete_secret(client, environment));
+    }
+    checks.extend([check_clients(provider), check_kind(provider)]);
+    // What is wrong goes on where the name in backticks left off.
+    let faults = checks.into_iter().filter_map(Result::err);
+    faults.map(|wrong| format!("`{name}{wrong}")).collect()
+}
+
+fn check_name(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(allowed) {
         return Err("` is no name: 1 to 32 of a-z, 0-9 and `-`".to_owned());
     }
-    check_issuer(&provider.issuer, environment).map_err(|wrong| format!(".issuer` {wrong}"))?;
-    for (key, url) in provider.endpoints.given() {
-        web_url(url).map_err(|wrong| format!(".endpoints.{key}` {wrong}"))?;
-    }
-    for client in provider.clients_mut() {
-        complete_secret(client, environment)?;
-    }
-    check_clients(provider)?;
-    check_kind(provider)
+    Ok(())
 }
 
 fn complete_secret(

@@ -17,13 +17,28 @@ consent_clients = ["offline"]
 scopes = ["openid"]
 "#;
 
+/// All of them, or all that is wrong.
+fn read_all(
+    text: &str,
+    environment: DeploymentEnvironment,
+) -> Result<BTreeMap<String, ProviderSettings>, String> {
+    let (mut providers, mut faults) = (BTreeMap::new(), Vec::new());
+    for (name, described) in parse(text, environment)? {
+        match described {
+            Ok(provider) => drop(providers.insert(name, provider)),
+            Err(wrong) => faults.extend(wrong),
+        }
+    }
+    if faults.is_empty() { Ok(providers) } else { Err(faults.join("\n")) }
+}
+
 fn refusal(text: &str) -> String {
-    parse(text, Development).unwrap_err()
+    read_all(text, Development).unwrap_err()
 }
 
 #[test]
 fn a_good_file_is_read() {
-    let providers = parse(GOOD, Development).unwrap();
+    let providers = read_all(GOOD, Development).unwrap();
     let provider = &providers["keycloak"];
     assert_eq!(provider.kind, ProviderKind::Keycloak);
     assert_eq!(provider.refresh_token_max_reuse, Some(1));
@@ -33,10 +48,13 @@ fn a_good_file_is_read() {
 
 #[test]
 fn development_secrets_are_refused_elsewhere() {
-    let wrong = parse(GOOD, Production).unwrap_err();
-    assert!(wrong.contains("`login`") && wrong.contains("development secret"), "{wrong}");
+    let wrong = read_all(GOOD, Production).unwrap_err();
+    for client in ["`login`", "`offline`"] {
+        let named = |line: &str| line.contains(client) && line.contains("development secret");
+        assert!(wrong.lines().any(named), "{wrong}");
+    }
     let own = GOOD.replace("development-", "");
-    assert!(parse(&own, Production).is_ok());
+    assert!(read_all(&own, Production).is_ok());
 }
 
 #[test]
@@ -45,7 +63,7 @@ fn a_secret_comes_inline_or_from_a_file_and_not_both() {
     fs::write(file.path(), "from a file\n").unwrap();
     let given = format!(r#"secret_file = "{}""#, file.path().display());
     let text = GOOD.replace(r#"secret = "development-login""#, &given);
-    let providers = parse(&text, Development).unwrap();
+    let providers = read_all(&text, Development).unwrap();
     assert_eq!(providers["keycloak"].login_client.secret.as_ref().unwrap().expose(), "from a file");
 
     let both = GOOD.replace(r#"id = "login","#, &format!(r#"id = "login", {given},"#));
@@ -83,9 +101,9 @@ fn what_is_wrong_is_said_with_its_key_and_without_secrets() {
 fn an_issuer_elsewhere_speaks_tls() {
     let text =
         GOOD.replace("development-", "").replace("http://localhost:8180", "http://id.example");
-    assert!(parse(&text, Production).unwrap_err().contains("https"));
-    assert!(parse(&text, Development).is_ok());
-    assert!(parse(&text.replace("http://", "https://"), Production).is_ok());
+    assert!(read_all(&text, Production).unwrap_err().contains("https"));
+    assert!(read_all(&text, Development).is_ok());
+    assert!(read_all(&text.replace("http://", "https://"), Production).is_ok());
 }
 
 #[test]
