@@ -1,5 +1,12 @@
 //! Metrics: one registry a service, every name prefixed with the service's own.
 
+mod exemplars;
+mod openmetrics;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix_web::http::header::{Accept, Quality};
+pub(crate) use exemplars::{Exemplar, MAX_LABELS, TracedHistograms};
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
@@ -17,6 +24,42 @@ const SHORT_BUCKETS: &[f64] =
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
+    prefix: String,
+    /// By their names.
+    traced: Arc<Mutex<Vec<(String, TracedHistograms)>>>,
+}
+
+/// A way to write metrics down.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Format {
+    /// Prometheus' own text.
+    Classic,
+    /// OpenMetrics 1.0, which has exemplars.
+    OpenMetrics,
+}
+
+impl Format {
+    /// What a scraper likes best of the two; the classic one where it names neither.
+    pub(crate) fn of(mut accept: Accept) -> Self {
+        accept.retain(|kind| kind.quality > Quality::ZERO);
+        let known = accept.ranked().into_iter().find_map(|kind| {
+            let version = kind.get_param("version").map(|version| version.as_str().to_owned());
+            match (kind.essence_str(), version.as_deref()) {
+                ("application/openmetrics-text", None | Some("1.0.0")) => Some(Self::OpenMetrics),
+                ("text/plain", None | Some("0.0.4")) => Some(Self::Classic),
+                _ => None,
+            }
+        });
+        known.unwrap_or(Self::Classic)
+    }
+
+    /// As `Content-Type` names it.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Classic => "text/plain; version=0.0.4",
+            Self::OpenMetrics => openmetrics::CONTENT_TYPE,
+        }
+    }
 }
 
 impl Metrics {
@@ -26,10 +69,10 @@ impl Metrics {
     #[expect(clippy::expect_used, reason = "a fixed name, registered once, is valid")]
     pub fn new(service: &str) -> Self {
         let prefix = service.replace('-', "_");
-        let registry = Registry::new_custom(Some(prefix), None).expect("a valid prefix");
+        let registry = Registry::new_custom(Some(prefix.clone()), None).expect("a valid prefix");
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process)).expect("registered once");
-        Self { registry }
+        Self { registry, prefix, traced: Arc::default() }
     }
 
     /// A counter with labels; `name` ends in `_total`.
@@ -71,6 +114,26 @@ impl Metrics {
         self.register(HistogramVec::new(opts, labels))
     }
 
+    /// A histogram of seconds with two labels, that keeps exemplars.
+    fn traced_histograms(&self, name: &str, help: &str, labels: [&str; 2]) -> TracedHistograms {
+        let traced = TracedHistograms::new(self.histograms(name, help, &labels));
+        let name = format!("{}_{name}", self.prefix);
+        let mut all = self.traced.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((name, traced.clone()));
+        traced
+    }
+
+    /// Everything registered, in `format`.
+    pub(crate) fn render_as(&self, format: Format) -> String {
+        if format == Format::Classic {
+            return self.render();
+        }
+        // Before what was counted, so that no exemplar is of a request that is not counted yet.
+        let traced = self.traced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let newest = traced.into_iter().map(|(name, traced)| (name, traced.newest())).collect();
+        openmetrics::encode(&self.registry.gather(), &newest)
+    }
+
     /// The text exposition format of everything registered.
     #[must_use]
     pub fn render(&self) -> String {
@@ -98,7 +161,7 @@ impl Metrics {
 #[derive(Clone)]
 pub(crate) struct HttpMetrics {
     pub(crate) requests: IntCounterVec,
-    pub(crate) duration: HistogramVec,
+    pub(crate) duration: TracedHistograms,
 }
 
 impl HttpMetrics {
@@ -110,11 +173,51 @@ impl HttpMetrics {
                 "Requests answered, by method, route pattern and status",
                 labels,
             ),
-            duration: metrics.histograms(
+            duration: metrics.traced_histograms(
                 "http_request_duration_seconds",
                 "Time to answer, by method and route pattern",
-                &["method", "route"],
+                ["method", "route"],
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::Header as _;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_scraper_gets_openmetrics_where_it_likes_that_best() {
+        let format = |accept: &str| {
+            let request =
+                TestRequest::default().insert_header(("accept", accept)).to_http_request();
+            Format::of(Accept::parse(&request).unwrap())
+        };
+        for wants_it in [
+            "application/openmetrics-text",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            // Prometheus 2 and 3.
+            "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;\
+             version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+             application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;\
+             escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        ] {
+            assert_eq!(format(wants_it), Format::OpenMetrics, "{wants_it}");
+        }
+        for other in [
+            "*/*",
+            "text/*",
+            "text/html",
+            "application/openmetrics-text;version=0.0.1",
+            "application/openmetrics-text;version=1.0.0;q=0",
+            "application/openmetrics-text;version=1.0.0;q=0.2,text/plain;version=0.0.4;q=0.3",
+            "text/plain;version=0.0.4;q=0.5,*/*;q=0.2",
+        ] {
+            assert_eq!(format(other), Format::Classic, "{other}");
         }
     }
 }

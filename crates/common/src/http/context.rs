@@ -11,10 +11,13 @@ use uuid::Uuid;
 
 use super::unread::KeptPayload;
 use super::{Correlation, ErrorBody, Operations, Problem};
-use crate::metrics::HttpMetrics;
+use crate::clock::Clock;
+use crate::metrics::{Exemplar, HttpMetrics, MAX_LABELS};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LENGTH: usize = 64;
+/// An exemplar names request and trace.
+const _: () = assert!("request_id".len() + MAX_LENGTH + "trace_id".len() + 32 <= MAX_LABELS);
 
 /// The id of the request being served, taken over from the caller where well-formed: 1 to 64 of
 /// `[A-Za-z0-9._-]`.
@@ -53,7 +56,7 @@ pub(crate) async fn with_context(
     request.extensions_mut().insert(id.clone());
     let payload = KeptPayload::of(&mut request);
     let correlation = Correlation::of(&request, &id);
-    let trace_id = correlation.trace_id();
+    let trace_id = correlation.trace_id().to_owned();
     let span = tracing::info_span!("request", request_id = %id.0, trace_id);
     let answered = async move {
         let response = next.call(request).await?.map_into_boxed_body();
@@ -62,7 +65,7 @@ pub(crate) async fn with_context(
         if let Ok(value) = HeaderValue::from_str(&id.0) {
             headers.insert(HEADER, value);
         }
-        record(&context.metrics, method, &response, started);
+        record(&context.metrics, method, &response, started, (id, trace_id));
         Ok(match payload {
             Some(payload) => response.map_body(|_, body| payload.until_sent(body)),
             None => response,
@@ -122,13 +125,15 @@ fn record(
     method: &'static str,
     response: &ServiceResponse<impl MessageBody>,
     started: Instant,
+    (RequestId(request_id), trace_id): (RequestId, String),
 ) {
     // Only the pattern: a raw path would be an unbounded label and could carry what it should not.
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let status = response.status();
     let elapsed = started.elapsed();
     metrics.requests.with_label_values(&[method, &route, status.as_str()]).inc();
-    metrics.duration.with_label_values(&[method, &route]).observe(elapsed.as_secs_f64());
+    let (value, at) = (elapsed.as_secs_f64(), Clock::default().now());
+    metrics.duration.observe((method, &route), Exemplar { trace_id, request_id, value, at });
     let duration_ms = elapsed.as_secs_f64() * 1000.0;
     tracing::info!(method, route, status = status.as_u16(), duration_ms, "request");
 }

@@ -3,13 +3,14 @@
 use std::net::TcpListener;
 
 use actix_web::dev::Server;
+use actix_web::http::header::Accept;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use rustls::ServerConfig;
 use serde_json::json;
 
 use crate::http::{with_head, with_protection};
-use crate::metrics::Metrics;
+use crate::metrics::{Format, Metrics};
 use crate::readiness::{Finding, Readiness};
 use crate::tls::HANDSHAKE_TIMEOUT;
 
@@ -40,8 +41,9 @@ pub(super) fn serve(
     Ok(server?.run())
 }
 
-async fn render(metrics: web::Data<Metrics>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(metrics.render())
+async fn render(metrics: web::Data<Metrics>, accept: Option<web::Header<Accept>>) -> HttpResponse {
+    let format = accept.map_or(Format::Classic, |accept| Format::of(accept.into_inner()));
+    HttpResponse::Ok().content_type(format.content_type()).body(metrics.render_as(format))
 }
 
 async fn live() -> HttpResponse {
