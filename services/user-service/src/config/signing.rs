@@ -59,7 +59,7 @@ pub(super) const SIGNING: &[Setting] = &[
         "How long a key is published before it is handed out, where the pool allows",
     )
     .default("600s"),
-    Setting::new("signing.pool_threads", "Threads that make key pairs").default("1"),
+    Setting::new("signing.pool_threads", "Threads that make key pairs ahead of their use, at low priority, and as many for logins that find none").default("1"),
     Setting::new("signing.jwks_max_keys", "Keys in the whole JWKS at most").default("10000"),
 ];
 

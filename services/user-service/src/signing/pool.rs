@@ -40,7 +40,8 @@ struct Inner {
     size: i64,
     max: i64,
     age: TimeDelta,
-    /// One permit a thread that may make keys, in the background or on the spot.
+    /// One permit a thread that may make keys on the spot. Those in the background, as many and
+    /// each for one filler, have none: they give way, and a login that waited for them would too.
     makers: Semaphore,
     /// One permit a login that has a key made on the spot.
     waiters: Semaphore,
@@ -125,7 +126,6 @@ impl Inner {
 
     /// For the pool: those who wait for something now go first.
     async fn make_at_leisure(&self) -> Result<(TakenKey, String), String> {
-        let _permit = self.makers.acquire().await.map_err(|error| error.to_string())?;
         in_background("key-maker", self.generator()).await?
     }
 
@@ -191,21 +191,35 @@ mod tests {
     use super::*;
     use crate::config::{SCHEMA, Settings};
 
-    #[tokio::test]
-    async fn past_a_bound_nobody_waits_for_a_key() {
+    fn pool() -> KeyPool {
         let environment = Environment::from_iter([
             ("USER_SERVICE__ENVIRONMENT", "development"),
             ("USER_SERVICE__SIGNING__MODE", "service"),
             ("USER_SERVICE__SIGNING__ALGORITHM", "ES256"),
         ]);
         let settings: Settings = SCHEMA.load(&environment).unwrap();
-        let pool = KeyPool::start(
+        KeyPool::start(
             &settings.signing,
             settings.database.pool(&settings.database.open(settings.environment).unwrap()),
             settings.vault.keyring().unwrap(),
             Clock::default(),
             ServiceMetrics::register(&Metrics::new("test")),
-        );
+        )
+    }
+
+    #[tokio::test]
+    async fn a_login_that_waits_for_a_key_waits_for_none_that_is_made_at_leisure() {
+        let pool = pool();
+        let inner = Arc::clone(&pool.inner);
+        let filler = tokio::spawn(async move { inner.make_at_leisure().await });
+        tokio::task::yield_now().await;
+        assert_eq!(pool.inner.makers.available_permits(), 1);
+        assert!(filler.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn past_a_bound_nobody_waits_for_a_key() {
+        let pool = pool();
         let maker = pool.inner.makers.acquire().await.unwrap();
         let waiting: Vec<_> = (0..WAITERS)
             .map(|_| {
