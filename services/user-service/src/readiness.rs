@@ -1,11 +1,16 @@
 //! What user-service must have before it takes traffic.
 
+use std::time::Duration;
+
 use common::database;
-use common::readiness::Readiness;
+use common::readiness::{Pace, Readiness};
 use sealed_columns::KeyCheck;
 
 use crate::sessions;
 use crate::state::State;
+
+/// Each time a key signs, which may be a call of a service or of a token.
+const SIGNING: Pace = Pace { interval: Duration::from_secs(10), timeout: Duration::from_secs(10) };
 
 /// All of it but CORS, which every service has; `keys` are those that seal.
 #[must_use]
@@ -17,7 +22,7 @@ pub fn readiness(state: &State, keys: KeyCheck) -> Readiness {
     let readiness = Readiness::default()
         .with("database", move || database::check(pool.clone()))
         .with("keyring", move || keys.clone().readiness())
-        .with("signing_keys", move || {
+        .with_pace("signing_keys", SIGNING, move || {
             let signing = signing.clone();
             async move { signing.readiness().await }
         })

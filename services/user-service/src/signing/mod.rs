@@ -24,6 +24,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::Pool;
+use common::readiness::State;
 use prometheus::IntCounterVec;
 use serde_json::Value;
 use token_verifier::{Key, Policy, is_kid};
@@ -119,12 +120,9 @@ impl Signing {
         self.mode == SigningMode::Device
     }
 
-    /// Whether there is a service key to sign with, where one is needed.
-    pub async fn readiness(&self) -> Result<(), String> {
-        if self.uses_device_keys() {
-            return Ok(());
-        }
-        self.service.signer().await.map(drop).map_err(|error| error.to_string())
+    /// Whether the service key signs, where one is needed.
+    pub async fn readiness(&self) -> State {
+        if self.uses_device_keys() { State::Ready } else { self.service.readiness().await }
     }
 
     /// When a token signed at `now` for a session that lives until `session_end` expires, in whole

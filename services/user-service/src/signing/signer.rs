@@ -44,6 +44,11 @@ impl Signer {
         Ok(Self::new(kid, algorithm, Box::new(InProcess(signer))))
     }
 
+    /// Whether the key signs now: what it signs has no dots and can be no token.
+    pub(super) async fn try_out(&self) -> Result<(), Error> {
+        self.key.sign(b"readiness").await.map(drop)
+    }
+
     /// The claims as a compact JWS (RFC 7515, section 3.1).
     pub(super) async fn sign(&self, claims: &AccessClaims) -> Result<String, Error> {
         let payload =

@@ -40,6 +40,7 @@ mod passkeys;
 mod planted_cookies;
 mod pool;
 mod races;
+mod readiness;
 mod redis;
 mod redis_tls;
 mod refresh_races;

@@ -7,6 +7,7 @@ use test_support::{SoftHsm, TestAuthority, TlsFront, eventually};
 use user_service::service_keys::Occasion;
 
 use super::foreign_clients::all_accept;
+use super::readiness::until;
 use super::service_keys::{kid_of, kids, published, ring, rotate, status_at};
 use super::support::{TestApp, claims, count, header, send};
 use super::transit_stand_in::TransitStandIn;
@@ -85,7 +86,7 @@ async fn keys_in_a_token_sign_rs256_and_es256_and_never_leave_it() {
     }
 }
 
-fn transit_settings(transit: &TransitStandIn) -> [(&'static str, String); 4] {
+pub(crate) fn transit_settings(transit: &TransitStandIn) -> [(&'static str, String); 4] {
     let token = transit.token_file.path().to_str().unwrap().to_owned();
     [
         ("USER_SERVICE__SIGNING__SERVICE_KEYS", "transit".to_owned()),
@@ -257,5 +258,8 @@ async fn the_transit_service_is_asked_over_tls_and_only_where_its_authority_is_t
         let before = transit.calls();
         let _ = app.post("/api/auth/login", &body).await.expect(status);
         assert_eq!(transit.calls() > before, status == 200);
+        let ready = if status == 200 { "ready" } else { "not_ready" };
+        let reason = until(&app, &app.server, "signing_keys", ready).await;
+        assert_eq!(reason.contains("the signer is away"), status == 503, "{reason}");
     }
 }

@@ -1,12 +1,13 @@
 //! What keeps a replica's view of the ring fresh, and rotates it where settings say so.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::readiness::Turn;
 use super::rotate::{self, Occasion, Refused};
 use super::{Inner, Table};
 use crate::error::Error;
@@ -19,34 +20,42 @@ pub(super) async fn run(ring: Weak<Inner>, wake: Arc<Notify>, rotate_every: Time
     let mut prepared = false;
     loop {
         let Some(inner) = ring.upgrade() else { return };
-        match turn(&inner, &mut prepared, rotate_every).await {
-            Ok(()) => {}
-            Err(error) => tracing::warn!(%error, "service_keys_not_read"),
-        }
-        if let Some(table) = &inner.table {
-            table.turned.notify_waiters();
-        }
+        let Some(table) = &inner.table else { return };
+        let fault =
+            turn(&inner, table, &mut prepared, rotate_every).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "service_keys_not_read");
+                Some(error.to_string())
+            });
+        *table.turn.lock().unwrap_or_else(PoisonError::into_inner) = Turn::new(fault);
+        table.turned.notify_waiters();
         drop(inner);
         // Woken or not, it is time to look.
         let _ = timeout(POLL, wake.notified()).await;
     }
 }
 
-async fn turn(inner: &Inner, prepared: &mut bool, rotate_every: TimeDelta) -> Result<(), Error> {
-    let Some(table) = &inner.table else { return Ok(()) };
+/// Answers why keys could not be made, where they could not.
+async fn turn(
+    inner: &Inner,
+    table: &Table,
+    prepared: &mut bool,
+    rotate_every: TimeDelta,
+) -> Result<Option<String>, Error> {
     // First: what others have changed is not to wait for a place of keys that hangs.
     inner.read(Instant::now()).await?;
     // The keys that there are go on without those that can't be made now.
+    let mut fault = None;
     if table.signs
         && let Err(error) = complete(inner, table, prepared).await
     {
         tracing::warn!(%error, "service_keys_not_made");
+        fault = Some(error.to_string());
     }
     inner.read(Instant::now()).await?;
     if table.signs && rotate_every > TimeDelta::zero() {
         rotate_if_due(inner, table, rotate_every).await?;
     }
-    Ok(())
+    Ok(fault)
 }
 
 async fn complete(inner: &Inner, table: &Table, prepared: &mut bool) -> Result<(), Error> {

@@ -7,6 +7,7 @@
 mod decide;
 mod keep;
 mod pem_files;
+mod readiness;
 pub mod rotate;
 mod snapshot;
 
@@ -21,6 +22,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 use vault_crypto::Keyring;
 
+use self::readiness::Turn;
 use self::rotate::Rules;
 use self::snapshot::Snapshot;
 use super::signer::Signer;
@@ -66,6 +68,8 @@ struct Table {
     wake: Arc<Notify>,
     /// Told each time that what keeps the ring has looked at it.
     turned: Notify,
+    /// How that went.
+    turn: std::sync::Mutex<Turn>,
 }
 
 impl ServiceRing {
@@ -90,6 +94,7 @@ impl ServiceRing {
             reading: Mutex::new(()),
             wake: Arc::clone(&wake),
             turned: Notify::new(),
+            turn: std::sync::Mutex::new(Turn::new(None)),
         };
         let ring = Self::with(clock, Snapshot::default(), Some(table));
         let every = signing.rotate_every.as_delta();
