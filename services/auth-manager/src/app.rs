@@ -29,9 +29,10 @@ const PUBLIC_PATHS: &[&str] = &["/openapi.json"];
 /// Builds the service; an error is a bad setting.
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
     let metrics = Metrics::new("auth-manager");
-    let state = state(settings, clock, ServiceMetrics::register(&metrics))?;
+    let state = state(settings, clock.clone(), ServiceMetrics::register(&metrics))?;
     let (pool, draining) = (state.pool.clone(), state.draining.clone());
-    let keys = KeyCheck::start(pool.clone(), SEALED_COLUMNS, state.keyring.clone()).await?;
+    let keyring = state.keyring.clone();
+    let keys = KeyCheck::start(pool.clone(), SEALED_COLUMNS, keyring, clock).await?;
     let ledger = state.ledger.clone();
     tokio::spawn(housekeeping::run(state.clone()));
     Outbox::start(state.clone());

@@ -43,7 +43,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let database = settings.database.open(settings.environment)?;
     let pool = settings.database.pool(&database);
     let keyring = settings.vault.keyring()?;
-    let keys = KeyCheck::start(pool.clone(), SEALED_COLUMNS, keyring.clone()).await?;
+    let keys =
+        KeyCheck::start(pool.clone(), SEALED_COLUMNS, keyring.clone(), clock.clone()).await?;
     let mac_keys = MacKeys::parse(settings.refresh.mac_keys.expose())?;
     let hasher = PasswordHasher::new(&settings.passwords, &counters)?;
     hasher.calibrate(Vec::new()).await.map_err(|error| error.to_string())?;

@@ -1,5 +1,7 @@
 //! What the admin listener says of the keys: what is wrong with them, and why.
 
+use chrono::TimeDelta;
+use diesel_async::RunQueryDsl as _;
 use test_support::{TestServer, eventually};
 
 use super::outside_keys::transit_settings;
@@ -37,4 +39,24 @@ async fn a_replica_that_can_sign_no_token_says_so_and_why_and_serves_the_rest() 
     .await;
     transit.come_back();
     until(&app, &replica, "signing_keys", "ready").await;
+}
+
+#[tokio::test]
+async fn a_key_that_seals_here_and_that_this_replica_lacks_is_said_while_it_runs() {
+    let app = TestApp::with(&[("USER_SERVICE__SIGNING__MODE", "service")]).await;
+    app.sign_in().await;
+    assert_eq!(until(&app, &app.server, "keyring", "ready").await, "");
+    let mut connection = app.database.connect().await;
+    let own = "(SELECT sealing_key_id FROM service_keys WHERE state = 'current')";
+    for (key, status) in [("'of another ring'", "degraded"), (own, "ready")] {
+        let sealed = format!("UPDATE service_keys SET sealing_key_id = {key} WHERE state = 'next'");
+        assert_eq!(diesel::sql_query(sealed).execute(&mut connection).await.unwrap(), 1);
+        app.clock.turn(TimeDelta::minutes(1));
+        let reason = until(&app, &app.server, "keyring", status).await;
+        assert_eq!(
+            reason.contains("lacks key `of another ring`"),
+            status == "degraded",
+            "{reason}"
+        );
+    }
 }
