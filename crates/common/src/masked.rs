@@ -53,21 +53,54 @@ fn next_word(line: &str, from: usize) -> Option<Range<usize>> {
     let mut start = from;
     loop {
         match bytes.get(start)? {
-            // The letters of an escape are no letters.
-            b'\\' if bytes.get(start + 1) == Some(&b'u') => start += 6,
-            b'\\' => start += 2,
+            b'\\' => start += escape_length(&bytes[start..]),
             _ if !line.is_char_boundary(start) => start += 1,
             _ if line[start..].starts_with(is_of_word) => break,
             _ => start += 1,
         }
     }
     let rest = &line[start..];
-    let phone = rest.strip_prefix('+').map_or(0, |rest| {
-        let end = rest.find(|character| !is_of_phone(character)).unwrap_or(rest.len());
-        rest[..end].trim_end_matches(|character: char| !character.is_ascii_digit()).len() + 1
-    });
-    let word = rest.find(|character| !is_of_word(character)).unwrap_or(rest.len());
-    Some(start..start + word.max(phone))
+    let end = rest.find(|character| !is_of_word(character)).unwrap_or(rest.len());
+    // A number in front of a host is a name, and masked with it.
+    let word = match (split_at_sign(&rest[..end]), find_phone(rest, end)) {
+        (None, Some(phone)) if phone.start == 0 => phone.end,
+        (None, Some(phone)) => phone.start,
+        _ => end,
+    };
+    Some(start..start + word)
+}
+
+/// The letters of an escape are no letters, however often it was escaped itself.
+fn escape_length(bytes: &[u8]) -> usize {
+    let slashes = bytes.iter().take_while(|byte| **byte == b'\\').count();
+    slashes
+        + match bytes.get(slashes..).unwrap_or_default() {
+            [b'u', b'{', ..] | [b'n' | b'r' | b't' | b'b' | b'f' | b'0', ..] => 1,
+            [b'u', ..] => 5,
+            [b'x', ..] => 3,
+            _ => 0,
+        }
+}
+
+/// The first telephone number that begins in the word at the beginning of `text`; it may be longer.
+fn find_phone(text: &str, word: usize) -> Option<Range<usize>> {
+    text[..word].match_indices('+').map(|(at, _)| at..phone_end(text, at)).find(|phone| {
+        let digits = text[phone.clone()].bytes().filter(u8::is_ascii_digit).count();
+        digits >= PHONE_DIGITS
+    })
+}
+
+/// Where the number ends whose `+` is at `start`.
+fn phone_end(text: &str, start: usize) -> usize {
+    let rest = &text[start + 1..];
+    let end = rest.find(|character| !is_of_phone(character)).unwrap_or(rest.len());
+    start + 1 + rest[..end].trim_end_matches(|character: char| !character.is_ascii_digit()).len()
+}
+
+/// What stands before and behind the last `@`, percent-encoded or not, where neither is nothing.
+fn split_at_sign(word: &str) -> Option<(&str, &str)> {
+    let (before, host) = word.rsplit_once('@').or_else(|| word.rsplit_once("%40"))?;
+    (!before.is_empty() && !before.ends_with(':') && !host.is_empty()).then_some((before, host))
 }
 
 fn is_of_word(character: char) -> bool {
@@ -79,18 +112,22 @@ fn is_of_phone(character: char) -> bool {
 }
 
 fn mask_word(word: &str, behind: &str) -> Option<String> {
-    if let Some((before, host)) = word.rsplit_once('@') {
-        // `mailto:` and the like stay; so does what is an address of nobody.
+    if let Some((before, host)) = split_at_sign(word) {
+        // `mailto:` and the like stay.
         let (scheme, name) = before.rsplit_once(':').unwrap_or(("", before));
         let colon = if scheme.is_empty() { "" } else { ":" };
-        return (!name.is_empty() && !host.is_empty())
-            .then(|| format!("{scheme}{colon}{}", email(&format!("{name}@{host}"))));
+        return Some(format!("{scheme}{colon}{}", email(&format!("{name}@{}", mask(host)))));
     }
-    let digits = word.bytes().filter(u8::is_ascii_digit).count();
-    if word.starts_with('+') && digits >= PHONE_DIGITS && word[1..].chars().all(is_of_phone) {
+    if word.starts_with('+') && find_phone(word, 1).is_some() {
         return Some(phone(word));
     }
-    mask_address(word, behind)
+    // `from:` and the like stay.
+    mask_address(word, behind).or_else(|| {
+        [word.find(':')?, word.rfind(':')?].into_iter().find_map(|colon| {
+            let (label, address) = word.split_at(colon + 1);
+            Some(format!("{label}{}", mask_address(address, behind)?))
+        })
+    })
 }
 
 /// An address becomes the range that it is in, with what stands beside it.
@@ -143,6 +180,22 @@ mod tests {
             ("http://203.0.113.77:80/a", "http://203.0.113.0:80/a"),
             ("::ffff:203.0.113.77", "203.0.113.0/24"),
             ("[2001:db8:1:2::3]:443", "[2001:db8:1::/48]:443"),
+            ("+442079460012: no such user", "***12: no such user"),
+            ("tel:+442079460012 tel:+44 20 7946 0012;", "tel:***12 tel:***12;"),
+            ("+442079460012x5 a+442079460012", "***12x5 a***12"),
+            ("sip:+442079460012@example.org", "sip:+***@example.org"),
+            ("a+442079460012@example.org", "a***@example.org"),
+            ("alice%40example.org", "a***@example.org"),
+            ("alice@203.0.113.77 b@c.d:+442079460012", "a***@203.0.113.0/24 b***@c.d:***12"),
+            ("from:203.0.113.77", "from:203.0.113.0/24"),
+            ("ip4:203.0.113.77/32", "ip4:203.0.113.0/32"),
+            (
+                "by::at:203.0.113.77 from:203.0.113.77:1:",
+                "by::at:203.0.113.0/24 from:203.0.113.0:1:",
+            ),
+            ("from:2001:db8:1:2::3", "from:2001:db8:1::/48"),
+            (r"\\n203.0.113.77 \\\\nalice@example.org", r"\\n203.0.113.0/24 \\\\na***@example.org"),
+            (r"\\u{85}203.0.113.77 \\203.0.113.77", r"\\u{85}203.0.113.0/24 \\203.0.113.0/24"),
             ("fe80::1%eth0.", "fe80::/48."),
             ("key (203.0.113.77/32)", "key (203.0.113.0/32)"),
         ] {
