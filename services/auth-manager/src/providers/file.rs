@@ -67,7 +67,7 @@ fn complete(
     environment: DeploymentEnvironment,
 ) -> Vec<String> {
     let mut checks = vec![check_name(name)];
-    let issuer = check_issuer(&provider.issuer, environment);
+    let issuer = check_issuer(provider, environment);
     checks.push(issuer.map_err(|wrong| format!(".issuer` {wrong}")));
     for (key, url) in provider.endpoints.given() {
         let checked = web_url(url).map(drop);
@@ -148,16 +148,16 @@ fn check_kind(provider: &ProviderSettings) -> Result<(), String> {
         ProviderKind::Openid | ProviderKind::Oauth2 if provider.admin_client.is_some() => {
             Err(".admin_client` is for `kind = \"keycloak\"` alone".to_owned())
         }
-        ProviderKind::Keycloak if !provider.issuer.contains("/realms/") => {
-            Err(".issuer` is no realm's: `…/realms/<realm>`".to_owned())
-        }
         ProviderKind::Keycloak | ProviderKind::Openid | ProviderKind::Oauth2 => Ok(()),
     }
 }
 
 /// Tokens travel there: TLS, but on one's own machine.
-fn check_issuer(issuer: &str, environment: DeploymentEnvironment) -> Result<(), String> {
-    let url = web_url(issuer)?;
+fn check_issuer(
+    provider: &ProviderSettings,
+    environment: DeploymentEnvironment,
+) -> Result<(), String> {
+    let url = web_url(&provider.issuer)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err("has a query or fragment".to_owned());
     }
@@ -169,6 +169,9 @@ fn check_issuer(issuer: &str, environment: DeploymentEnvironment) -> Result<(), 
     };
     if url.scheme() == "http" && !here && environment != DeploymentEnvironment::Development {
         return Err("must be https".to_owned());
+    }
+    if provider.kind == ProviderKind::Keycloak && !provider.issuer.contains("/realms/") {
+        return Err("is no realm's: `…/realms/<realm>`".to_owned());
     }
     Ok(())
 }
