@@ -112,8 +112,9 @@ impl Database {
 }
 
 async fn in_time<T>(connecting: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    // The timeout of its own is for the TCP connection alone.
-    timeout(2 * CONNECT, connecting).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+    // Boxed, as what a handshake keeps is large, and would be a part of whatever connects. The
+    // timeout of its own is for the TCP connection alone.
+    timeout(2 * CONNECT, Box::pin(connecting)).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }
 
 /// libpq's words, but that who names an authority wants it asked: then nothing is `verify-full`,
