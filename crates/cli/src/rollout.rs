@@ -41,11 +41,14 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 }
 
 fn tell(operated: &Operated) {
-    let Operated { share, decided_by, reason, decided_at } = operated;
+    let Operated { share, decided_by, reason, decided_at, may_have_v4 } = operated;
     println!("v5 {share} %, v4 {} %", 100 - share);
     let since = decided_at.map(|at| format!(" at {}", rfc3339(at))).unwrap_or_default();
     println!("decided by {decided_by}{since}");
     if let Some(reason) = reason {
         println!("because {reason}");
+    }
+    if let Some(count) = may_have_v4 {
+        println!("{count} live sessions have not refreshed since, and may have v4 cookies");
     }
 }

@@ -9,14 +9,18 @@ use test_support::TestDatabase;
 use user_service::MIGRATIONS;
 
 fn rollout(database: &TestDatabase, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_latchkey"))
+    command(database, arguments).output().unwrap()
+}
+
+fn command(database: &TestDatabase, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
+    let _ = command
         .arg("rollout")
         .args(arguments)
         .env_clear()
         .env("USER_SERVICE__ENVIRONMENT", "development")
-        .env("USER_SERVICE__DATABASE__URL", database.url())
-        .output()
-        .unwrap()
+        .env("USER_SERVICE__DATABASE__URL", database.url());
+    command
 }
 
 fn told(output: &Output) -> String {
@@ -43,4 +47,22 @@ async fn the_share_is_shown_and_set_and_nothing_but_a_percentage_is_taken() {
         assert_eq!(rollout(&database, &["set", bad]).status.code(), Some(64), "{bad}");
     }
     assert!(show().starts_with("v5 0 %, "));
+}
+
+#[tokio::test]
+async fn once_v4_is_not_accepted_nothing_less_than_all_is_set() {
+    let database = TestDatabase::create("user", || MIGRATIONS).await;
+    let over = |arguments: &[&str]| {
+        let mut command = command(&database, arguments);
+        command.env("USER_SERVICE__BROWSER__ACCEPT_V4", "false").output().unwrap()
+    };
+    let set = told(&over(&["set", "100"]));
+    assert!(set.ends_with("0 live sessions have not refreshed since, and may have v4 cookies\n"));
+    for share in ["0", "99"] {
+        let refused = over(&["set", share]);
+        assert!(!refused.status.success());
+        let why = String::from_utf8_lossy(&refused.stderr);
+        assert!(why.contains("`browser.accept_v4` is false"), "{why}");
+    }
+    assert_eq!(told(&over(&["show"])), set);
 }

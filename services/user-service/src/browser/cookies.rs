@@ -101,6 +101,7 @@ pub struct CookiePolicy {
     /// Where clients reach this service: host, and the path of the API beneath it.
     pub(super) host: String,
     older_path: String,
+    accepts_older: bool,
 }
 
 impl CookiePolicy {
@@ -118,7 +119,9 @@ impl CookiePolicy {
             check_domain(domain, &host, settings.environment)?;
         }
         let older_path = format!("{}{OLDER_PATH}", path_of(&settings.public_url));
-        Ok(Self { secure: !relaxed, same_site, domain, host, older_path })
+        // Pages of other sites would not get the older cookies sent.
+        let accepts_older = settings.browser.accept_v4 && same_site != "None";
+        Ok(Self { secure: !relaxed, same_site, domain, host, older_path, accepts_older })
     }
 
     /// Whether pages of other sites get their cookies sent.
@@ -127,10 +130,10 @@ impl CookiePolicy {
         self.same_site == "None"
     }
 
-    /// What stands for `wanted` here: pages of other sites would not get the older cookies sent.
+    /// What stands for `wanted` here, where the older cookies may be good for nothing.
     #[must_use]
     pub fn usable(&self, wanted: Generation) -> Generation {
-        if self.cross_site() { Generation::V5 } else { wanted }
+        if self.accepts_older { wanted } else { Generation::V5 }
     }
 
     /// Whether hosts beneath a domain may set an access cookie that is taken for ours.

@@ -275,6 +275,25 @@ fn our_cookies_are_found_among_others_however_malformed() {
 }
 
 #[test]
+fn where_the_older_cookies_are_good_for_nothing_none_is_read_or_set() {
+    let url = ("PUBLIC_URL", "https://id.example.com");
+    let over = policy(&[url, ("BROWSER__ACCEPT_V4", "false")]).unwrap();
+    for policy in [preview(), over] {
+        let mut headers = HeaderMap::new();
+        let line = "__Secure-latchkey_v4_refresh=9; __Secure-latchkey_v4_refresh=9; \
+                    __Secure-latchkey_v4_access=a; __Host-latchkey_v5_refresh=1";
+        headers.append(header::COOKIE, HeaderValue::from_static(line));
+        let cookies = policy.read(&headers, |token| {
+            Some(Position { family: Uuid::nil(), counter: token.parse().ok()? })
+        });
+        assert_eq!((cookies.generation(), cookies.single(Kind::Refresh)), (V5, Some("1")));
+        assert!(Kind::ALL.into_iter().all(|kind| !cookies.has(V4, kind)));
+        assert!(cookies.doubtful().is_empty() && !cookies.in_doubt());
+        assert_eq!(policy.usable(V4), V5);
+    }
+}
+
+#[test]
 fn two_cookies_of_one_name_are_neither() {
     let one = b"__Host-latchkey_v5_access=a";
     let both = b"__Host-latchkey_v5_access=a; __Host-latchkey_v5_access=a";

@@ -17,7 +17,7 @@ pub struct Position {
 }
 
 impl CookiePolicy {
-    /// The cookies that a request brings; `position` is that of an authentic refresh token.
+    /// The cookies of generations that are good here which a request brings; `position` is that of an authentic refresh token.
     #[must_use]
     pub fn read(
         &self,
@@ -26,7 +26,8 @@ impl CookiePolicy {
     ) -> ReceivedCookies {
         let of =
             |generation| Kind::ALL.map(|kind| ((generation, kind), self.name(generation, kind)));
-        let names: Vec<(Named, String)> = Generation::ALL.into_iter().flat_map(of).collect();
+        let good = Generation::ALL.into_iter().filter(|it| self.usable(*it) == *it);
+        let names: Vec<(Named, String)> = good.flat_map(of).collect();
         let mut found = Vec::new();
         // Whatever else is in the header is another's affair, readable or not.
         let lines = headers.get_all(header::COOKIE).map(HeaderValue::as_bytes);

@@ -16,6 +16,8 @@ pub struct BrowserSettings {
     pub scope: String,
     /// Percent of sessions that get the newer cookies, until somebody decides otherwise.
     pub rollout_share: u8,
+    /// Whether the older cookies are good for anything.
+    pub accept_v4: bool,
     /// Percent of people with replays that takes the newer cookies back; 0 is none.
     pub step_back_replays: u8,
     /// The same of refused CSRF tokens.
@@ -67,6 +69,8 @@ pub(super) const BROWSER: &[Setting] = &[
     Setting::new("browser.scope", "`scope` of such sessions").default("chat"),
     Setting::new("browser.rollout_share", "Percent of browsers' sessions that get the newer cookies (v5, the others v4) in a database in which nobody has decided yet; then `latchkey rollout set` does")
         .default("5"),
+    Setting::new("browser.accept_v4", "Whether v4 cookies are read and given out; false once `latchkey rollout show` says at 100 that no live session may have them: then nothing that another host of the domain sets is taken for ours. Previews have v5 alone")
+        .default("true"),
     Setting::new("browser.step_back_replays", "All go back to v4 where, of the people with live v5 sessions, this percentage had one ended by a replay; 0 never")
         .default("2"),
     Setting::new("browser.step_back_csrf", "The same where a page of ours sent a wrong CSRF token in them; 0 never")

@@ -71,6 +71,21 @@ pub struct AuthSession {
     pub last_ip_cidr: Option<IpNet>,
 }
 
+/// Live sessions of browsers whose last login or refresh was before `since`.
+pub async fn count_unrefreshed(
+    connection: &mut AsyncPgConnection,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<i64> {
+    use auth_sessions::dsl;
+    dsl::auth_sessions
+        .filter(dsl::api.eq("cookie").and(dsl::ended_at.is_null()))
+        .filter(dsl::expires_at.gt(now).and(dsl::rotated_at.lt(since)))
+        .count()
+        .get_result(connection)
+        .await
+}
+
 /// Which live sessions of a user are meant.
 #[derive(Clone, Copy, Debug)]
 pub enum Which {

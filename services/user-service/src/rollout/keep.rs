@@ -35,8 +35,8 @@ pub(super) async fn run(rollout: Weak<Inner>, wake: Arc<Notify>) {
 impl Inner {
     async fn turn(&self, doubtful: &mut bool) -> Result<(), Error> {
         let decision = self.read().await?;
-        if decision.share == 0 {
-            // There is nothing to go back from.
+        if decision.share == 0 || !self.accepts_v4 {
+            // There is nothing to go back from, or to.
             self.notes.take();
             *doubtful = false;
             return Ok(());
@@ -82,6 +82,10 @@ impl Inner {
             self.metrics.rollout_share.set((*share).into());
             self.metrics.rollout_revision.set(*revision);
             tracing::info!(share, revision, "cookie_rollout");
+            if *share < 100 && !self.accepts_v4 {
+                let why = "`browser.accept_v4` is false: all sessions get v5, whatever the share";
+                tracing::warn!(share, why, "cookie_rollout_without_v4");
+            }
         }
     }
 

@@ -46,6 +46,8 @@ struct Inner {
     /// Percent, where nobody has decided yet.
     first_share: u8,
     wake: Arc<Notify>,
+    /// Whether there are older cookies to go back to.
+    accepts_v4: bool,
     thresholds: Thresholds,
     /// How sessions fare, until it is written down.
     notes: Notes,
@@ -64,6 +66,7 @@ impl Rollout {
             metrics: metrics.clone(),
             first_share: settings.browser.rollout_share,
             wake: Arc::clone(&wake),
+            accepts_v4: settings.browser.accept_v4,
             thresholds: Thresholds::of(&settings.browser),
             notes: Notes::default(),
             known: watch::channel(None).0,

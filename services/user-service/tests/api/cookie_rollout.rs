@@ -6,7 +6,9 @@ use test_support::{TestBrowser, TestServer, eventually};
 use user_service::config::{SCHEMA, Settings};
 use user_service::rollout::Operator;
 
-use super::browser_support::{LOGOUT, SESSIONS, deployed, is_live, log_in, refresh};
+use super::browser_support::{
+    FIREFOX, LOGOUT, ORIGIN, SESSIONS, deployed, is_live, log_in, refresh,
+};
 use super::support::{TestApp, count};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
@@ -160,7 +162,7 @@ async fn nothing_of_one_generation_helps_in_the_other() {
     let (older, _) = app.browse_as("bob").await;
     let refused = async |cookies: &str, csrf: &str| {
         let request = app.request(reqwest::Method::POST, "/api/v5/auth/refresh");
-        let request = request.header("origin", super::browser_support::ORIGIN);
+        let request = request.header("origin", ORIGIN);
         let request = request.header("cookie", cookies).header("x-csrf-token", csrf);
         super::support::send(request).await.expect_error(403, "csrf_invalid")
     };
@@ -273,6 +275,52 @@ async fn a_pair_of_older_cookies_that_another_host_has_planted_does_nothing_to_a
     victim.plant("latchkey_v4_refresh=planted; Path=/api/v5/auth");
     let _ = refresh(&victim).await.expect_error(401, "invalid_refresh_token");
     assert_eq!((held(&victim, "v4"), victim.cookie("browser").unwrap()), (Vec::new(), known));
+}
+
+#[tokio::test]
+async fn once_the_rollout_is_over_the_older_cookies_are_good_for_nothing() {
+    let none = ("USER_SERVICE__BROWSER__ROLLOUT_SHARE", "0");
+    let app = TestApp::with(&[ES256, none]).await;
+    let over = app.replica_with(&[("USER_SERVICE__BROWSER__ACCEPT_V4", "false")]).await;
+    let (older, _) = app.browse_as("mallory").await;
+    assert!(is_all_of(&older, "v4") && is_live(&older).await);
+    let _ = app.register("alice").await.expect(201);
+    let browser = TestBrowser::new(&over.url(""), ORIGIN, FIREFOX);
+    // What was planted neither signs anybody in nor stands in the way, once or twice of a name.
+    for path in ["/api", "/api/v5/auth"] {
+        for (name, value) in older.cookies() {
+            browser.plant(&format!("{name}={value}; Path={path}"));
+        }
+        let _ = browser.get(SESSIONS).await.expect_error(401, "unauthorized");
+    }
+    let _ = browser.get_csrf().await.expect(200);
+    let session = log_in(&browser, "alice").await.expect(200).json;
+    assert_eq!(held(&browser, "v5"), sorted(&OF_SESSION), "whatever the share");
+    let _ = refresh(&browser).await.expect(200);
+    let own = browser.get(SESSIONS).await.expect(200);
+    assert_eq!(own.json["items"][0]["session_id"], session["session_id"]);
+    assert!(is_live(&older).await, "elsewhere it is good");
+}
+
+#[tokio::test]
+async fn operators_are_told_how_many_sessions_may_still_have_the_older_cookies() {
+    let app = TestApp::with(&[ES256, ("USER_SERVICE__BROWSER__ROLLOUT_SHARE", "0")]).await;
+    let (browser, _) = app.browse_as("alice").await;
+    let (other, _) = app.browse_as("bob").await;
+    let mut operator = app.operator().await;
+    assert_eq!(operator.set(50).await.unwrap().may_have_v4, None);
+    assert_eq!(operator.set(100).await.unwrap().may_have_v4, Some(2));
+    // An hour after the decision.
+    let mut connection = app.database.connect().await;
+    let hour = "UPDATE cookie_rollout SET decided_at = decided_at - interval '1 hour';
+        UPDATE auth_sessions SET created_at = created_at - interval '2 hours',
+            rotated_at = rotated_at - interval '2 hours'";
+    connection.batch_execute(hour).await.unwrap();
+    assert_eq!(operator.show().await.unwrap().may_have_v4, Some(2));
+    let _ = refresh(&browser).await.expect(200);
+    assert_eq!(operator.show().await.unwrap().may_have_v4, Some(1));
+    let _ = other.post(LOGOUT, &json!({})).await.expect(200);
+    assert_eq!(operator.show().await.unwrap().may_have_v4, Some(0));
 }
 
 #[tokio::test]
