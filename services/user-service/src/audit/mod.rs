@@ -2,7 +2,7 @@
 //! which nothing can be changed, left out or put in unseen.
 //!
 //! A row is written in the transaction that it describes and waits for nobody. One replica at a
-//! time links committed rows afterwards ([`chain`]), in the order in which it finds them: whatever
+//! time links committed rows afterwards (`chain.rs`), in the order in which it finds them: whatever
 //! is not linked yet is found by just that, so none is skipped however late it commits, and no
 //! transaction that stays open elsewhere holds up the others.
 
