@@ -73,11 +73,16 @@ fn next_word(line: &str, from: usize) -> Option<Range<usize>> {
 /// The letters of an escape are no letters, however often it was escaped itself.
 fn escape_length(bytes: &[u8]) -> usize {
     let slashes = bytes.iter().take_while(|byte| **byte == b'\\').count();
+    let escape = bytes.get(slashes..).unwrap_or_default();
+    let is_hex = |digits: usize| {
+        let digits = escape.get(1..=digits);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
     slashes
-        + match bytes.get(slashes..).unwrap_or_default() {
+        + match escape {
             [b'u', b'{', ..] | [b'n' | b'r' | b't' | b'b' | b'f' | b'0', ..] => 1,
-            [b'u', ..] => 5,
-            [b'x', ..] => 3,
+            [b'u', ..] if is_hex(4) => 5,
+            [b'x', ..] if is_hex(2) => 3,
             _ => 0,
         }
 }
@@ -196,6 +201,7 @@ mod tests {
             ("from:2001:db8:1:2::3", "from:2001:db8:1::/48"),
             (r"\\n203.0.113.77 \\\\nalice@example.org", r"\\n203.0.113.0/24 \\\\na***@example.org"),
             (r"\\u{85}203.0.113.77 \\203.0.113.77", r"\\u{85}203.0.113.0/24 \\203.0.113.0/24"),
+            (r"CORP\\udo@firma.de CORP\xenia@x.org", r"CORP\\u***@firma.de CORP\x***@x.org"),
             ("fe80::1%eth0.", "fe80::/48."),
             ("key (203.0.113.77/32)", "key (203.0.113.0/32)"),
         ] {

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::readiness::State as ReadinessState;
 use common::settings::Secret;
+use moka::Entry;
 use moka::future::Cache;
+use moka::ops::compute::Op;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -178,11 +180,8 @@ impl Callers {
                 .map_err(|fault| Fault::clone(&fault))?;
             if !self.is_forgotten(&answer) {
                 if answer.wants_renewal(self.renewal) {
-                    tokio::spawn(self.clone().renew(
-                        Arc::clone(provider),
-                        token.to_owned().into(),
-                        digest,
-                    ));
+                    let (provider, token) = (Arc::clone(provider), token.to_owned().into());
+                    tokio::spawn(self.clone().renew(provider, token, digest, answer.renewed));
                 }
                 return Ok(answer.active);
             }
@@ -192,12 +191,21 @@ impl Callers {
     }
 
     /// Asks again, with nobody waiting. A provider that is away has until the end of the answer
-    /// before.
-    async fn renew(self, provider: Arc<Provider>, token: Secret, digest: Digest) {
+    /// before; what it says after that stands in nobody's place.
+    async fn renew(
+        self,
+        provider: Arc<Provider>,
+        token: Secret,
+        digest: Digest,
+        renewed: Arc<AtomicBool>,
+    ) {
         let answer = self.ask(&provider, token.expose()).await;
-        if let (Some(cache), Ok(answer)) = (&self.cache, answer) {
-            cache.insert(digest, answer).await;
-        }
+        let (Some(cache), Ok(answer)) = (&self.cache, answer) else { return };
+        let replace = async move |present: Option<Entry<Digest, Answer>>| match present {
+            Some(present) if Arc::ptr_eq(&present.value().renewed, &renewed) => Op::Put(answer),
+            _ => Op::Nop,
+        };
+        cache.entry(digest).and_compute_with(replace).await;
     }
 
     fn is_forgotten(&self, answer: &Answer) -> bool {

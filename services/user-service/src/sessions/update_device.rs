@@ -11,6 +11,7 @@ use crate::config::RefreshSettings;
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
 use crate::models::device::{self, Device};
+use crate::models::user_keyset;
 use crate::state::State;
 
 /// What an owner changes of a device; what is not given stays.
@@ -40,8 +41,13 @@ pub async fn update_device(
     let mut connection = state.pool.get().await?;
     let (was_trusted, device) = connection
         .transaction(async |connection| {
+            let now = state.clock.now();
+            if update.trusted.is_some() {
+                // Whoever ends sessions holds it while locking several of them.
+                user_keyset::lock(connection, user, now).await?;
+            }
             let mut device = lock_own_device(connection, user, device_id).await?;
-            caller.keep_live(connection, state.clock.now()).await?;
+            caller.keep_live(connection, now).await?;
             let was_trusted = device.trusted;
             device.device_name = update.name.or(device.device_name);
             device.trusted = update.trusted.unwrap_or(was_trusted);

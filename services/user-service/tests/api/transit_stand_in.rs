@@ -34,10 +34,11 @@ struct Shared {
     keys: Mutex<HashMap<String, Vec<PKey<Private>>>>,
     /// Whether calls that make a key are never answered.
     hanging: AtomicBool,
-    /// So many calls are answered 503 before the next good one.
+    /// So many calls that a request caused are answered 503 before the next good one.
     failing: AtomicU32,
+    /// Calls that a request caused: those of readiness and of keeping the ring come as they like.
     calls: AtomicU32,
-    /// `X-Request-Id` and `traceparent` of the last call to sign.
+    /// `X-Request-Id` and `traceparent` of the last call to sign that a request caused.
     named: Mutex<[Option<String>; 2]>,
 }
 
@@ -78,7 +79,7 @@ impl TransitStandIn {
         self.shared.calls.load(Ordering::SeqCst)
     }
 
-    /// `X-Request-Id` and `traceparent` of the last call to sign.
+    /// `X-Request-Id` and `traceparent` of the last call to sign that a request caused.
     pub(crate) fn named(&self) -> [Option<String>; 2] {
         self.shared.named.lock().unwrap().clone()
     }
@@ -109,13 +110,20 @@ impl TransitStandIn {
     }
 }
 
+/// Whether a request at user-service caused the call.
+fn is_caused(request: &HttpRequest) -> bool {
+    request.headers().contains_key("x-request-id")
+}
+
 /// What stands against the call, if anything does.
 fn refusal(shared: &Shared, request: &HttpRequest) -> Option<HttpResponse> {
-    shared.calls.fetch_add(1, Ordering::SeqCst);
-    let failing = shared.failing.load(Ordering::SeqCst);
-    if failing > 0 {
-        shared.failing.store(failing - 1, Ordering::SeqCst);
-        return Some(HttpResponse::ServiceUnavailable().finish());
+    if is_caused(request) {
+        shared.calls.fetch_add(1, Ordering::SeqCst);
+        let failing = shared.failing.load(Ordering::SeqCst);
+        if failing > 0 {
+            shared.failing.store(failing - 1, Ordering::SeqCst);
+            return Some(HttpResponse::ServiceUnavailable().finish());
+        }
     }
     let token =
         request.headers().get("x-vault-token").map(actix_web::http::header::HeaderValue::as_bytes);
@@ -179,7 +187,9 @@ async fn sign(
         return refusal;
     }
     let header = |name| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
-    *shared.named.lock().unwrap() = ["x-request-id", "traceparent"].map(header);
+    if is_caused(&request) {
+        *shared.named.lock().unwrap() = ["x-request-id", "traceparent"].map(header);
+    }
     let keys = shared.keys.lock().unwrap();
     let Some(versions) = keys.get(&*name) else { return HttpResponse::BadRequest().finish() };
     let version =
