@@ -14,7 +14,8 @@ use crate::key_use::find_missing_key;
 /// How long a start waits for the database; one that is away must not keep a service from starting.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long an answer stands: other replicas may seal with a key that was not in use before.
+/// How long an answer stands, by a clock that may step back: other replicas may seal with a key that
+/// was not in use before.
 const STANDS: TimeDelta = TimeDelta::seconds(30);
 
 /// Whether the ring has every key that is still in use. Where the database could not be asked at
@@ -63,7 +64,7 @@ impl KeyCheck {
     pub async fn readiness(self) -> State {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(last) = &last
-            && self.clock.now() - last.at < STANDS
+            && (self.clock.now() - last.at).abs() < STANDS
         {
             return last.state.clone();
         }
