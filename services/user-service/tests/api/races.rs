@@ -2,6 +2,7 @@
 
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::future::join_all;
+use serde_json::json;
 use test_support::{TestDatabase, eventually};
 use user_service::MIGRATIONS;
 
@@ -60,7 +61,7 @@ async fn a_refresh_that_can_t_be_answered_spends_nothing() {
     let mut connection = app.database.connect().await;
     let damage = "UPDATE user_keysets SET keyset = jsonb_set(keyset, '{keys,0,sealed}', '\"00\"')";
     connection.batch_execute(damage).await.unwrap();
-    let body = serde_json::json!({ "refresh_token": session.refresh_token });
+    let body = json!({ "refresh_token": session.refresh_token });
     let request = app.client.post(replica.url("/api/auth/refresh")).json(&body);
     let _ = send(request).await.expect_error(401, "invalid_refresh_token");
     let counter = "SELECT counter AS count FROM auth_sessions";
@@ -144,4 +145,34 @@ async fn a_stream_ends_when_the_database_is_replaced_so_that_its_reader_replays(
     let other = TestDatabase::create("user", || MIGRATIONS).await;
     swap(&app.database, &other).await;
     reader.until_end().await;
+}
+
+#[tokio::test]
+async fn trusting_a_device_waits_for_whoever_ends_sessions_and_never_they_for_each_other() {
+    let app = TestApp::with(&[ES256]).await;
+    let first = app.sign_in().await;
+    let second = app.log_in(&app.register_device().await, &first.username).await;
+    // Who ends several sessions locks them by their ids, the lower one first.
+    let (lower, higher) = if first.id < second.id { (first, second) } else { (second, first) };
+    let mut holder = app.database.connect().await;
+    let hold = format!("BEGIN; SELECT FROM auth_sessions WHERE id = '{}' FOR UPDATE", lower.id);
+    holder.batch_execute(&hold).await.unwrap();
+    let device = format!("/api/auth/devices/{}", lower.device.id);
+    let (everywhere, trust) = ("/api/auth/logout-all", json!({ "trusted": true }));
+    let body = json!({});
+    let (ended, trusted, ()) = tokio::join!(
+        app.post_as(&higher, everywhere, &body),
+        async {
+            // It waits for the lower session, and the higher one is still anybody's.
+            blocked(&app, 1).await;
+            app.patch_as(&higher, &device, &trust).await
+        },
+        async {
+            // To trust it takes the higher session, then the lower one.
+            blocked(&app, 2).await;
+            holder.batch_execute("COMMIT").await.unwrap();
+        },
+    );
+    assert_eq!(ended.expect(200).json["sessions_ended"], 2);
+    let _ = trusted.expect_error(401, "invalid_token");
 }
