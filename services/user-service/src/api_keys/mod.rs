@@ -67,7 +67,7 @@ pub async fn issue(
     let mut connection = state.pool.get().await?;
     connection
         .transaction(async |connection| {
-            caller.keep_live(connection, now).await?;
+            caller.keep_proven(connection, client, now).await?;
             user::lock(connection, caller.user_id).await?;
             if api_key::list_live(connection, caller.user_id, now).await?.len() >= MOST {
                 return Err(Error::Request(too_many()));

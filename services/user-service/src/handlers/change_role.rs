@@ -65,7 +65,7 @@ pub(crate) async fn change_role(
     let mut connection = state.pool.get().await?;
     connection
         .transaction(async |connection| {
-            caller.keep_live(connection, state.clock.now()).await?;
+            caller.keep_proven(connection, &client, state.clock.now()).await?;
             let locked = user_role::lock(connection, [admin, whose]).await?;
             check(&locked, admin, whose)?;
             user_role::update(connection, whose, role).await?;

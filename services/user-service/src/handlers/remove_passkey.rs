@@ -36,7 +36,7 @@ pub(crate) async fn remove_passkey(
     let event = Event { details, ..caller.event(Kind::PasskeyRemoved, &client) };
     connection
         .transaction(async |connection| {
-            caller.keep_live(connection, state.clock.now()).await?;
+            caller.keep_proven(connection, &client, state.clock.now()).await?;
             if !passkey::delete(connection, caller.user_id, passkey_id).await? {
                 return Err(Error::PasskeyNotFound);
             }

@@ -24,5 +24,6 @@ pub(crate) async fn start_passkey_registration(
     state: web::Data<State>,
     request: Proven<Option<CurrentPassword>>,
 ) -> Result<web::Json<CreationChallengeResponse>, Error> {
-    Ok(web::Json(passkeys::start_registration(&state, &request.caller).await?))
+    let Proven { caller, client, .. } = request;
+    Ok(web::Json(passkeys::start_registration(&state, &caller, &client).await?))
 }

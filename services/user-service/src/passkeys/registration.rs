@@ -18,6 +18,7 @@ use crate::state::State;
 pub async fn start_registration(
     state: &State,
     caller: &Authenticated,
+    client: &Caller,
 ) -> Result<CreationChallengeResponse, Error> {
     let webauthn = state.passkeys.get()?;
     let mut connection = state.pool.get().await?;
@@ -29,9 +30,16 @@ pub async fn start_registration(
     let (options, registration) = webauthn
         .start_passkey_registration(user.id, &user.username, shown, Some(known))
         .map_err(|error| Error::Internal(error.to_string()))?;
-    let (id, expires_at) = (caller.session_id, state.clock.now() + CHALLENGE_LIFE);
+    let (id, now) = (caller.session_id, state.clock.now());
     let (ceremony, registration) = (Ceremony::Registration, write(&registration)?);
-    passkey_challenge::put(&mut connection, id, ceremony, &registration, expires_at).await?;
+    let expires_at = now + CHALLENGE_LIFE;
+    connection
+        .transaction(async |connection| {
+            caller.keep_proven(connection, client, now).await?;
+            passkey_challenge::put(connection, id, ceremony, &registration, expires_at).await?;
+            Ok::<_, Error>(())
+        })
+        .await?;
     Ok(options)
 }
 
@@ -69,7 +77,7 @@ pub async fn finish_registration(
     let event = Event { details, ..caller.event(Kind::PasskeyAdded, client) };
     connection
         .transaction(async |connection| {
-            caller.keep_live(connection, now).await?;
+            caller.keep_proven(connection, client, now).await?;
             user::lock(connection, caller.user_id).await?;
             if passkey::list(connection, caller.user_id).await?.len() >= MOST {
                 return Err(conflict("too_many_passkeys", "you have as many as one may have"));

@@ -10,11 +10,12 @@ use token_verifier::{NoToken, Unverified, bearer_token};
 use uuid::Uuid;
 
 use super::{ApiKind, Caller};
-use crate::audit::{Event, Kind};
+use crate::audit::{self, Event, Kind};
 use crate::error::Error;
 use crate::models::auth_session::{self, AuthSession};
 use crate::models::key_change;
 use crate::state::State;
+use crate::step_up;
 
 /// The caller of an endpoint that needs a bearer token; in a handler's signature it is the guard.
 ///
@@ -33,6 +34,8 @@ pub struct Authenticated {
     pub auth_time: DateTime<Utc>,
     /// Through which API.
     pub api: ApiKind,
+    /// Whether the password came with the request itself and was the right one.
+    pub proven_by_password: bool,
 }
 
 impl Authenticated {
@@ -63,6 +66,21 @@ impl Authenticated {
             return Ok(());
         };
         Err(self.api.refuse(reason))
+    }
+
+    /// The same for a transaction that does what needs a proof: where that came with the request
+    /// itself, it is written with what it allowed.
+    pub async fn keep_proven(
+        &self,
+        connection: &mut AsyncPgConnection,
+        client: &Caller,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.keep_live(connection, now).await?;
+        if self.proven_by_password {
+            audit::record(connection, &step_up::by_password_event(self, client)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -103,6 +121,7 @@ pub async fn authenticate(
         token_id: claims.jti,
         auth_time: session.auth_time,
         api,
+        proven_by_password: false,
     })
 }
 

@@ -51,7 +51,7 @@ pub async fn end_own(
     let ended: Vec<AuthSession> = connection
         .transaction(async |connection| {
             let mut keyset = user_keyset::lock(connection, user, now).await?;
-            caller.keep_live(connection, now).await?;
+            caller.keep_proven(connection, client, now).await?;
             let ending = reason.by(client);
             let ended = end_under_lock(connection, user, which, ending, &mut keyset, now).await?;
             user_keyset::save(connection, user, &keyset, now).await?;
@@ -82,26 +82,26 @@ pub fn require_recent_login(
 /// Lets pass who signed in lately or gives the password now.
 pub async fn require_recent_sign_in(
     state: &State,
-    caller: &Authenticated,
+    caller: &mut Authenticated,
     client: &Caller,
     current_password: Option<&str>,
 ) -> Result<(), Error> {
-    let max_age = state.settings.limits.recent_sign_in.as_delta();
-    if let Some(password) = current_password {
-        let checked = check_current_password(state, caller, client, password).await;
-        step_up::judged(state, caller, client, &checked);
-        return match checked {
-            Err(Error::InvalidCredentials(_)) => {
-                Err(Error::InsufficientUserAuthentication(max_age))
-            }
-            Err(error) => Err(error),
-            Ok(_) => {
-                audit::record_alone(state, &step_up::by_password_event(caller, client));
-                Ok(())
-            }
-        };
+    let Some(password) = current_password else {
+        return require_recent_login(state, caller, client);
+    };
+    let checked = check_current_password(state, caller, client, password).await;
+    step_up::judged(state, caller, client, &checked);
+    match checked {
+        Err(Error::InvalidCredentials(_)) => {
+            let max_age = state.settings.limits.recent_sign_in.as_delta();
+            Err(Error::InsufficientUserAuthentication(max_age))
+        }
+        Err(error) => Err(error),
+        Ok(_) => {
+            caller.proven_by_password = true;
+            Ok(())
+        }
     }
-    require_recent_login(state, caller, client)
 }
 
 /// What a change of the password comes to.
@@ -176,7 +176,7 @@ pub async fn remove_device(
         .transaction(async |connection| {
             let mut keyset = user_keyset::lock(connection, user, now).await?;
             lock_own_device(connection, user, device_id).await?;
-            caller.keep_live(connection, now).await?;
+            caller.keep_proven(connection, client, now).await?;
             let which = Which::Device(device_id);
             let ended =
                 end_under_lock(connection, user, which, reason.by(client), &mut keyset, now)
@@ -202,13 +202,17 @@ pub(super) async fn lock_own_device(
 }
 
 /// Costs one hash, and no more of them than the limits allow: who holds a token may neither guess
-/// the password nor keep others from signing in. A wrong one counts as a login that failed.
+/// the password nor keep others from signing in. A wrong one counts as a login that failed. Where the
+/// caller's session has ended since the request's head was judged, nothing is judged or counted.
 pub async fn check_current_password(
     state: &State,
     caller: &Authenticated,
     client: &Caller,
     password: &str,
 ) -> Result<User, Error> {
+    let mut connection = state.pool.get().await?;
+    caller.keep_live(&mut connection, state.clock.now()).await?;
+    drop(connection);
     state.limiter.check(Limit::PasswordCheck, caller.user_id.into()).await?;
     state.limiter.check(Limit::Login, client.address.limit_key().into()).await?;
     let mut connection = state.pool.get().await?;

@@ -47,7 +47,7 @@ pub async fn update_device(
                 user_keyset::lock(connection, user, now).await?;
             }
             let mut device = lock_own_device(connection, user, device_id).await?;
-            caller.keep_live(connection, now).await?;
+            caller.keep_proven(connection, client, now).await?;
             let was_trusted = device.trusted;
             device.device_name = update.name.or(device.device_name);
             device.trusted = update.trusted.unwrap_or(was_trusted);

@@ -158,13 +158,13 @@ impl<T: Sensitive, G: Guard> FromRequest for Proven<T, G> {
         let caller = G::from_request(&request, payload);
         let body = Body::<T>::from_request(&request, payload);
         Box::pin(async move {
-            let caller = caller.await.map_err(Into::<Refusal>::into)?.caller();
+            let mut caller = caller.await.map_err(Into::<Refusal>::into)?.caller();
             let Body(body) = body.await?;
             let client = Caller::extract(&request).await?;
             if body.needs_proof(&request, &caller) {
                 let password = body.current_password().filter(|_| caller.api == ApiKind::Bearer);
                 let state = state_of(&request)?;
-                require_recent_sign_in(state, &caller, &client, password).await?;
+                require_recent_sign_in(state, &mut caller, &client, password).await?;
             }
             Ok(Self { caller, client, body, guard: PhantomData })
         })

@@ -50,17 +50,21 @@ pub(crate) fn by_password_event(caller: &Authenticated, client: &Caller) -> Even
 }
 
 /// Counts what came of a password that was to prove the caller again, and writes down where it
-/// did not.
+/// did not. One that nobody judged, for a limit or a session that has ended, is none.
 pub(crate) fn judged(
     state: &State,
     caller: &Authenticated,
     client: &Caller,
     checked: &Result<User, Error>,
 ) {
-    count(state, if checked.is_ok() { "password" } else { "password_refused" });
-    if let Err(Error::InvalidCredentials(reason)) = checked {
-        let event = caller.event(Kind::StepUpRequired, client);
-        audit::record_alone(state, &Event { details: json!({ "reason": reason }), ..event });
+    match checked {
+        Ok(_) => count(state, "password"),
+        Err(Error::InvalidCredentials(reason)) => {
+            count(state, "password_refused");
+            let event = caller.event(Kind::StepUpRequired, client);
+            audit::record_alone(state, &Event { details: json!({ "reason": reason }), ..event });
+        }
+        Err(_) => {}
     }
 }
 

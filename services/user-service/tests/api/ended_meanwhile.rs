@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use test_support::{RawAnswer, RawConnection, TestPasskey, eventually};
 
 use super::browser_support::{FIREFOX, LOGOUT, SESSIONS, log_in};
+use super::security_events::{event, events, is_of};
 use super::support::{PASSWORD, Session, TestApp, blocked, count};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
@@ -198,6 +199,39 @@ async fn a_revoked_token_does_nothing_sensitive_either() {
     let answer = in_two_halves(&app, &bearer(&session), &action, revoke).await;
     assert_eq!((answer.status, &answer.json["code"]), (401, &json!("invalid_token")));
     assert_eq!(done(&app).await, [0; 5]);
+}
+
+#[tokio::test]
+async fn an_ended_session_has_no_password_judged_be_it_right_or_wrong() {
+    let limit = ("USER_SERVICE__LIMITS__PASSWORD_CHECKS_PER_HOUR", "1");
+    let app = TestApp::with(&[ES256, limit]).await;
+    let phone = app.sign_in().await;
+    let paths = ["/api/v5/auth/reauthenticate", "/api/v5/auth/api-keys", "/api/auth/password"];
+    let body = |password: &str| {
+        json!({ "current_password": password, "new_password": NEW_PASSWORD,
+            "name": "a", "scopes": ["chat"] })
+    };
+    for (path, password) in
+        paths.iter().flat_map(|path| [(*path, PASSWORD), (*path, "not this one")])
+    {
+        let session = app.log_in(&app.register_device().await, &phone.username).await;
+        let action = ("POST", path.into(), body(password), 401);
+        let log_out = async {
+            let _ = app.log_out(&session.refresh_token).await.expect(200);
+        };
+        let answer = in_two_halves(&app, &bearer(&session), &action, log_out).await;
+        let found = (answer.status, answer.json["code"].as_str());
+        assert_eq!(found, (401, Some("invalid_token")), "{action:?}: {answer:?}");
+    }
+    // The one check that the hour has is left, and what is written after it was written in order.
+    let wrong = app.post_as(&phone, paths[0], &body("not this one")).await;
+    let _ = wrong.expect_error(401, "invalid_credentials");
+    assert!(is_of(&event(&app, "step_up_required").await, &phone));
+    assert_eq!(events(&app, "stepped_up").await.len(), 0);
+    for (outcome, number) in [("password", 0), ("password_refused", 1)] {
+        let metric = format!("user_service_step_ups_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(app.metric(&metric).await, number, "{outcome}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use serde_json::{Value, json};
 use test_support::{TestPasskey, TestServer, eventually};
 
-use super::security_events::{event, events, is_of};
+use super::security_events::{Row, event, events, is_of};
 use super::support::{PASSWORD, TestApp, send};
 
 #[tokio::test]
@@ -45,6 +45,34 @@ async fn a_wrong_password_at_its_change_is_written_and_counted_like_any_other_gu
         let name = format!("user_service_step_ups_total{{outcome=\"{outcome}\"}}");
         assert_eq!(app.metric(&name).await, 1, "{outcome}");
     }
+}
+
+#[tokio::test]
+async fn a_password_sent_with_a_request_is_written_with_what_it_allowed_and_not_without() {
+    let app = TestApp::start().await;
+    let session = app.sign_in().await;
+    let passkey = format!("/api/v5/auth/webauthn/credentials/{}", uuid::Uuid::new_v4());
+    let with = |password: &str| json!({ "current_password": password });
+    let remove = app.request(reqwest::Method::DELETE, &passkey).bearer_auth(&session.access_token);
+    let _ = send(remove.json(&with(PASSWORD))).await.expect_error(404, "passkey_not_found");
+    // What a replica writes alone it writes in order.
+    let wrong = app.post_as(&session, "/api/v5/auth/reauthenticate", &with("not this one")).await;
+    let _ = wrong.expect(401);
+    let _ = event(&app, "step_up_required").await;
+    assert_eq!(events(&app, "stepped_up").await.len(), 0);
+
+    let device = format!("/api/auth/devices/{}", session.device.id);
+    let start = "/api/v5/auth/webauthn/register/start";
+    let _ = app.post_as(&session, start, &with(PASSWORD)).await.expect(200);
+    let wanted =
+        json!({ "name": "a", "scopes": ["chat"], "current_password": PASSWORD, "trusted": true });
+    let _ = app.post_as(&session, "/api/v5/auth/api-keys", &wanted).await.expect(201);
+    let _ = app.patch_as(&session, &device, &wanted).await.expect(200);
+    // With no password there is no proof of just then.
+    let _ = app.patch_as(&session, &device, &json!({ "trusted": true })).await.expect(200);
+    let written = events(&app, "stepped_up").await;
+    let by_password = |row: &Row| is_of(row, &session) && row.details["reason"] == "password";
+    assert!(written.len() == 3 && written.iter().all(by_password), "{written:?}");
 }
 
 #[tokio::test]
