@@ -6,14 +6,17 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Finding, State};
 
-/// How soon one that failed is asked again at first: a start must not wait a whole interval for
-/// what comes a moment later.
+/// How soon one that is not as it should be is asked again at first: a start must not wait a whole
+/// interval for what comes a moment later.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
+
+/// And how soon for as long as that lasts, unless it is asked more often anyway.
+const LAST_RETRY: Duration = Duration::from_secs(1);
 
 /// How often a dependency is asked, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// From an answer to the next question.
+    /// From an answer to the next question, where all is as it should be; else a second at most.
     pub interval: Duration,
     /// A dependency that takes longer to answer is not ready.
     pub timeout: Duration,
@@ -62,14 +65,14 @@ impl Asked {
         let mut retry = FIRST_RETRY;
         loop {
             let answer = self.ask().await;
-            let failed = matches!(answer.state, State::NotReady(_));
+            let is_well = answer.state == State::Ready;
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-            if failed {
-                sleep(retry.min(self.pace.interval)).await;
-                retry = self.pace.interval.min(2 * retry);
-            } else {
+            if is_well {
                 sleep(self.pace.interval).await;
                 retry = FIRST_RETRY;
+            } else {
+                sleep(retry.min(self.pace.interval)).await;
+                retry = LAST_RETRY.min(2 * retry);
             }
         }
     }
@@ -171,5 +174,26 @@ mod tests {
         assert_eq!(reason(&readiness), "");
         sleep(Duration::from_secs(30)).await;
         assert!((30..40).contains(&asked.load(Ordering::Relaxed)), "{asked:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_as_it_should_be_is_asked_every_second_however_long_its_interval() {
+        let slow = Pace { interval: Duration::from_mins(1), timeout: Duration::from_secs(1) };
+        let degraded = || State::Degraded("no key".to_owned());
+        for wrong in [degraded(), State::NotReady("no key".to_owned())] {
+            let asked = Arc::new(AtomicUsize::new(0));
+            let (count, told) = (Arc::clone(&asked), wrong.clone());
+            let readiness = Readiness::default().with_pace("signing_keys", slow, move || {
+                let number = count.fetch_add(1, Ordering::Relaxed);
+                let told = told.clone();
+                async move { if number < 40 { told } else { State::Ready } }
+            });
+            let _checking = readiness.start();
+            sleep(Duration::from_secs(30)).await;
+            assert!((30..40).contains(&asked.load(Ordering::Relaxed)), "{asked:?}, {wrong:?}");
+            assert_eq!(reason(&readiness), "no key");
+            sleep(Duration::from_secs(30)).await;
+            assert_eq!(asked.load(Ordering::Relaxed), 41, "{wrong:?}");
+        }
     }
 }

@@ -4,7 +4,11 @@ use chrono::TimeDelta;
 use diesel_async::RunQueryDsl as _;
 use test_support::{TestServer, eventually};
 
+use user_service::service_keys::Occasion;
+
+use super::feed_reader::FeedReader;
 use super::outside_keys::transit_settings;
+use super::service_keys::{ES256, kid_of, published, ring};
 use super::support::{TestApp, send};
 use super::transit_stand_in::TransitStandIn;
 
@@ -39,6 +43,56 @@ async fn a_replica_that_can_sign_no_token_says_so_and_why_and_serves_the_rest() 
     .await;
     transit.come_back();
     until(&app, &replica, "signing_keys", "ready").await;
+}
+
+/// What the public probe answers, which is what distributes traffic.
+async fn probed(app: &TestApp, server: &TestServer) -> u16 {
+    send(app.client.get(server.url("/health/ready"))).await.status.into()
+}
+
+/// Waits until a replica says so of the keys, and why it has none.
+async fn until_no_key(app: &TestApp, server: &TestServer, status: &str) {
+    let why = "no service key that can be used: the service keys are not looked after: the signer";
+    eventually("readiness says why", || async {
+        let reason = until(app, server, "signing_keys", status).await;
+        reason.starts_with(why).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replica_that_signed_serves_on_while_there_is_no_key_and_one_that_never_did_does_not() {
+    let transit = TransitStandIn::start();
+    let settings = transit_settings(&transit);
+    let mut settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    settings.push(ES256);
+    let app = TestApp::with(&settings).await;
+    let session = app.sign_in().await;
+    let mut ring = ring(&app, &settings).await;
+    transit.go_away().await;
+    let current = kid_of(&session.access_token);
+    let emergency = Occasion::Emergency { current, with_next: true };
+    let rotation = ring.rotate(&emergency).await.unwrap();
+    assert_eq!((&rotation.current, &rotation.next), (&None, &None));
+    until_no_key(&app, &app.server, "degraded").await;
+    // Verifiers are served, and whoever would get a token is told to come again.
+    assert_eq!(probed(&app, &app.server).await, 200);
+    assert!(published(&app, &app.server).await.is_empty());
+    let _ = FeedReader::open(&app, &app.server, None).await.replay().await;
+    let judged = app.post_token("/api/auth/introspect", &session.access_token).await.expect(200);
+    assert_eq!(judged.json["active"], false);
+    let body = app.login_body(&session.device, &session.username);
+    let refused = app.post("/api/auth/login", &body).await.expect_error(503, "signer_unavailable");
+    assert_eq!(refused.header("retry-after"), "2");
+    let late = app.replica().await;
+    until_no_key(&app, &late, "not_ready").await;
+    assert_eq!(probed(&app, &late).await, 503);
+    transit.come_back();
+    for server in [&app.server, &late] {
+        assert_eq!(until(&app, server, "signing_keys", "ready").await, "");
+        assert_eq!(probed(&app, server).await, 200);
+    }
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ struct Kept {
     read_at: Option<Instant>,
     snapshot: Arc<Snapshot>,
 }
+    /// Whether there has been a key that signs.
+    has_signed: bool,
 
 /// The ring as the database has it.
 struct Table {
@@ -103,7 +105,8 @@ impl ServiceRing {
     }
 
     fn with(clock: Clock, snapshot: Snapshot, table: Option<Table>) -> Self {
-        let kept = RwLock::new(Kept { read_at: None, snapshot: Arc::new(snapshot) });
+        let has_signed = snapshot.signer().is_some();
+        let kept = RwLock::new(Kept { read_at: None, snapshot: Arc::new(snapshot), has_signed });
         Self { inner: Arc::new(Inner { clock, kept, table }) }
     }
 
@@ -166,6 +169,11 @@ impl Inner {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         (kept.read_at, Arc::clone(&kept.snapshot))
     }
+    /// Whether there has been a key that signs since the start.
+    fn has_signed(&self) -> bool {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner).has_signed
+    }
+
 
     /// The ring as it was some seconds ago at most.
     async fn fresh(&self) -> Result<Arc<Snapshot>, Error> {
@@ -205,7 +213,8 @@ impl Inner {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         // What was forgotten meanwhile may stand in what was read.
         if Arc::ptr_eq(&kept.snapshot, &before) {
-            *kept = Kept { read_at: Some(began), snapshot: Arc::clone(&snapshot) };
+            let has_signed = kept.has_signed || snapshot.signer().is_some();
+            *kept = Kept { read_at: Some(began), snapshot: Arc::clone(&snapshot), has_signed };
         }
         Ok(snapshot)
     }

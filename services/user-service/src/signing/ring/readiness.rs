@@ -51,8 +51,9 @@ impl Table {
 }
 
 impl ServiceRing {
-    /// Signs with the current key, wherever that is. Where it does not sign, tokens that exist are
-    /// good still, and what asks about them is served: that is degraded.
+    /// Signs with the current key, wherever that is. Where it does not sign, or there is none any
+    /// more, the key set, the feed and questions about tokens are served on: that is degraded. Only a
+    /// replica that has had no key yet is not ready.
     pub(in super::super) async fn readiness(&self) -> State {
         let kept = self.inner.table.as_ref().map_or(State::Ready, Table::kept);
         let Some(signer) = self.inner.kept().1.signer() else {
@@ -60,7 +61,9 @@ impl ServiceRing {
                 State::Degraded(reason) => format!(": {reason}"),
                 _ => String::new(),
             };
-            return State::NotReady(format!("no service key that can be used{because}"));
+            let reason = format!("no service key that can be used{because}");
+            let has_signed = self.inner.has_signed();
+            return if has_signed { State::Degraded(reason) } else { State::NotReady(reason) };
         };
         let late = || format!("no signature within {} s", SIGNING.as_secs());
         let tried = timeout(SIGNING, signer.try_out()).await;
