@@ -9,6 +9,8 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     offset_ms: Arc<AtomicI64>,
+    /// How far it goes wrong; zero outside tests.
+    error: TimeDelta,
 }
 
 impl Clock {
@@ -16,7 +18,14 @@ impl Clock {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
     pub fn now(&self) -> DateTime<Utc> {
-        self.turned(Utc::now())
+        self.turned(Utc::now() + self.error)
+    }
+
+    /// The clock of a machine that goes wrong, ahead by `error` or behind when that is negative. It
+    /// is turned with this one, and what another clock tells is none the worse for it.
+    #[must_use]
+    pub fn wrong_by(&self, error: TimeDelta) -> Self {
+        Self { offset_ms: Arc::clone(&self.offset_ms), error: self.error + error }
     }
 
     /// A time that another clock tells, turned as this one is.
@@ -66,6 +75,16 @@ mod tests {
         let clone = clock.clone();
         clock.turn(TimeDelta::hours(3));
         assert!(clone.now() - Clock::default().now() > TimeDelta::minutes(179));
+    }
+
+    #[test]
+    fn a_clock_that_goes_wrong_is_turned_with_the_right_one_and_spoils_no_other_s_time() {
+        let clock = Clock::default();
+        let ahead = clock.wrong_by(TimeDelta::hours(2));
+        clock.turn(TimeDelta::hours(3));
+        assert!((ahead.now() - clock.now() - TimeDelta::hours(2)).abs() < TimeDelta::minutes(1));
+        let told = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        assert_eq!(ahead.turned(told), clock.turned(told));
     }
 
     #[test]

@@ -38,9 +38,9 @@ const UNBOUND_LIFE: TimeDelta = TimeDelta::days(1);
 /// Nor does one stay on which nobody has signed in, or still is, for this long.
 const UNUSED_LIFE: TimeDelta = TimeDelta::days(365);
 
-/// What is past at a time.
+/// What is past by a clock.
 struct Past {
-    now: DateTime<Utc>,
+    clock: Clock,
 }
 
 /// Runs until the service drains.
@@ -66,7 +66,7 @@ async fn turn(state: &State, parameters: &mut Vec<String>) -> Result<(), Error> 
     end_expired(state).await?;
     while retire_due(state, RETIRED_AT_ONCE).await? > 0 {}
     let mut connection = state.pool.get().await?;
-    let past = Past { now: state.clock.now() };
+    let past = Past { clock: state.clock.clone() };
     clean_all(&mut connection, &past).await?.count(&state.metrics.cleaned);
     purge_events(state, &mut connection).await?;
     count_keys(state, &mut connection).await?;
@@ -143,7 +143,8 @@ fn count_connections(state: &State) {
 
 /// Cleans as a running service does. For commands: an error says what was wrong with the database.
 pub async fn clean_up(database: &Database) -> Result<Cleaned, String> {
-    let now = Clock::default().now();
+    let clock = Clock::default();
+    let now = clock.now();
     let failed = |error: QueryError| format!("database: {error}");
     let connected = database.connect().await;
     let mut connection = connected.map_err(|error| format!("`database.url`: {error}"))?;
@@ -156,7 +157,7 @@ pub async fn clean_up(database: &Database) -> Result<Cleaned, String> {
         }
         retired += due.len();
     }
-    let mut cleaned = clean_all(&mut connection, &Past { now }).await.map_err(failed)?;
+    let mut cleaned = clean_all(&mut connection, &Past { clock }).await.map_err(failed)?;
     cleaned.removed.insert("expired_sessions_ended", expired);
     cleaned.removed.insert("moved_keys_retired", retired);
     Ok(cleaned)
@@ -190,7 +191,9 @@ impl Clean for Past {
         &self,
         connection: &mut AsyncPgConnection,
     ) -> QueryResult<Vec<(&'static str, usize)>> {
-        let Self { now } = *self;
+        let now = self.clock.now();
+        // As whoever retired them wrote when they end.
+        let ring_now = service_key::now(connection, &self.clock).await?;
         let (unused, unbound) = (now - UNUSED_LIFE, now - UNBOUND_LIFE);
         let uncounted = now - LONGEST_STEP_BACK_WINDOW;
         Ok(vec![
@@ -208,7 +211,7 @@ impl Clean for Past {
             ),
             ("rate_limits", rate_limit::delete_expired(connection, now, BATCH).await?),
             ("revoked_keys", published_key::delete_expired(connection, now, BATCH).await?),
-            ("service_keys", service_key::delete_expired(connection, now, BATCH).await?),
+            ("service_keys", service_key::delete_expired(connection, ring_now, BATCH).await?),
         ])
     }
 }

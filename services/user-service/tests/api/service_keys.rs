@@ -152,6 +152,53 @@ async fn a_scheduled_rotation_is_done_once_for_all_replicas() {
     assert!(count(&mut connection, made).await <= 3);
 }
 
+/// Changes one row of the ring.
+async fn change(app: &TestApp, statement: &str) {
+    // Its `load` is not the settings'.
+    use diesel_async::RunQueryDsl as _;
+    let mut connection = app.database.connect().await;
+    assert_eq!(diesel::sql_query(statement).execute(&mut connection).await.unwrap(), 1);
+}
+
+async fn count_keys(app: &TestApp, condition: &str) -> i64 {
+    let mut connection = app.database.connect().await;
+    count(&mut connection, &format!("SELECT count(*) FROM service_keys WHERE {condition}")).await
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_goes_wrong_shows_and_removes_keys_by_the_database_s_time() {
+    let mut app = TestApp::with(&[SERVICE, ES256]).await;
+    app.sign_in().await;
+    let former = rotate(&mut ring(&app, &[SERVICE, ES256]).await).await.unwrap().former;
+    let past = "INSERT INTO service_keys (kid, public_jwk, key_type, store, state, token_life,
+                                          published_at, activated_at, retired_at, until)
+                SELECT 'past', public_jwk, key_type, store, 'revoked', token_life, published_at,
+                       activated_at, retired_at, clock_timestamp() - interval '1 minute'
+                FROM service_keys WHERE state = 'retired'";
+    change(&app, past).await;
+    // Longer than a retired key verifies.
+    let error = TimeDelta::hours(3);
+    app.server = app.replica_wrong_by(error).await;
+    eventually("what is past is removed", || async {
+        (count_keys(&app, "kid = 'past'").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(count_keys(&app, "state = 'retired'").await, 1);
+    assert!(published(&app, &app.server).await.contains(&former));
+    let one = app.get(&format!("{JWKS}?kid={former}")).await.expect(200);
+    assert_eq!(one.json["keys"][0]["kid"], *former);
+
+    let ended = "UPDATE service_keys SET until = clock_timestamp() - interval '1 second'
+                 WHERE state = 'retired'";
+    change(&app, ended).await;
+    app.server = app.replica_wrong_by(-error).await;
+    eventually("the key is shown no more and removed", || async {
+        let is_gone = count_keys(&app, "state = 'retired'").await == 0;
+        (is_gone && !published(&app, &app.server).await.contains(&former)).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn another_algorithm_comes_with_the_next_rotation() {
     let mut app = TestApp::with(&[SERVICE, ES256]).await;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use common::service::HttpSettings;
 use common::settings::{Environment, List, Secret};
@@ -84,6 +84,11 @@ impl TestApp {
     /// A replica with other settings; the later of two settings counts.
     pub(crate) async fn replica_with(&self, settings: &[(&str, &str)]) -> TestServer {
         self.replica_on(self.database.url(), settings).await
+    }
+
+    /// A replica on a machine whose clock goes ahead by `error`, or behind.
+    pub(crate) async fn replica_wrong_by(&self, error: TimeDelta) -> TestServer {
+        serve(&self.settings, self.database.secret(), self.clock.wrong_by(error)).await
     }
 
     /// A replica that takes every peer on this machine for a proxy of ours.

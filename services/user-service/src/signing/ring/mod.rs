@@ -31,7 +31,8 @@ use crate::config::{Settings, SigningMode};
 use crate::error::Error;
 use crate::models::service_key;
 
-/// What was read longer ago is read again before it is used.
+/// What was read longer ago is read again before it is used. So long a key may verify beyond its
+/// end, when its last token is past.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// How long a signature waits for a key that is being made, as at the first start.
@@ -54,9 +55,9 @@ struct Inner {
 struct Kept {
     read_at: Option<Instant>,
     snapshot: Arc<Snapshot>,
-}
     /// Whether there has been a key that signs.
     has_signed: bool,
+}
 
 /// The ring as the database has it.
 struct Table {
@@ -128,8 +129,7 @@ impl ServiceRing {
 
     /// What the JWKS shows of the ring, the current key first.
     pub(super) async fn list_public(&self) -> Result<Vec<Value>, Error> {
-        let snapshot = self.inner.fresh().await?;
-        Ok(snapshot.published(self.inner.clock.now()).map(|key| key.jwk.clone()).collect())
+        Ok(self.inner.fresh().await?.keys().iter().map(|key| key.jwk.clone()).collect())
     }
 
     /// The key `kid` of the ring, public JWK and parsed.
@@ -140,8 +140,7 @@ impl ServiceRing {
             return Ok(None);
         }
         let snapshot = self.inner.fresh().await?;
-        let mut published = snapshot.published(self.inner.clock.now());
-        let found = published.find(|key| key.jwk["kid"] == kid);
+        let found = snapshot.keys().iter().find(|key| key.is_called(kid));
         Ok(found.map(|key| (key.jwk.clone(), key.key.clone())))
     }
 
@@ -169,11 +168,11 @@ impl Inner {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         (kept.read_at, Arc::clone(&kept.snapshot))
     }
+
     /// Whether there has been a key that signs since the start.
     fn has_signed(&self) -> bool {
         self.kept.read().unwrap_or_else(PoisonError::into_inner).has_signed
     }
-
 
     /// The ring as it was some seconds ago at most.
     async fn fresh(&self) -> Result<Arc<Snapshot>, Error> {
@@ -204,8 +203,10 @@ impl Inner {
         if read_at.is_some_and(|at| at >= since) {
             return Ok(before);
         }
-        let (began, now) = (Instant::now(), self.clock.now());
+        let began = Instant::now();
         let mut connection = table.database.get().await?;
+        // Whoever retired a key said by the database's clock until when: ours may go wrong.
+        let now = service_key::now(&mut connection, &self.clock).await?;
         let keys = service_key::list_published(&mut connection, now).await?;
         drop(connection);
         let snapshot = Arc::new(Snapshot::of(&keys, &before, &table.stores));

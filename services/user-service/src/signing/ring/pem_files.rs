@@ -68,7 +68,7 @@ fn read_public(path: &str) -> Result<RingKey, String> {
 fn public_of(pem: &[u8]) -> Result<RingKey, String> {
     let jwk: Value = public_jwk(pem).map_err(|error| unusable(&error))?;
     let key = Key::from_jwk(&jwk).map_err(|error| unusable(&error))?;
-    Ok(RingKey { jwk, key, until: None })
+    Ok(RingKey { jwk, key })
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 use token_verifier::Key;
 
@@ -23,8 +22,6 @@ pub(super) struct Snapshot {
 pub(super) struct RingKey {
     pub(super) jwk: Value,
     pub(super) key: Key,
-    /// Until when, once it is retired.
-    pub(super) until: Option<DateTime<Utc>>,
 }
 
 impl RingKey {
@@ -55,7 +52,7 @@ impl Snapshot {
             let parsed = Key::from_jwk(&key.public_jwk)
                 .inspect_err(|error| tracing::error!(kid = key.kid, %error, "key_damaged"))
                 .ok()?;
-            Some(RingKey { jwk: key.public_jwk.clone(), key: parsed, until: key.until })
+            Some(RingKey { jwk: key.public_jwk.clone(), key: parsed })
         });
         let keys: Vec<RingKey> = keys.collect();
         let has_current = current
@@ -90,9 +87,9 @@ impl Snapshot {
         self.keys.first().filter(|_| self.has_current).map(|key| &key.jwk)
     }
 
-    /// Those that verify at `now`.
-    pub(super) fn published(&self, now: DateTime<Utc>) -> impl Iterator<Item = &RingKey> {
-        self.keys.iter().filter(move |key| key.until.is_none_or(|until| now < until))
+    /// Those that verify, the current one first.
+    pub(super) fn keys(&self) -> &[RingKey] {
+        &self.keys
     }
 
     pub(super) fn contains(&self, kid: &str) -> bool {
