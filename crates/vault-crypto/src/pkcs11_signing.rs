@@ -114,6 +114,17 @@ impl SigningToken {
         read_public(&session, kind, public)
     }
 
+    /// Removes the pair of that label from the token, whatever of it is there.
+    pub fn remove(&self, label: &str) -> Result<(), Pkcs11Error> {
+        let session = self.session(true)?;
+        let found = session
+            .find_objects(&[Attribute::Label(label.as_bytes().to_vec())])
+            .map_err(|error| failed("no key can be found", &error))?;
+        found.into_iter().try_for_each(|key| {
+            session.destroy_object(key).map_err(|error| failed("the key can't be removed", &error))
+        })
+    }
+
     /// Signs `input`: PKCS#1 for RSA, the two numbers one after the other for P-256. A session that
     /// the token has lost is replaced by a new one, once.
     pub fn sign(

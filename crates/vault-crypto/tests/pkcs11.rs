@@ -4,7 +4,7 @@
 #![expect(clippy::panic, reason = "a test that can't go on fails")]
 
 use test_support::SoftHsm;
-use vault_crypto::{Identity, Keyring, WrappingKey, WrappingKeyPlace};
+use vault_crypto::{Identity, Keyring, SigningKind, SigningToken, WrappingKey, WrappingKeyPlace};
 
 fn place(module: &str) -> WrappingKeyPlace<'_> {
     WrappingKeyPlace { module, token: SoftHsm::TOKEN, pin: SoftHsm::PIN, key: SoftHsm::KEY }
@@ -99,4 +99,23 @@ fn a_token_that_can_t_be_used_says_why_without_its_pin() {
 fn a_wrapped_key_without_a_token_is_refused() {
     let error = Keyring::parse(&format!("a:pkcs11:{}", "00".repeat(40))).unwrap_err();
     assert_eq!(error.to_string(), "keyring: key 1 is wrapped, and no PKCS#11 token is configured");
+}
+
+#[test]
+fn a_pair_that_is_removed_signs_no_more_and_the_others_do() {
+    let test = "a_pair_that_is_removed_signs_no_more_and_the_others_do";
+    let Some(module) = SoftHsm::module_of_child(test) else { return };
+    let token = SigningToken::open(&module, SoftHsm::TOKEN, SoftHsm::PIN).unwrap();
+    for label in ["one", "two"] {
+        token.make(SigningKind::P256, label).unwrap();
+        token.sign(SigningKind::P256, label, b"input").unwrap();
+    }
+    token.remove("one").unwrap();
+    let refused = token.sign(SigningKind::P256, "one", b"input").unwrap_err().to_string();
+    assert_eq!(refused, "PKCS#11: the token has no private key `one`");
+    token.sign(SigningKind::P256, "two", b"input").unwrap();
+    // Its label is free again, which that of a public key left behind would not be.
+    token.make(SigningKind::P256, "one").unwrap();
+    // Nothing else is called so, and nothing is left to remove.
+    token.remove("three").unwrap();
 }

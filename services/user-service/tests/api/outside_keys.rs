@@ -206,6 +206,64 @@ async fn an_emergency_waits_for_no_key_to_be_made() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_being_made_when_the_ring_changed_comes_into_no_ring() {
+    let transit = TransitStandIn::start();
+    let settings = transit_settings(&transit);
+    let mut settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+    // Longer than the test lets it wait.
+    settings.push(("USER_SERVICE__SIGNING__TRANSIT_TIMEOUT", "1m"));
+    let app = TestApp::with(&settings).await;
+    let session = app.sign_in().await;
+    let mut ring = ring(&app, &settings).await;
+    lose_next(&app, &transit).await;
+    let early =
+        eventually("a key is being made", || async { transit.waited().into_iter().next() }).await;
+    let current = kid_of(&session.access_token);
+    let occasion = Occasion::Emergency { current, with_next: true };
+    let made = async {
+        eventually("the emergency is done", || async {
+            let mut connection = app.database.connect().await;
+            let keys = "SELECT count(*) FROM service_keys WHERE state = 'current'";
+            (count(&mut connection, keys).await == 0).then_some(())
+        })
+        .await;
+        transit.hang_when_making(false);
+    };
+    // The command waits for the replica to have made its key, and then makes those that are used.
+    let (rotation, ()) = tokio::join!(ring.rotate(&occasion), made);
+    let current = rotation.unwrap().current.unwrap();
+    assert_eq!(kid_of(&app.sign_in().await.access_token), current);
+    assert!(kids(&mut ring).await.iter().all(|(_, kid)| !early.ends_with(&**kid)));
+    assert!(transit.has(&format!("latchkey-{current}")));
+    eventually("it is not left where it was made", || async {
+        (!transit.has(&early)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replica_starts_though_the_transit_service_never_answers_and_signs_once_it_does() {
+    let transit = TransitStandIn::start();
+    transit.hang_when_making(true);
+    let settings = transit_settings(&transit);
+    let mut settings: Vec<(&str, &str)> =
+        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+    let app = TestApp::with(&settings).await;
+    assert!(published(&app, &app.server).await.is_empty());
+    eventually("readiness says why", || async {
+        let reason = until(&app, &app.server, "signing_keys", "not_ready").await;
+        reason.contains("the signer is away").then_some(())
+    })
+    .await;
+    transit.hang_when_making(false);
+    until(&app, &app.server, "signing_keys", "ready").await;
+    app.sign_in().await;
+}
+
+#[tokio::test]
 async fn a_key_that_somebody_rotates_within_the_transit_service_signs_as_before() {
     let transit = TransitStandIn::start();
     let settings = transit_settings(&transit);

@@ -1,9 +1,9 @@
 //! A transit service that really signs, as `HashiCorp` Vault and `OpenBao` answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::dev::ServerHandle;
@@ -18,6 +18,7 @@ use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
+use tokio::sync::watch;
 
 const TOKEN: &str = "hvs.of-a-test";
 
@@ -32,8 +33,12 @@ pub(crate) struct TransitStandIn {
 struct Shared {
     /// Versions of each, the oldest first.
     keys: Mutex<HashMap<String, Vec<PKey<Private>>>>,
-    /// Whether calls that make a key are never answered.
-    hanging: AtomicBool,
+    /// Names of keys that may be deleted.
+    deletable: Mutex<HashSet<String>>,
+    /// Whether calls that make a key wait.
+    hanging: watch::Sender<bool>,
+    /// Names of keys that were to be made when they had to wait.
+    waited: Mutex<Vec<String>>,
     /// So many calls that a request caused are answered 503 before the next good one.
     failing: AtomicU32,
     /// Calls that a request caused: those of readiness and of keeping the ring come as they like.
@@ -54,6 +59,8 @@ impl TransitStandIn {
                 .app_data(data.clone())
                 .route("/v1/transit/keys/{name}", web::post().to(make))
                 .route("/v1/transit/keys/{name}", web::get().to(show))
+                .route("/v1/transit/keys/{name}", web::delete().to(remove))
+                .route("/v1/transit/keys/{name}/config", web::post().to(configure))
                 .route("/v1/transit/sign/{name}/sha2-256", web::post().to(sign))
         });
         let server = server.workers(1).disable_signals().shutdown_timeout(0);
@@ -84,9 +91,19 @@ impl TransitStandIn {
         self.shared.named.lock().unwrap().clone()
     }
 
-    /// Lets calls that make a key hang, or no more.
+    /// Lets calls that make a key wait, or no more.
     pub(crate) fn hang_when_making(&self, hang: bool) {
-        self.shared.hanging.store(hang, Ordering::SeqCst);
+        self.shared.hanging.send_replace(hang);
+    }
+
+    /// Names of keys that were to be made when calls that make one had to wait.
+    pub(crate) fn waited(&self) -> Vec<String> {
+        self.shared.waited.lock().unwrap().clone()
+    }
+
+    /// Whether there is a key of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.shared.keys.lock().unwrap().contains_key(name)
     }
 
     /// Somebody rotates every key within the service: the newest version signs by default.
@@ -139,13 +156,45 @@ async fn make(
     if let Some(refusal) = refusal(&shared, &request) {
         return refusal;
     }
-    if shared.hanging.load(Ordering::SeqCst) {
-        std::future::pending::<()>().await;
+    let mut hanging = shared.hanging.subscribe();
+    if *hanging.borrow_and_update() {
+        shared.waited.lock().unwrap().push((*name).clone());
+        hanging.wait_for(|hangs| !hangs).await.unwrap();
     }
     let Some(key) = fresh(body["type"].as_str().unwrap()) else {
         return HttpResponse::BadRequest().finish();
     };
     shared.keys.lock().unwrap().entry(name.into_inner()).or_insert_with(|| vec![key]);
+    HttpResponse::NoContent().finish()
+}
+
+async fn configure(
+    shared: web::Data<Shared>,
+    name: web::Path<String>,
+    body: web::Json<Value>,
+    request: HttpRequest,
+) -> HttpResponse {
+    if let Some(refusal) = refusal(&shared, &request) {
+        return refusal;
+    }
+    if body["deletion_allowed"] == true {
+        shared.deletable.lock().unwrap().insert(name.into_inner());
+    }
+    HttpResponse::NoContent().finish()
+}
+
+async fn remove(
+    shared: web::Data<Shared>,
+    name: web::Path<String>,
+    request: HttpRequest,
+) -> HttpResponse {
+    if let Some(refusal) = refusal(&shared, &request) {
+        return refusal;
+    }
+    if !shared.deletable.lock().unwrap().contains(&*name) {
+        return HttpResponse::BadRequest().finish();
+    }
+    shared.keys.lock().unwrap().remove(&*name);
     HttpResponse::NoContent().finish()
 }
 

@@ -2,6 +2,8 @@
 //! waits for the place where keys are made. Their times are the database's, not those of whichever
 //! machine makes them.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
@@ -111,8 +113,6 @@ pub(super) async fn prepare(
 }
 
 /// Makes a next key unless there is one that `will_do`, and lets it sign where none does.
-///
-/// Of several who would make one the others wait; who rotates waits for none of them.
 async fn make_next(
     connection: &mut AsyncPgConnection,
     stores: &KeyStores,
@@ -120,16 +120,37 @@ async fn make_next(
     clock: &Clock,
     will_do: impl Fn(&ServiceKey) -> bool + Send + Sync,
 ) -> Result<(), Error> {
-    let lacks = |keys: &[ServiceKey]| !find(keys, NEXT).is_some_and(&will_do);
+    while let Some(late) = try_make_next(connection, stores, rules, clock, &will_do).await? {
+        tracing::info!(kid = late.kid(), "service_key_made_in_vain");
+        remove(stores, &late).await;
+    }
+    Ok(())
+}
+
+/// The same; but a key that was made while somebody changed the ring is not added and is answered:
+/// an emergency may have come between, and no key that is older may sign after it.
+///
+/// Of several who would make one the others wait; who rotates waits for none of them.
+async fn try_make_next(
+    connection: &mut AsyncPgConnection,
+    stores: &KeyStores,
+    rules: Rules,
+    clock: &Clock,
+    will_do: &(impl Fn(&ServiceKey) -> bool + Send + Sync),
+) -> Result<Option<NewKey>, Error> {
+    let lacks = |keys: &[ServiceKey]| !find(keys, NEXT).is_some_and(will_do);
     connection
         .transaction(async |connection| {
             service_key::lock_making(connection).await?;
-            let keys = service_key::list_unrevoked(connection).await?;
-            let made = if lacks(&keys) { Some(make(stores).await?) } else { None };
+            let before = service_key::list_unrevoked(connection).await?;
+            let made = if lacks(&before) { Some(make(stores).await?) } else { None };
             service_key::lock(connection).await?;
             let now = service_key::now(connection, clock).await?;
             let keys = service_key::list_unrevoked(connection).await?;
-            if let Some(made) = made.filter(|_| lacks(&keys)) {
+            if made.is_some() && !is_same(&before, &keys) {
+                return Ok(made);
+            }
+            if let Some(made) = made {
                 service_key::delete_next(connection).await?;
                 let next = made.into_next(rules.token_life, now);
                 service_key::insert(connection, &next).await?;
@@ -137,9 +158,29 @@ async fn make_next(
             if find(&keys, CURRENT).is_none() {
                 service_key::activate_next(connection, now).await?;
             }
-            Ok(())
+            Ok(None)
         })
         .await
+}
+
+/// Whether no key has come, gone or changed its state.
+fn is_same(before: &[ServiceKey], after: &[ServiceKey]) -> bool {
+    let states = |keys: &[ServiceKey]| -> BTreeSet<(String, String)> {
+        keys.iter().map(|key| (key.kid.clone(), key.state.clone())).collect()
+    };
+    states(before) == states(after)
+}
+
+/// Takes a key that is in no ring from where it was made; where that can't be it stays there, and
+/// signs nothing.
+async fn remove(stores: &KeyStores, key: &NewKey) {
+    let removed = timeout(MAKING, stores.remove(key)).await;
+    let removed = removed.unwrap_or_else(|_| {
+        Err(Error::SignerUnavailable(format!("no answer within {} s", MAKING.as_secs())))
+    });
+    if let Err(error) = removed {
+        tracing::warn!(kid = key.kid(), %error, "service_key_left_behind");
+    }
 }
 
 async fn make(stores: &KeyStores) -> Result<NewKey, Error> {

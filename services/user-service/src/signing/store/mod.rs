@@ -51,6 +51,10 @@ pub(super) struct NewKey {
 }
 
 impl NewKey {
+    pub(super) fn kid(&self) -> &str {
+        &self.kid
+    }
+
     /// As the next key of the ring, published from `now` on, that is to sign tokens of `token_life`
     /// seconds.
     pub(super) fn into_next(self, token_life: i64, now: DateTime<Utc>) -> ServiceKey {
@@ -113,6 +117,15 @@ impl KeyStores {
         };
         let key_type = key_pair::key_type(self.algorithm, self.rsa_bits);
         Ok(NewKey { kid, public_jwk, key_type, store: self.kind, sealed })
+    }
+
+    /// Takes a key that is to sign nothing from outside the process, where it was made.
+    pub(super) async fn remove(&self, key: &NewKey) -> Result<(), Error> {
+        match key.store {
+            KeyStore::Database => Ok(()),
+            KeyStore::Pkcs11 => reached(self.token.as_ref())?.remove(key.kid.clone()).await,
+            KeyStore::Transit => reached(self.transit.as_ref())?.remove(&key.kid).await,
+        }
     }
 
     async fn make_here(&self) -> Result<(String, Value, Option<(String, Vec<u8>)>), Error> {

@@ -56,6 +56,13 @@ impl Token {
             }),
         })
     }
+
+    /// Removes a pair from the token.
+    pub(super) async fn remove(&self, kid: String) -> Result<(), Error> {
+        let token = Arc::clone(&self.inner);
+        let removed = self.making.run(move || token.remove(&kid)).await?;
+        removed.map_err(|error| away(&error))
+    }
 }
 
 /// A private key in the token, found by its key id.

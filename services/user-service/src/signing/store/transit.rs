@@ -75,6 +75,14 @@ impl Transit {
         Ok(jwk)
     }
 
+    /// Removes a key; the policy of our token need not permit it.
+    pub(super) async fn remove(&self, kid: &str) -> Result<(), Error> {
+        let path = format!("keys/{PREFIX}{kid}");
+        let allow = json!({ "deletion_allowed": true });
+        self.call(Method::POST, &format!("{path}/config"), Some(&allow)).await?;
+        self.call(Method::DELETE, &path, None).await.map(drop)
+    }
+
     /// Every call may be made twice: one that makes a key which is there changes nothing.
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         match self.call_once(method.clone(), path, body).await {
