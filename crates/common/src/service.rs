@@ -1,6 +1,7 @@
 //! A service from its settings to its end: build, listen, run, drain.
 
 mod admin;
+mod listener;
 mod run;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -10,10 +11,10 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_web::{App, HttpRequest, web};
 use ipnet::IpNet;
-use rustls::ServerConfig;
 use serde::Deserialize;
+use socket2::{Domain, Socket, Type};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
@@ -28,7 +29,11 @@ use crate::http::{with_common_errors, with_context, with_cors, with_head, with_p
 use crate::metrics::{HttpMetrics, Metrics};
 use crate::readiness::{Checking, Readiness};
 use crate::settings::{List, Period, positive};
-use crate::tls::{HANDSHAKE_TIMEOUT, TlsSettings};
+use crate::tls::TlsSettings;
+use listener::{Listener, make_room, with_in_flight};
+
+/// Connections that wait to be taken. What comes past them the system forgets, and tells nobody.
+const BACKLOG: i32 = 2048;
 
 /// Section `http`.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +45,9 @@ pub struct HttpSettings {
     pub port: u16,
     /// Worker threads; 0 is one a core.
     pub workers: usize,
+    /// Connections at a time, of all workers together.
+    #[serde(deserialize_with = "positive")]
+    pub max_connections: usize,
     /// How long requests in flight may take after SIGTERM.
     pub drain_timeout: Period,
     /// How long a peer may leave untaken what was sent to it.
@@ -132,10 +140,19 @@ impl Blueprint {
         let admin_socket = bind(admin.host, admin.port)?;
         let (address, admin_address) = (public_socket.local_addr()?, admin_socket.local_addr()?);
         let (metrics, readiness) = (self.metrics.clone(), self.readiness.clone());
+        let room = make_room(http.max_connections + admin::MAX_CONNECTIONS);
+        let max_connections = room.saturating_sub(admin::MAX_CONNECTIONS).max(1);
         let admin_server = admin::serve(admin_socket, metrics, readiness, tls.clone())?;
         let (draining, finish) = (self.draining.clone(), self.finish.take());
         let (is_tls, checking) = (tls.is_some(), self.readiness.start());
-        let public = self.serve(public_socket, http, tls)?;
+        let listener = Listener {
+            socket: public_socket,
+            tls,
+            workers: http.workers,
+            max_connections,
+            drain_timeout: http.drain_timeout.0,
+        };
+        let public = self.serve(listener, http)?;
         Ok(Running {
             address,
             admin_address,
@@ -150,9 +167,8 @@ impl Blueprint {
 
     fn serve(
         self,
-        socket: TcpListener,
+        listener: Listener,
         http: &HttpSettings,
-        tls: Option<ServerConfig>,
     ) -> std::io::Result<actix_web::dev::Server> {
         let document = self.openapi();
         let operations = Operations::of(&document);
@@ -160,11 +176,11 @@ impl Blueprint {
         let context = web::Data::new(Context { operations: operations.clone(), metrics });
         let cors = web::Data::new(self.cors);
         let readiness = web::Data::new(self.readiness);
-        let behind_tls = web::Data::new(BehindTls(self.behind_tls));
+        let behind_tls = web::Data::new(BehindTls(self.behind_tls || listener.tls.is_some()));
         let body_timeout = web::Data::new(BodyTimeout(http.body_timeout.0));
         let proxies = web::Data::new(TrustedProxies(http.trusted_proxies.0.clone()));
         let routes = self.routes;
-        let mut server = HttpServer::new(move || {
+        listener.serve(move || {
             let (document, routes) = (document.clone(), Arc::clone(&routes));
             let operations = operations.clone();
             let (app, _) = App::new()
@@ -186,20 +202,8 @@ impl Blueprint {
                 .wrap(from_fn(with_cors))
                 .wrap(from_fn(with_context))
                 .wrap(from_fn(with_protection))
+                .wrap(from_fn(with_in_flight))
         })
-        .disable_signals()
-        // Events and frames are small and must not wait for a reader's acknowledgement.
-        .tcp_nodelay(true)
-        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
-        .shutdown_timeout(http.drain_timeout.0.as_secs());
-        if http.workers > 0 {
-            server = server.workers(http.workers);
-        }
-        let server = match tls {
-            None => server.listen(socket),
-            Some(tls) => server.listen_rustls_0_23(socket, tls),
-        };
-        Ok(server?.run())
     }
 }
 
@@ -209,7 +213,16 @@ fn all_routes(config: &mut ServiceConfig, routes: &Routes) {
 }
 
 fn bind(host: IpAddr, port: u16) -> std::io::Result<TcpListener> {
-    TcpListener::bind((host, port)).map_err(|error| {
+    let address = SocketAddr::from((host, port));
+    let bound = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // As `TcpListener::bind` has it: a port is free again once its listener is closed.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    bound().map_err(|error: std::io::Error| {
         std::io::Error::new(error.kind(), format!("{host}:{port} can't be opened: {error}"))
     })
 }
@@ -283,6 +296,7 @@ mod tests {
             host,
             port: 0,
             workers: 1,
+            max_connections: 100,
             drain_timeout: Period(Duration::from_secs(1)),
             write_timeout: Period(Duration::from_secs(1)),
             body_timeout: Period(Duration::from_secs(1)),

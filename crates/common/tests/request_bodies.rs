@@ -58,7 +58,7 @@ async fn what_is_refused_is_not_read_on_for_ever() {
             let answer = connection.ask(&begun).await;
             assert_eq!(answer.status, status, "{framing}: {answer:?}");
             assert!(answer.head.contains("connection: close"), "{}", answer.head);
-            connection.closed_though_sent(chunk.as_bytes()).await;
+            connection.closed_though_sent(chunk.as_bytes(), Duration::ZERO).await;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Far longer than anything takes; a test never passes by it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,15 +79,19 @@ impl RawConnection {
         timeout(PATIENCE, end).await.expect("the connection is closed");
     }
 
-    /// The same while `bytes` go on being sent to it.
+    /// The same while `bytes` go on being sent to it, with a pause after each time.
     ///
     /// # Panics
     /// When it does not.
-    pub async fn closed_though_sent(&mut self, bytes: &[u8]) {
+    pub async fn closed_though_sent(&mut self, bytes: &[u8], pause: Duration) {
         let (mut reader, mut writer) = self.0.split();
         let mut rest = vec![0; 4096];
         let end = async { while let Ok(1..) = reader.read(&mut rest).await {} };
-        let send = async { while writer.write_all(bytes).await.is_ok() {} };
+        let send = async {
+            while writer.write_all(bytes).await.is_ok() {
+                sleep(pause).await;
+            }
+        };
         let closed = async {
             tokio::select! {
                 () = end => {}

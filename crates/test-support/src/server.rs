@@ -39,7 +39,20 @@ impl TestServer {
         B: FnOnce() -> F + Send + 'static,
         F: Future<Output = Result<Blueprint, String>>,
     {
-        Self::listen(Self::http(), certificate.settings(), build).await
+        Self::start_tls_with(Self::http(), certificate, build).await
+    }
+
+    /// The same over TLS with a public listener of one's own kind.
+    pub async fn start_tls_with<B, F>(
+        http: HttpSettings,
+        certificate: &TestCertificate,
+        build: B,
+    ) -> Self
+    where
+        B: FnOnce() -> F + Send + 'static,
+        F: Future<Output = Result<Blueprint, String>>,
+    {
+        Self::listen(http, certificate.settings(), build).await
     }
 
     /// The same with a public listener of one's own kind.
@@ -111,6 +124,7 @@ impl TestServer {
             host: [127, 0, 0, 1].into(),
             port: 0,
             workers: 2,
+            max_connections: 10_000,
             drain_timeout: Period(std::time::Duration::from_secs(5)),
             write_timeout: Period(std::time::Duration::from_secs(30)),
             body_timeout: Period(std::time::Duration::from_secs(20)),

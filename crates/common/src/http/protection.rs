@@ -35,7 +35,7 @@ const UNLESS_SAID: [(HeaderName, HeaderValue); 2] = [
 /// itself, so that what is beneath it is its own.
 const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Whether a proxy in front ends TLS.
+/// Whether this listener speaks TLS, or a proxy in front ends it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BehindTls(pub(crate) bool);
 
@@ -46,7 +46,7 @@ pub(crate) async fn with_protection(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let public = is_public(&request);
     let behind_tls = request.app_data::<Data<BehindTls>>().is_some_and(|behind| behind.0);
-    let secure = behind_tls || request.app_config().secure() || came_by_tls(&request);
+    let secure = behind_tls || came_by_tls(&request);
     let mut response = next.call(request).await?;
     protect(response.headers_mut(), public, secure);
     Ok(response)

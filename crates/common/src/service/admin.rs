@@ -1,18 +1,22 @@
 //! The admin listener: `/metrics`, `/live`, `/ready`.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::header::Accept;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, web};
 use rustls::ServerConfig;
 use serde_json::json;
 
-use crate::http::{with_head, with_protection};
+use super::listener::{Listener, with_in_flight};
+use crate::http::{BehindTls, with_head, with_protection};
 use crate::metrics::{Format, Metrics};
 use crate::readiness::{Finding, Readiness};
-use crate::tls::HANDSHAKE_TIMEOUT;
+
+/// Connections of the admin listener at a time.
+pub(super) const MAX_CONNECTIONS: usize = 100;
 
 pub(super) fn serve(
     socket: TcpListener,
@@ -21,8 +25,17 @@ pub(super) fn serve(
     tls: Option<ServerConfig>,
 ) -> std::io::Result<Server> {
     let (metrics, readiness) = (web::Data::new(metrics), web::Data::new(readiness));
-    let server = HttpServer::new(move || {
+    let behind_tls = web::Data::new(BehindTls(tls.is_some()));
+    let listener = Listener {
+        socket,
+        tls,
+        workers: 1,
+        max_connections: MAX_CONNECTIONS,
+        drain_timeout: Duration::from_secs(1),
+    };
+    listener.serve(move || {
         App::new()
+            .app_data(behind_tls.clone())
             .app_data(metrics.clone())
             .app_data(readiness.clone())
             .route("/metrics", web::get().to(render))
@@ -30,15 +43,8 @@ pub(super) fn serve(
             .route("/ready", web::get().to(ready))
             .wrap(from_fn(with_head))
             .wrap(from_fn(with_protection))
-    });
-    let server = server.workers(1).disable_signals().shutdown_timeout(1);
-    let server = match tls {
-        None => server.listen(socket),
-        Some(tls) => {
-            server.tls_handshake_timeout(HANDSHAKE_TIMEOUT).listen_rustls_0_23(socket, tls)
-        }
-    };
-    Ok(server?.run())
+            .wrap(from_fn(with_in_flight))
+    })
 }
 
 async fn render(metrics: web::Data<Metrics>, accept: Option<web::Header<Accept>>) -> HttpResponse {

@@ -33,6 +33,11 @@ pub const GENERAL: &[Setting] = &[
 pub const HTTP: &[Setting] = &[
     Setting::new("http.host", "Address to listen on").default("127.0.0.1"),
     Setting::new("http.workers", "Worker threads; 0 is one a core").default("0"),
+    Setting::new(
+        "http.max_connections",
+        "Connections at a time, of all workers together; whoever comes after them waits. The limit of open files is raised for them as far as it may be",
+    )
+    .default("10000"),
     Setting::new("http.drain_timeout", "How long requests in flight may take after SIGTERM")
         .default("20s"),
     Setting::new(

@@ -14,7 +14,7 @@ use super::pair::{Files, Pair};
 use crate::metrics::Metrics;
 
 /// How long a peer may take to shake hands.
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// RFC 9325, section 3.1.1.
@@ -79,7 +79,9 @@ pub(super) fn config(
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(VERSIONS)
         .map_err(|error| error.to_string())?;
-    Ok(config.with_no_client_auth().with_cert_resolver(served))
+    let mut config = config.with_no_client_auth().with_cert_resolver(served);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// A pair that is no good, or no longer, is said to be so once; the one that was served goes on.
