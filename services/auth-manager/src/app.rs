@@ -26,6 +26,9 @@ use crate::{handlers, housekeeping};
 /// Open to every origin.
 const PUBLIC_PATHS: &[&str] = &["/openapi.json"];
 
+/// One for what draws look up, one for the ledger, and one while either is made again.
+const LOOKUP_CONNECTIONS: u32 = 3;
+
 /// Builds the service; an error is a bad setting.
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
     let metrics = Metrics::new("auth-manager");
@@ -62,6 +65,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
 fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<State, String> {
     let database = settings.database.open(settings.environment)?;
     let pool = settings.database.pool(&database);
+    let lookup_pool = settings.database.planned_once(LOOKUP_CONNECTIONS, &database);
     let draining = CancellationToken::new();
     let keyring = settings.vault.keyring()?;
     let hasher = settings.vault.token_hasher()?;
@@ -70,9 +74,10 @@ fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<St
     let callers =
         Callers::new(&settings.callers, providers.clone(), clock.clone(), metrics.clone());
     let hasher = Arc::new(hasher);
-    let ledger = Ledger::start(pool.clone(), clock.clone(), &metrics);
+    let ledger = Ledger::start(lookup_pool.clone(), clock.clone(), &metrics);
     let draws = Draws::new(DrawTools {
         pool: pool.clone(),
+        lookup_pool,
         clock: clock.clone(),
         keyring: keyring.clone(),
         hasher: Arc::clone(&hasher),

@@ -1,6 +1,9 @@
 //! `token_uses`: the ledger of draws.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
+use common::prepared::prepared;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -54,8 +57,7 @@ const INSERT: &str = "\
 /// Another replica that holds a row is writing nearly the same time.
 const TOUCH_TOKENS: &str = "\
     UPDATE persistent_tokens SET last_used_at = entry.used_at
-    FROM (SELECT token_id, max(used_at) AS used_at
-          FROM unnest($1, $2) AS entry (token_id, used_at) GROUP BY token_id) AS entry
+    FROM unnest($1, $2) AS entry (token_id, used_at)
     WHERE persistent_tokens.id = entry.token_id
       AND persistent_tokens.id IN
           (SELECT id FROM persistent_tokens WHERE id = ANY ($1) FOR UPDATE SKIP LOCKED)
@@ -69,39 +71,43 @@ const TOUCH_GRANTS: &str = "\
                    AND auth_vault.last_access_at < $2 - interval '1 minute'
                  FOR UPDATE OF auth_vault SKIP LOCKED)";
 
-/// Writes a batch of uses, and when the ids and their grants were last used, a grant's once a
-/// minute at most.
-pub async fn insert(connection: &mut AsyncPgConnection, uses: &[NewTokenUse]) -> QueryResult<()> {
-    let tokens: Vec<Uuid> = uses.iter().map(|entry| entry.persistent_token_id).collect();
-    let times: Vec<DateTime<Utc>> = uses.iter().map(|entry| entry.used_at).collect();
-    diesel::sql_query(INSERT)
-        .bind::<Array<SqlUuid>, _>(&tokens)
-        .bind::<Array<SqlUuid>, _>(uses.iter().map(|entry| entry.user_id).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(uses.iter().map(|entry| &entry.client_id).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(uses.iter().map(|entry| &entry.scope).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(uses.iter().map(|entry| entry.outcome).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(&times)
-        .execute(connection)
-        .await?;
-    touch(connection, &tokens, &times).await
+/// Writes a batch of uses.
+pub async fn insert(
+    connection: &mut AsyncPgConnection,
+    uses: &[NewTokenUse],
+) -> QueryResult<usize> {
+    let tokens: Vec<_> = uses.iter().map(|entry| entry.persistent_token_id).collect();
+    let users: Vec<_> = uses.iter().map(|entry| entry.user_id).collect();
+    let clients: Vec<_> = uses.iter().map(|entry| &entry.client_id).collect();
+    let scopes: Vec<_> = uses.iter().map(|entry| &entry.scope).collect();
+    let outcomes: Vec<_> = uses.iter().map(|entry| entry.outcome).collect();
+    let times: Vec<_> = uses.iter().map(|entry| entry.used_at).collect();
+    let statement = diesel::sql_query(INSERT)
+        .bind::<Array<SqlUuid>, _>(tokens)
+        .bind::<Array<SqlUuid>, _>(users)
+        .bind::<Array<Text>, _>(clients)
+        .bind::<Array<Text>, _>(scopes)
+        .bind::<Array<Text>, _>(outcomes)
+        .bind::<Array<Timestamptz>, _>(times);
+    prepared(statement).execute(connection).await
 }
 
-async fn touch(
+/// Notes when ids were last used, and their grants, those once a minute at most.
+pub async fn touch(
     connection: &mut AsyncPgConnection,
-    tokens: &[Uuid],
-    times: &[DateTime<Utc>],
+    last_used: &HashMap<Uuid, DateTime<Utc>>,
 ) -> QueryResult<()> {
-    diesel::sql_query(TOUCH_TOKENS)
-        .bind::<Array<SqlUuid>, _>(tokens)
-        .bind::<Array<Timestamptz>, _>(times)
-        .execute(connection)
-        .await?;
-    let Some(latest) = times.iter().max() else { return Ok(()) };
-    diesel::sql_query(TOUCH_GRANTS)
-        .bind::<Array<SqlUuid>, _>(tokens)
-        .bind::<Timestamptz, _>(latest)
-        .execute(connection)
-        .await?;
+    let Some(latest) = last_used.values().max() else { return Ok(()) };
+    let tokens: Vec<_> = last_used.keys().collect();
+    let times: Vec<_> = last_used.values().collect();
+    let touch_tokens = diesel::sql_query(TOUCH_TOKENS)
+        .bind::<Array<SqlUuid>, _>(&tokens)
+        .bind::<Array<Timestamptz>, _>(&times);
+    prepared(touch_tokens).execute(connection).await?;
+    let touch_grants = diesel::sql_query(TOUCH_GRANTS)
+        .bind::<Array<SqlUuid>, _>(&tokens)
+        .bind::<Timestamptz, _>(latest);
+    prepared(touch_grants).execute(connection).await?;
     Ok(())
 }
 

@@ -41,6 +41,8 @@ pub struct Draws {
 pub struct DrawTools {
     /// PostgreSQL.
     pub pool: Pool,
+    /// The same, for what every draw asks.
+    pub lookup_pool: Pool,
     /// The time.
     pub clock: Clock,
     /// Opens and seals tokens.
@@ -83,7 +85,7 @@ impl Draws {
     /// Draws with `tools`. Called within the runtime that looks things up for all of them.
     #[must_use]
     pub fn new(tools: DrawTools) -> Self {
-        let lookups = Lookups::start(tools.pool.clone());
+        let lookups = Lookups::start(tools.lookup_pool.clone());
         Self { tools: Arc::new(tools), flights: Flights::default(), lookups }
     }
 

@@ -1,10 +1,12 @@
 //! The ledger of uses: written in batches within a second, so that no draw waits for it.
 
+use std::collections::HashMap;
+use std::mem;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::Pool;
-use diesel_async::AsyncConnection as _;
 use prometheus::IntCounter;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -21,6 +23,8 @@ const CAPACITY: usize = 16_384;
 const BATCH: usize = 50;
 /// How long the first use of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(500);
+/// How often it is noted when ids were last used, while uses come in without a pause.
+const TOUCH_EVERY: Duration = Duration::from_secs(1);
 /// Before a batch that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// A batch that a database which does answer refuses so often is given up.
@@ -62,7 +66,8 @@ impl Ledger {
     pub fn start(pool: Pool, clock: Clock, metrics: &ServiceMetrics) -> Self {
         let (sender, receiver) = mpsc::channel(CAPACITY);
         let lost = metrics.ledger_lost.clone();
-        tokio::spawn(write(pool, receiver, lost.clone()));
+        let writer = Writer { pool, receiver, lost: lost.clone(), last_used: HashMap::new() };
+        tokio::spawn(writer.run());
         Self { sender, clock, lost }
     }
 
@@ -96,65 +101,124 @@ impl Ledger {
     }
 }
 
-async fn write(pool: Pool, mut receiver: mpsc::Receiver<Message>, lost: IntCounter) {
-    loop {
-        let (batch, flush) = gather(&mut receiver).await;
-        let open = flush.is_some() || !batch.is_empty();
-        if !batch.is_empty() {
-            write_batch(&pool, &batch, &lost).await;
+/// What writes the ledger.
+struct Writer {
+    pool: Pool,
+    receiver: mpsc::Receiver<Message>,
+    lost: IntCounter,
+    /// When ids were last used, as far as that is not written.
+    last_used: HashMap<Uuid, DateTime<Utc>>,
+}
+
+/// What is written at once.
+enum Entry<'a> {
+    Uses(&'a [NewTokenUse]),
+    LastUsed(&'a HashMap<Uuid, DateTime<Utc>>),
+}
+
+/// What has come in.
+#[derive(Default)]
+struct Gathered {
+    uses: Vec<NewTokenUse>,
+    /// Who waits until it is written.
+    flush: Option<oneshot::Sender<()>>,
+    /// There will be no more.
+    ended: bool,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        let mut touched_at = Instant::now();
+        loop {
+            let Gathered { uses, flush, ended } = self.gather().await;
+            let quiet = uses.len() < BATCH;
+            self.write(&uses).await;
+            for entry in uses {
+                self.last_used.insert(entry.persistent_token_id, entry.used_at);
+            }
+            if quiet || touched_at.elapsed() >= TOUCH_EVERY {
+                self.touch().await;
+                touched_at = Instant::now();
+            }
+            if let Some(flush) = flush {
+                // Whoever asked may have gone.
+                let _ = flush.send(());
+            }
+            if ended {
+                return;
+            }
         }
-        if let Some(flush) = flush {
-            // Whoever asked may have gone.
-            let _ = flush.send(());
+    }
+
+    /// A batch: a full one, or what there is some time after its first use.
+    async fn gather(&mut self) -> Gathered {
+        let mut gathered = Gathered::default();
+        let deadline = || Instant::now() + GATHER;
+        let mut until = (!self.last_used.is_empty()).then(deadline);
+        while gathered.uses.len() < BATCH {
+            let next = match until {
+                None => self.receiver.recv().await,
+                Some(until) => match timeout_at(until, self.receiver.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
+            };
+            match next {
+                Some(Message::Use(entry)) => gathered.uses.push(entry),
+                Some(Message::Flush(flush)) => {
+                    gathered.flush = Some(flush);
+                    break;
+                }
+                None => {
+                    gathered.ended = true;
+                    break;
+                }
+            }
+            until.get_or_insert_with(deadline);
         }
-        if !open {
-            return;
+        gathered
+    }
+
+    async fn write(&self, uses: &[NewTokenUse]) {
+        if !uses.is_empty() && !self.persist(Entry::Uses(uses)).await {
+            self.lost.inc_by(u64::try_from(uses.len()).unwrap_or(u64::MAX));
         }
+    }
+
+    async fn touch(&mut self) {
+        let last_used = mem::take(&mut self.last_used);
+        if !last_used.is_empty() {
+            self.persist(Entry::LastUsed(&last_used)).await;
+        }
+    }
+
+    /// Tries until the database takes it: while it is away, uses wait in the channel. False where
+    /// it refuses.
+    async fn persist(&self, entry: Entry<'_>) -> bool {
+        let mut refusals = 0;
+        while let Err(error) = entry.write(&self.pool).await {
+            tracing::warn!(%error, "ledger_not_written");
+            if !is_away(&error) {
+                refusals += 1;
+            }
+            if refusals == REFUSALS {
+                return false;
+            }
+            sleep(RETRY).await;
+        }
+        true
     }
 }
 
-/// A batch, and who waits for it. Nothing at all: there will be none any more.
-async fn gather(
-    receiver: &mut mpsc::Receiver<Message>,
-) -> (Vec<NewTokenUse>, Option<oneshot::Sender<()>>) {
-    let mut batch = Vec::new();
-    let mut until = None;
-    while batch.len() < BATCH {
-        let next = match until {
-            None => receiver.recv().await,
-            Some(until) => timeout_at(until, receiver.recv()).await.unwrap_or_default(),
-        };
-        match next {
-            Some(Message::Use(entry)) => batch.push(entry),
-            Some(Message::Flush(flush)) => return (batch, Some(flush)),
-            None => break,
+impl Entry<'_> {
+    async fn write(&self, pool: &Pool) -> Result<(), Error> {
+        let mut connection = pool.get().await?;
+        match self {
+            Self::Uses(uses) => token_use::insert(&mut connection, uses).await.map(drop)?,
+            Self::LastUsed(last_used) => token_use::touch(&mut connection, last_used).await?,
         }
-        until.get_or_insert_with(|| Instant::now() + GATHER);
+        Ok(())
     }
-    (batch, None)
-}
-
-/// Tries until the database takes it: while it is away, uses wait in the channel.
-async fn write_batch(pool: &Pool, batch: &[NewTokenUse], lost: &IntCounter) {
-    let mut refusals = 0;
-    while let Err(error) = insert(pool, batch).await {
-        tracing::warn!(%error, "ledger_not_written");
-        if !is_away(&error) {
-            refusals += 1;
-        }
-        if refusals == REFUSALS {
-            lost.inc_by(u64::try_from(batch.len()).unwrap_or(u64::MAX));
-            return;
-        }
-        sleep(RETRY).await;
-    }
-}
-
-async fn insert(pool: &Pool, batch: &[NewTokenUse]) -> Result<(), Error> {
-    let mut connection = pool.get().await?;
-    Ok(connection
-        .transaction(async |connection| token_use::insert(connection, batch).await)
-        .await?)
 }
 
 fn is_away(error: &Error) -> bool {

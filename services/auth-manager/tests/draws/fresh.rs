@@ -2,9 +2,13 @@ use std::future::ready;
 use std::time::Duration;
 
 use auth_manager::models::account::{self, Account};
+use auth_manager::models::{persistent_token, token_use};
 use auth_manager::vault::{Draw, Scope};
 use chrono::TimeDelta;
-use futures_util::future::join_all;
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::RunQueryDsl as _;
+use futures_util::future::{join_all, try_join_all};
 use test_support::eventually;
 use uuid::Uuid;
 
@@ -81,13 +85,13 @@ async fn a_narrower_scope_has_its_own_token_and_leaves_the_grant_whole() {
 #[tokio::test]
 async fn draws_that_come_together_are_looked_up_together_and_each_gets_its_own() {
     let world = World::with(Rotation::Off, 5).await;
-    let process = world.process_with(&[("AUTH_MANAGER__DATABASE__MAX_CONNECTIONS", "1")]).await;
+    let process = world.process().await;
     let mut narrow = world.request();
     narrow.scope = Scope::parse("openid profile").unwrap();
     let own = [world.draw(&process).await.unwrap(), process.draw(narrow.clone()).await.unwrap()];
     process.ledger.flush().await;
-    let looked_up = || process.pool.state().statistics.get_started;
-    let only = process.pool.get().await.unwrap();
+    let looked_up = || process.lookup_pool.state().statistics.get_started;
+    let all = try_join_all((0..3).map(|_| process.lookup_pool.get())).await.unwrap();
     let before = looked_up();
     let draws: Vec<_> = (0..20)
         .map(|caller| {
@@ -97,13 +101,49 @@ async fn draws_that_come_together_are_looked_up_together_and_each_gets_its_own()
         .collect();
     let nobody_s = process.begin(draw_as(world.user_id, Uuid::new_v4()));
     eventually("look-ups begin", || ready((looked_up() > before).then_some(()))).await;
-    drop(only);
+    drop(all);
     for (caller, drawn) in join_all(draws).await.into_iter().enumerate() {
         assert_eq!(drawn.unwrap().unwrap().token.expose(), own[caller % 2].token.expose());
     }
     assert_eq!(nobody_s.await.unwrap().unwrap_err().code, "token_not_found");
     assert!(looked_up() - before <= 4, "{} look-ups", looked_up() - before);
     assert_eq!(world.proxy.calls(TOKEN), 2);
+}
+
+#[tokio::test]
+async fn what_draws_look_up_and_note_is_planned_once() {
+    let world = World::with(Rotation::Off, 2).await;
+    let process = world.process().await;
+    let mut connection = process.lookup_pool.get().await.unwrap();
+    for id in &world.ids {
+        for scope in ["", "openid"] {
+            let looked_up = persistent_token::list_for_draws(&mut connection, [*id], [scope]).await;
+            assert_eq!(looked_up.unwrap().len(), 1);
+        }
+        token_use::touch(&mut connection, &[(*id, world.clock.now())].into()).await.unwrap();
+        token_use::insert(&mut connection, &[]).await.unwrap();
+    }
+    let plans: Vec<Plans> = diesel::sql_query(
+        "SELECT statement, generic_plans::int8 AS once, custom_plans::int8 AS each
+         FROM pg_prepared_statements WHERE NOT from_sql",
+    )
+    .load(&mut connection)
+    .await
+    .unwrap();
+    let planned: Vec<_> = plans.iter().filter(|plans| plans.once >= 2).collect();
+    assert_eq!(planned.len(), 4, "{plans:?}");
+    assert!(plans.iter().all(|plans| plans.each == 0), "{plans:?}");
+}
+
+#[derive(Debug, QueryableByName)]
+struct Plans {
+    #[diesel(sql_type = Text)]
+    #[expect(dead_code, reason = "it is shown where the test fails")]
+    statement: String,
+    #[diesel(sql_type = BigInt)]
+    once: i64,
+    #[diesel(sql_type = BigInt)]
+    each: i64,
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub(crate) type Drawn = Result<AccessToken, Problem>;
 pub(crate) struct Process {
     pub(crate) draws: Draws,
     pub(crate) ledger: Ledger,
-    pub(crate) pool: Pool,
+    pub(crate) lookup_pool: Pool,
     metrics: Metrics,
     runtime: Option<Runtime>,
 }
@@ -47,8 +47,9 @@ impl Process {
         let built = runtime.spawn(async move {
             let database = settings.database.open(settings.environment).unwrap();
             let pool = settings.database.pool(&database);
+            let lookup_pool = settings.database.planned_once(3, &database);
             let providers = &settings.providers;
-            let ledger = Ledger::start(pool.clone(), clock.clone(), &counted);
+            let ledger = Ledger::start(lookup_pool.clone(), clock.clone(), &counted);
             let tools = DrawTools {
                 keyring: settings.vault.keyring().unwrap(),
                 hasher: Arc::new(TokenHasher::parse(settings.vault.hash_key.expose()).unwrap()),
@@ -58,13 +59,14 @@ impl Process {
                 metrics: counted,
                 settings: settings.draw,
                 call_timeout: providers.timeout.0,
-                pool: pool.clone(),
+                pool,
+                lookup_pool: lookup_pool.clone(),
                 clock,
             };
-            (Draws::new(tools), ledger, pool)
+            (Draws::new(tools), ledger, lookup_pool)
         });
-        let (draws, ledger, pool) = built.await.unwrap();
-        Self { draws, ledger, pool, metrics, runtime: Some(runtime) }
+        let (draws, ledger, lookup_pool) = built.await.unwrap();
+        Self { draws, ledger, lookup_pool, metrics, runtime: Some(runtime) }
     }
 
     /// Draws within the process, in the background.
