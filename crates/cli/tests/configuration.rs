@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use common::settings::Schema;
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use test_support::{ServiceProcess, program};
 use tokio::time::timeout;
@@ -107,6 +108,57 @@ async fn every_setting_of_every_service_that_is_wrong_is_named_in_one_line() {
     let faults = stream::iter(cases).buffer_unordered(4).filter_map(std::future::ready);
     let faults: Vec<String> = faults.collect().await;
     assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// A PKCS#11 module that is loaded and then never answers.
+fn hanging_module(folder: &Path) -> String {
+    let (source, module) = (folder.join("hangs.c"), folder.join("hangs.so"));
+    let hangs = "#include <unistd.h>\nint C_GetFunctionList(void *list) { for (;;) pause(); }\n";
+    std::fs::write(&source, hangs).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).args([&module, &source]);
+    assert!(compiler.status().unwrap().success());
+    module.display().to_string()
+}
+
+/// What a service says whose token of `section` has that module.
+async fn start_with_module(schema: &Schema, section: &str, module: &str) -> Output {
+    let mut variables = good(schema, &providers());
+    let parts = [("module", module), ("token", "latchkey"), ("pin", "2468"), ("key", "wrapping")];
+    let keys = parts.map(|(part, value)| (format!("{section}.pkcs11_{part}"), value));
+    let known = |(key, _): &(String, &str)| schema.settings().any(|one| one.key() == key);
+    let keys = keys.into_iter().filter(known);
+    variables.extend(keys.map(|(key, value)| (schema.variable(&key), value.to_owned())));
+    run(program(schema.service).await, &[], &variables).await
+}
+
+#[tokio::test]
+async fn no_service_waits_for_ever_for_a_token_that_hangs_while_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let hanging = hanging_module(folder.path());
+    let pipe = folder.path().join("pipe").display().to_string();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (users, vault) = (SCHEMAS[0], SCHEMAS[2]);
+    let mut cases = Vec::new();
+    for (schema, section) in [(users, "signing"), (users, "vault"), (vault, "vault")] {
+        let [slow, wrong] = ["does not answer within 10 s; see that its token", "is no file"];
+        for (module, what) in [(hanging.clone(), slow), (pipe.clone(), wrong)] {
+            cases.push(async move {
+                let output = start_with_module(schema, section, &module).await;
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert!(said.contains(what), "{section}: {said}");
+                fault(&output, schema, &format!("{section}.pkcs11_module"), &module)
+            });
+        }
+    }
+    let faults: Vec<_> = join_all(cases).await.into_iter().flatten().collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+    let key = "signing.transit_token_path";
+    let mut variables = good(users, &providers());
+    let parts = [("signing.transit_url", "http://127.0.0.1:1"), (key, &pipe)];
+    variables.extend(parts.map(|(key, value)| (users.variable(key), value.to_owned())));
+    let output = run(program(users.service).await, &[], &variables).await;
+    assert_eq!(fault(&output, users, key, &pipe), None);
 }
 
 #[tokio::test]

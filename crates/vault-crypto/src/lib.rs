@@ -23,6 +23,7 @@
 
 mod cipher;
 mod identity;
+mod in_time;
 mod keyring;
 mod pkcs11;
 mod pkcs11_signing;

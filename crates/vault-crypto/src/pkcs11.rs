@@ -13,6 +13,7 @@ use cryptoki::types::AuthPin;
 use zeroize::Zeroizing;
 
 use crate::cipher::{KEY_BYTES, Key};
+use crate::in_time::in_time;
 
 /// Where the wrapping key is.
 #[derive(Clone, Copy)]
@@ -43,10 +44,15 @@ pub struct WrappingKey {
 static MODULES: Mutex<BTreeMap<String, Pkcs11>> = Mutex::new(BTreeMap::new());
 
 impl WrappingKey {
-    /// Loads the module, signs in to the token and finds the key.
+    /// Loads the module, signs in to the token and finds the key; an error where that takes longer
+    /// than ten seconds.
     pub fn find(place: &WrappingKeyPlace<'_>) -> Result<Self, Pkcs11Error> {
-        let session = sign_in(&load(place.module)?, place.token, place.pin, false)?;
-        Ok(Self { key: find_key(&session, place.key)?, session })
+        let [module, token, label] = [place.module, place.token, place.key].map(str::to_owned);
+        let pin = Zeroizing::new(place.pin.to_owned());
+        in_time(place.module, move || {
+            let session = sign_in(&load(&module)?, &token, &pin, false)?;
+            Ok(Self { key: find_key(&session, &label)?, session })
+        })
     }
 
     /// Makes a fresh AES-256 key in the token and answers it wrapped, 40 bytes; the key itself
@@ -88,6 +94,10 @@ pub(crate) fn load(module: &str) -> Result<Pkcs11, Pkcs11Error> {
     let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(loaded) = modules.get(module) {
         return Ok(loaded.clone());
+    }
+    // A pipe would be waited for, with everybody who is to load anything.
+    if std::fs::metadata(module).is_ok_and(|found| !found.is_file()) {
+        return Err(Pkcs11Error(format!("the module {module} is no file")));
     }
     let loaded = Pkcs11::new(module)
         .map_err(|_| Pkcs11Error(format!("the module {module} can't be loaded")))?;

@@ -9,6 +9,7 @@ use cryptoki::types::Ulong;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::in_time::in_time;
 use crate::pkcs11::{Pkcs11Error, failed, load, sign_in};
 
 /// DER of the object identifier of P-256 (RFC 5480, section 2.1.1.1).
@@ -59,7 +60,8 @@ struct Idle {
 }
 
 impl SigningToken {
-    /// Loads the module and signs in once, so that what is wrong with either is told at once.
+    /// Loads the module and signs in once, so that what is wrong with either is told at once; an
+    /// error where that takes longer than ten seconds.
     pub fn open(module: &str, token: &str, pin: &str) -> Result<Self, Pkcs11Error> {
         let opened = Self {
             module: module.to_owned(),
@@ -67,9 +69,11 @@ impl SigningToken {
             pin: Zeroizing::new(pin.to_owned()),
             idle: Mutex::default(),
         };
-        let session = opened.session(false)?;
-        opened.give_back(Idle { session, key: None });
-        Ok(opened)
+        in_time(module, move || {
+            let session = opened.session(false)?;
+            opened.give_back(Idle { session, key: None });
+            Ok(opened)
+        })
     }
 
     fn session(&self, writable: bool) -> Result<Session, Pkcs11Error> {

@@ -7,7 +7,6 @@ use common::clock::{self, Clock};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 use crate::config::{Settings, SigningMode};
 use crate::error::Error;
@@ -16,8 +15,8 @@ use crate::signing::rotate::Rules;
 pub use crate::signing::rotate::{CLIENTS_CACHE, Occasion, Refused, Rotation};
 use crate::signing::{KeyStores, rotate};
 
-/// How long the place of keys may take to be opened, and others may take to make a key.
-const OPENING: Duration = Duration::from_secs(10);
+/// How long others may take to make a key.
+const MAKING: Duration = Duration::from_secs(10);
 
 /// A key of the ring, without its private part.
 #[derive(Clone, Debug, Serialize)]
@@ -57,7 +56,7 @@ impl Ring {
         }
         let mut connection = settings.database.connect().await?;
         // Replicas that make a key, one after another, are not waited for longer.
-        let limit = format!("SET lock_timeout = {}", OPENING.as_millis());
+        let limit = format!("SET lock_timeout = {}", MAKING.as_millis());
         connection
             .batch_execute(&limit)
             .await
@@ -115,14 +114,9 @@ impl Ring {
     }
 }
 
-/// On a thread of its own, since a token may hang.
+/// On a thread where it may take its time.
 async fn open_stores(settings: &Settings) -> Result<KeyStores, Error> {
     let Settings { signing, vault, .. } = settings.clone();
-    let open = move || KeyStores::new(&signing, vault.keyring()?);
-    let opened = timeout(OPENING, spawn_blocking(open)).await;
-    let opened = opened.map_err(|_| {
-        let reason = format!("the place of keys did not open within {} s", OPENING.as_secs());
-        Error::SignerUnavailable(reason)
-    })?;
+    let opened = spawn_blocking(move || KeyStores::new(&signing, vault.keyring()?)).await;
     opened.map_err(|error| Error::Internal(error.to_string()))?.map_err(Error::Internal)
 }

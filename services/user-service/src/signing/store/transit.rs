@@ -54,6 +54,12 @@ impl Transit {
             .redirect(redirect::Policy::none())
             .no_proxy();
         let client = trust(client, "signing.transit_ca_path", settings.ca_path.as_deref())?;
+        let token = fs::metadata(&settings.token_path)
+            .map_err(|error| wrong("transit_token_path", &error))?;
+        // It is read at each call, which a pipe, for one, would keep waiting.
+        if !token.is_file() {
+            return Err(wrong("transit_token_path", &"is no file"));
+        }
         fs::read(&settings.token_path).map_err(|error| wrong("transit_token_path", &error))?;
         Ok(Self {
             base: format!("{}/v1/{}", settings.url.trim_end_matches('/'), settings.mount),
