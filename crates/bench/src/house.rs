@@ -2,9 +2,12 @@
 
 use anyhow::{Context as _, Error, Result, bail};
 use common::clock::Clock;
+use common::settings::Environment;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use test_support::{TestBrowser, TestDatabase, TestDevice};
+use user_service::config::SCHEMA;
+use user_service::service_keys::Ring;
 use uuid::Uuid;
 
 use crate::service::{Service, client};
@@ -19,6 +22,10 @@ const UNLIMITED: [(&str, &str); 6] = [
     ("LIMITS__LOGINS_PER_MINUTE", "1000000"),
     ("LIMITS__LOGINS_PER_DEVICE_PER_HOUR", "1000000"),
 ];
+
+/// One key signs for all; what makes keys quickly takes no time from what is measured.
+const SERVICE_KEYS: [(&str, &str); 2] =
+    [("SIGNING__MODE", "service"), ("SIGNING__ALGORITHM", "ES256")];
 
 /// Services on databases of their own.
 pub(crate) struct House {
@@ -48,6 +55,12 @@ impl House {
     pub(crate) async fn with_keys(keys: u32) -> Result<Self> {
         let size = ["SIGNING__POOL_SIZE", "SIGNING__POOL_MAX"].map(|key| (key, keys.to_string()));
         Self::start_with(0, size.to_vec()).await
+    }
+
+    /// With one key that signs for all.
+    pub(crate) async fn with_service_keys(chats: usize) -> Result<Self> {
+        let settings = SERVICE_KEYS.map(|(key, value)| (key, value.to_owned()));
+        Self::start_with(chats, settings.to_vec()).await
     }
 
     async fn start_with(chats: usize, settings: Vec<(&str, String)>) -> Result<Self> {
@@ -162,6 +175,15 @@ impl House {
         let url = self.chats.first().context("a chat-service")?.url(path);
         let answer = self.http.post(url).bearer_auth(token).json(body).send().await?;
         Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// The service keys, as `latchkey keys` opens them.
+    pub(crate) async fn ring(&self) -> Result<Ring> {
+        let own = [("ENVIRONMENT", "development"), ("DATABASE__URL", self.database_url())];
+        let variable =
+            |(key, value): &(&str, &str)| (format!("USER_SERVICE__{key}"), (*value).to_owned());
+        let environment: Environment = own.iter().chain(&SERVICE_KEYS).map(variable).collect();
+        Ring::open(SCHEMA.load(&environment)?).await.map_err(Error::msg)
     }
 
     /// A connection to user-service's database.

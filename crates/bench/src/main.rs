@@ -7,6 +7,7 @@ mod browsers;
 mod deliveries;
 mod devices;
 mod draws;
+mod emergencies;
 mod figure;
 mod footprint;
 mod guard;
@@ -43,6 +44,7 @@ const ALL: &[(&str, Measurement)] = &[
     ("browsers", || Box::pin(browsers::measure())),
     ("logins", || Box::pin(logins::measure())),
     ("revocations", || Box::pin(revocations::measure())),
+    ("emergencies", || Box::pin(emergencies::measure())),
     ("deliveries", || Box::pin(deliveries::measure())),
     ("footprint", || Box::pin(footprint::measure())),
     ("devices", || Box::pin(devices::measure())),

@@ -11,9 +11,11 @@ use crate::figure::{Figure, Goal, Unit};
 use crate::house::{House, Session};
 use crate::load::{Latencies, ms};
 
-const VERIFIERS: usize = 3;
+pub(crate) const VERIFIERS: usize = 3;
 const ROUNDS: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What a chat-service answers whose token it accepts.
+const ASKED: &str = "/api/rooms";
 /// Without a pause the asking itself fills the cores that the revocation needs.
 const ASK_EVERY: Duration = Duration::from_millis(1);
 
@@ -41,23 +43,35 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
 
 /// From the logout's answer until each chat-service has refused.
 async fn until_refused(house: &House, session: &Session) -> Result<Duration> {
-    let urls: Vec<_> = house.chats.iter().map(|chat| chat.url("/api/rooms")).collect();
-    for url in &urls {
-        let status = house.get(url, &session.access_token).await?;
+    accepted(house, &session.access_token).await?;
+    house.log_out(session).await?;
+    let ended = Instant::now();
+    refused(house, &session.access_token).await?;
+    Ok(ended.elapsed())
+}
+
+/// An error where a chat-service refuses the token.
+pub(crate) async fn accepted(house: &House, token: &str) -> Result<()> {
+    for chat in &house.chats {
+        let status = house.get(&chat.url(ASKED), token).await?;
         if status != StatusCode::OK {
             bail!("a fresh token is answered with {status}");
         }
     }
-    house.log_out(session).await?;
-    let ended = Instant::now();
-    let refused = try_join_all(urls.iter().map(|url| async move {
-        while house.get(url, &session.access_token).await? != StatusCode::UNAUTHORIZED {
-            if ended.elapsed() > PATIENCE {
+    Ok(())
+}
+
+/// Waits until each chat-service refuses the token.
+pub(crate) async fn refused(house: &House, token: &str) -> Result<()> {
+    let started = Instant::now();
+    let refused = try_join_all(house.chats.iter().map(|chat| async move {
+        while house.get(&chat.url(ASKED), token).await? != StatusCode::UNAUTHORIZED {
+            if started.elapsed() > PATIENCE {
                 bail!("not refused after {PATIENCE:?}");
             }
             sleep(ASK_EVERY).await;
         }
-        Ok(ended.elapsed())
+        Ok(())
     }));
-    Ok(refused.await?.into_iter().max().unwrap_or_default())
+    refused.await.map(drop)
 }
