@@ -49,7 +49,7 @@ impl DatabaseSettings {
     /// requests ends, and must not take others' connections with it.
     #[must_use]
     pub fn pool(&self, database: &Database) -> Pool {
-        self.pool_of(self.max_connections, database, String::new())
+        self.pool_of(self.max_connections, database, "")
     }
 
     /// A pool of `connections` beside the other, for statements that come thousands of times a
@@ -60,10 +60,10 @@ impl DatabaseSettings {
     pub fn planned_once(&self, connections: u32, database: &Database) -> Pool {
         // A plan made while the tables were small must do when they have grown.
         let setup = "; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off";
-        self.pool_of(connections, database, setup.to_owned())
+        self.pool_of(connections, database, setup)
     }
 
-    fn pool_of(&self, connections: u32, database: &Database, setup: String) -> Pool {
+    fn pool_of(&self, connections: u32, database: &Database, setup: &str) -> Pool {
         let limit = self.statement_timeout.0.as_millis();
         let manager = Manager {
             database: database.clone(),
