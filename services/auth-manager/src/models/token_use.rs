@@ -1,6 +1,6 @@
 //! `token_uses`: the ledger of draws.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use common::prepared::prepared;
@@ -77,14 +77,14 @@ pub async fn insert(
     uses: &[NewTokenUse],
 ) -> QueryResult<usize> {
     let tokens: Vec<_> = uses.iter().map(|entry| entry.persistent_token_id).collect();
-    let users: Vec<_> = uses.iter().map(|entry| entry.user_id).collect();
+    let owners: Vec<_> = uses.iter().map(|entry| entry.user_id).collect();
     let clients: Vec<_> = uses.iter().map(|entry| &entry.client_id).collect();
     let scopes: Vec<_> = uses.iter().map(|entry| &entry.scope).collect();
     let outcomes: Vec<_> = uses.iter().map(|entry| entry.outcome).collect();
     let times: Vec<_> = uses.iter().map(|entry| entry.used_at).collect();
     let statement = diesel::sql_query(INSERT)
         .bind::<Array<SqlUuid>, _>(tokens)
-        .bind::<Array<SqlUuid>, _>(users)
+        .bind::<Array<SqlUuid>, _>(owners)
         .bind::<Array<Text>, _>(clients)
         .bind::<Array<Text>, _>(scopes)
         .bind::<Array<Text>, _>(outcomes)
@@ -95,7 +95,7 @@ pub async fn insert(
 /// Notes when ids were last used, and their grants, those once a minute at most.
 pub async fn touch(
     connection: &mut AsyncPgConnection,
-    last_used: &HashMap<Uuid, DateTime<Utc>>,
+    last_used: &BTreeMap<Uuid, DateTime<Utc>>,
 ) -> QueryResult<()> {
     let Some(latest) = last_used.values().max() else { return Ok(()) };
     let tokens: Vec<_> = last_used.keys().collect();

@@ -1,6 +1,6 @@
 //! The ledger of uses: written in batches within a second, so that no draw waits for it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Ledger {
     pub fn start(pool: Pool, clock: Clock, metrics: &ServiceMetrics) -> Self {
         let (sender, receiver) = mpsc::channel(CAPACITY);
         let lost = metrics.ledger_lost.clone();
-        let writer = Writer { pool, receiver, lost: lost.clone(), last_used: HashMap::new() };
+        let writer = Writer { pool, receiver, lost: lost.clone(), last_used: BTreeMap::new() };
         tokio::spawn(writer.run());
         Self { sender, clock, lost }
     }
@@ -107,13 +107,13 @@ struct Writer {
     receiver: mpsc::Receiver<Message>,
     lost: IntCounter,
     /// When ids were last used, as far as that is not written.
-    last_used: HashMap<Uuid, DateTime<Utc>>,
+    last_used: BTreeMap<Uuid, DateTime<Utc>>,
 }
 
 /// What is written at once.
 enum Entry<'a> {
     Uses(&'a [NewTokenUse]),
-    LastUsed(&'a HashMap<Uuid, DateTime<Utc>>),
+    LastUsed(&'a BTreeMap<Uuid, DateTime<Utc>>),
 }
 
 /// What has come in.
