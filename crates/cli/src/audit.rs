@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use common::clock::rfc3339;
 use common::service;
 use serde_json::json;
-use user_service::audit::{Audit, Exported, Retention};
+use user_service::audit::{Audit, Exported, Purged, Retention};
 use user_service::config::{SCHEMA, Settings};
 use uuid::Uuid;
 
@@ -130,7 +130,7 @@ async fn forget(audit: &mut Audit, user: Uuid, as_json: bool) -> Result<()> {
     } else {
         println!("{forgotten} rows forgotten");
     }
-    refuse_damaged(&damaged)
+    refuse_damaged(&damaged, &[])
 }
 
 async fn retain(
@@ -141,11 +141,15 @@ async fn retain(
 ) -> Result<()> {
     let purged = if dry_run { None } else { Some(audit.purge().await?) };
     let (report, left) = (audit.report().await?, audit.last_checkpoint().await?);
-    let (removed, damaged) =
-        purged.map(|purged| (purged.removed, purged.damaged)).unwrap_or_default();
+    let Purged { removed, damaged, damaged_checkpoints } = purged.unwrap_or_default();
     if as_json {
-        let answer =
-            json!({ "kinds": report, "purged": removed, "damaged": damaged, "checkpoint": left });
+        let answer = json!({
+            "kinds": report,
+            "purged": removed,
+            "damaged": damaged,
+            "damaged_checkpoints": damaged_checkpoints,
+            "checkpoint": left,
+        });
         println!("{answer}");
     } else {
         report.iter().for_each(tell);
@@ -158,7 +162,7 @@ async fn retain(
     if let (Some(path), Some(left)) = (checkpoint, &left) {
         write(path, &json!(left).to_string())?;
     }
-    refuse_damaged(&damaged)
+    refuse_damaged(&damaged, &damaged_checkpoints)
 }
 
 fn tell(of: &Retention) {
@@ -181,12 +185,15 @@ fn days(seconds: u64) -> String {
     }
 }
 
-fn refuse_damaged(damaged: &[i64]) -> Result<()> {
-    match damaged.first() {
-        None => Ok(()),
-        Some(first) => bail!(
-            "{} rows stay, which somebody has changed or whose predecessors; the first is row {first}",
-            damaged.len()
-        ),
-    }
+fn refuse_damaged(rows: &[i64], checkpoints: &[i64]) -> Result<()> {
+    let stay =
+        |what: &[i64], why: &str| what.first().map(|first| format!("{} {why} {first}", what.len()));
+    let rows =
+        stay(rows, "rows stay, which somebody has changed or what is about them; the first is row");
+    let checkpoints = stay(
+        checkpoints,
+        "checkpoints stay, which somebody has changed or put there; the first begins at position",
+    );
+    let faults: Vec<String> = [rows, checkpoints].into_iter().flatten().collect();
+    if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("; ")) }
 }

@@ -13,7 +13,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::audit::{self, ChainKeys, Recorder, WatchedCaptcha, WatchedLimiter};
+use crate::audit::{self, ChainKeys, Recorder, Rounds, Rules, WatchedCaptcha, WatchedLimiter};
 use crate::browser::Browser;
 use crate::config::Settings;
 use crate::feed::{FeedClients, Hub};
@@ -63,6 +63,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let checks = counters.captcha_checks.clone();
     let captcha = captcha::captcha(&settings.captcha, clock.clone(), checks)?;
     let passkeys = Passkeys::new(&settings)?;
+    let rounds = Rounds::new(Rules::new(&settings.audit)?);
     let captcha = Arc::new(WatchedCaptcha { inner: captcha, recorder: recorder.clone() });
     let state = State {
         pool,
@@ -85,7 +86,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         settings,
     };
     let draining = state.draining.clone();
-    tokio::spawn(housekeeping::run(state.clone()));
+    tokio::spawn(housekeeping::run(state.clone(), rounds));
     tokio::spawn(housekeeping::watch_connections(state.clone()));
     tokio::spawn(audit::run(state.clone()));
     let readiness = readiness(&state, keys);

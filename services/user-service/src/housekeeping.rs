@@ -10,7 +10,7 @@ use diesel::QueryResult;
 use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 
-use crate::audit;
+use crate::audit::Rounds;
 use crate::config::LONGEST_STEP_BACK_WINDOW;
 use crate::error::Error;
 use crate::models::auth_session::{self, Which};
@@ -44,10 +44,10 @@ struct Past {
 }
 
 /// Runs until the service drains.
-pub(crate) async fn run(state: State) {
+pub(crate) async fn run(state: State, mut rounds: Rounds) {
     let mut parameters = Vec::new();
     loop {
-        let pause = match turn(&state, &mut parameters).await {
+        let pause = match turn(&state, &mut parameters, &mut rounds).await {
             Ok(()) => EVERY,
             Err(error) => {
                 tracing::warn!(%error, "housekeeping_failed");
@@ -61,14 +61,18 @@ pub(crate) async fn run(state: State) {
     }
 }
 
-async fn turn(state: &State, parameters: &mut Vec<String>) -> Result<(), Error> {
+async fn turn(
+    state: &State,
+    parameters: &mut Vec<String>,
+    rounds: &mut Rounds,
+) -> Result<(), Error> {
     watch_parameters(state, parameters).await?;
     end_expired(state).await?;
     while retire_due(state, RETIRED_AT_ONCE).await? > 0 {}
     let mut connection = state.pool.get().await?;
     let past = Past { clock: state.clock.clone() };
     clean_all(&mut connection, &past).await?.count(&state.metrics.cleaned);
-    purge_events(state, &mut connection).await?;
+    purge_events(state, &mut connection, rounds).await?;
     count_keys(state, &mut connection).await?;
     Ok(())
 }
@@ -90,15 +94,23 @@ async fn end_expired(state: &State) -> Result<(), Error> {
 }
 
 /// What was tampered with stays, for whoever looks into it.
-async fn purge_events(state: &State, connection: &mut AsyncPgConnection) -> Result<(), Error> {
-    let rules = audit::Rules::new(&state.settings.audit).map_err(Error::Internal)?;
-    let purged = audit::purge(state, connection, &rules).await?;
+async fn purge_events(
+    state: &State,
+    connection: &mut AsyncPgConnection,
+    rounds: &mut Rounds,
+) -> Result<(), Error> {
+    let purged = rounds.purge(connection, state.audit.keys(), state.clock.now()).await?;
     let removed = u64::try_from(purged.removed).unwrap_or(u64::MAX);
     state.metrics.cleaned.with_label_values(&["security_events"]).inc_by(removed);
-    let rows = purged.damaged.len();
+    let (rows, checkpoints) = rounds.damaged();
+    state.metrics.checkpoints_damaged.set(i64::try_from(checkpoints).unwrap_or(i64::MAX));
     state.metrics.security_events_damaged.set(i64::try_from(rows).unwrap_or(i64::MAX));
     if let Some(id) = purged.damaged.first() {
-        tracing::error!(id, rows, "security_events_damaged");
+        tracing::error!(id, rows = purged.damaged.len(), "security_events_damaged");
+    }
+    if let Some(first_position) = purged.damaged_checkpoints.first() {
+        let checkpoints = purged.damaged_checkpoints.len();
+        tracing::error!(first_position, checkpoints, "security_event_checkpoints_damaged");
     }
     Ok(())
 }

@@ -64,6 +64,8 @@ pub struct ServiceMetrics {
     pub security_events: IntCounterVec,
     /// Security events that are past and stay, because somebody changed them.
     pub security_events_damaged: IntGauge,
+    /// Checkpoints of purges that are not as the purge left them.
+    pub checkpoints_damaged: IntGauge,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
     /// Password hashes waiting or being made.
@@ -193,6 +195,10 @@ impl ServiceMetrics {
             security_events_damaged: metrics.gauge(
                 "security_events_damaged_rows",
                 "Security events that are past and stay, because somebody changed them",
+            ),
+            checkpoints_damaged: metrics.gauge(
+                "security_events_damaged_checkpoints",
+                "Checkpoints that purges of security events left, and that somebody changed",
             ),
             database_connections: metrics.gauges(
                 "database_connections",

@@ -4,5 +4,6 @@
 
 mod forget;
 mod purge;
+mod rounds;
 mod verify;
 mod world;

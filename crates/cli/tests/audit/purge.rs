@@ -106,8 +106,12 @@ async fn a_damaged_checkpoint_stays_as_it_is_and_keeps_nothing_from_being_purged
     let _ = chain.told(&["retention"], &settings);
     chain.sql("UPDATE security_event_checkpoints SET purged_at = now()").await;
     chain.write(3).await;
-    let purged = chain.told(&["retention"], &settings);
+    let output = chain.run(&["retention"], &settings);
+    assert_eq!(output.status.code(), Some(1));
+    let (purged, fault) = (text(&output.stdout), text(&output.stderr));
     assert!(purged.ends_with("3 rows purged\n"), "{purged}");
+    assert!(fault.starts_with("error: 1 checkpoints stay, "), "{fault}");
+    assert!(fault.ends_with("the first begins at position 1\n"), "{fault}");
     chain
         .sql(
             "DO $$ BEGIN ASSERT (SELECT array_agg(ARRAY[first_position, last_position]
@@ -115,4 +119,49 @@ async fn a_damaged_checkpoint_stays_as_it_is_and_keeps_nothing_from_being_purged
         )
         .await;
     assert_eq!(chain.fault(&[]), "error: position 1: a checkpoint was changed");
+}
+
+/// Whatever somebody makes of a checkpoint, it costs the rows at its own ends their purge.
+#[tokio::test]
+async fn a_checkpoint_moved_or_planted_over_other_rows_stays_and_keeps_only_those_at_its_ends() {
+    let moved = "UPDATE security_event_checkpoints SET first_position =";
+    let planted = "INSERT INTO security_event_checkpoints
+        SELECT range.*, former_link, link, purged_at, key_version, seal
+        FROM security_event_checkpoints, ";
+    for (statement, first, stay) in [
+        // Nothing says any more what was before row 7.
+        (format!("{moved} 8, last_position = 20"), 8, vec![7, 8]),
+        (format!("{moved} 1, last_position = 9"), 1, vec![7, 9]),
+        (format!("{moved} 8, last_position = 9"), 8, vec![7, 8, 9]),
+        (format!("{planted} (VALUES (7, 8)) AS range"), 7, vec![]),
+        (format!("{planted} (VALUES (8, 20)) AS range"), 8, vec![]),
+        (format!("{planted} (VALUES (2, 9)) AS range"), 2, vec![9]),
+        (format!("{planted} (VALUES (2, 9), (3, 8)) AS range"), 2, vec![8, 9]),
+    ] {
+        let chain = Chain::linked().await;
+        let settings = [("USER_SERVICE__AUDIT__RETENTION", "1ms")];
+        let _ = chain.told(&["retention"], &settings);
+        chain.sql(&statement).await;
+        chain.sql("CREATE TABLE tampered AS TABLE security_event_checkpoints").await;
+        chain.write(3).await;
+        let output = chain.run(&["retention"], &settings);
+        assert_eq!(output.status.code(), Some(1), "{statement}: {}", text(&output.stdout));
+        let said = format!("{} rows purged\n", 3 - stay.len());
+        assert!(text(&output.stdout).ends_with(&said), "{statement}: {}", text(&output.stdout));
+        let fault = text(&output.stderr);
+        assert!(fault.contains(&format!("the first begins at position {first}\n")), "{fault}");
+        if let Some(row) = stay.first() {
+            let rows = format!("error: {} rows stay, ", stay.len());
+            assert!(fault.starts_with(&rows), "{statement}: {fault}");
+            assert!(fault.contains(&format!("the first is row {row}; ")), "{statement}: {fault}");
+        }
+        let left = format!(
+            "DO $$ BEGIN ASSERT (SELECT coalesce(array_agg(position ORDER BY 1), '{{}}')
+                FROM security_events) = ARRAY{stay:?}::bigint[];
+              -- A purge takes none but the one that a purge has sealed.
+              ASSERT NOT EXISTS (SELECT * FROM tampered WHERE (first_position, last_position) <> (1, 6)
+                  EXCEPT TABLE security_event_checkpoints); END $$"
+        );
+        chain.sql(&left).await;
+    }
 }

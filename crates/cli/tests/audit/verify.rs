@@ -1,4 +1,4 @@
-use super::world::Chain;
+use super::world::{CHAIN_KEYS, Chain};
 
 #[tokio::test]
 async fn every_sort_of_tampering_shows_and_the_first_bad_row_is_named() {
@@ -76,8 +76,7 @@ async fn a_chain_cut_short_with_its_head_shows_against_the_head_that_was_exporte
 #[tokio::test]
 async fn a_new_key_links_on_and_the_former_one_still_verifies() {
     let chain = Chain::linked().await;
-    let development = "1:617564697420636861696e20646576656c6f706d656e74206b6579206f6e6c79";
-    let keys = format!("2:{},{development}", "ab".repeat(32));
+    let keys = format!("2:{},{CHAIN_KEYS}", "ab".repeat(32));
     let settings = [("USER_SERVICE__AUDIT__CHAIN_KEYS", keys.as_str())];
     chain.write(2).await;
     let _ = chain.told(&["retention"], &settings);

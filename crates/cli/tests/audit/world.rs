@@ -10,6 +10,10 @@ use uuid::Uuid;
 pub(crate) const ALICE: Uuid = Uuid::from_u128(0xa11ce);
 pub(crate) const BOB: Uuid = Uuid::from_u128(0xb0b);
 
+/// What an environment for development has.
+pub(crate) const CHAIN_KEYS: &str =
+    "1:617564697420636861696e20646576656c6f706d656e74206b6579206f6e6c79";
+
 pub(crate) struct Chain {
     database: TestDatabase,
 }
@@ -24,7 +28,7 @@ impl Chain {
         chain
     }
 
-    async fn connect(&self) -> AsyncPgConnection {
+    pub(crate) async fn connect(&self) -> AsyncPgConnection {
         self.database.connect().await
     }
 

@@ -17,19 +17,16 @@ impl Former {
         connection: &mut AsyncPgConnection,
         rows: &[SecurityEvent],
     ) -> Result<Self, Error> {
-        let places: Vec<i64> = rows.iter().filter_map(|row| row.position).collect();
-        let before: Vec<i64> = places.iter().map(|place| place - 1).collect();
+        let places = rows.iter().filter_map(|row| row.position);
+        let before: Vec<i64> = places.map(|place| place.saturating_sub(1)).collect();
         let links = security_event::list_links(connection, &before).await?;
         let mut former: HashMap<i64, Vec<u8>> =
             links.into_iter().filter_map(|(place, link)| Some((place? + 1, link?))).collect();
         former.insert(1, BEGINNING.to_vec());
-        for place in places {
-            if former.contains_key(&place) {
-                continue;
-            }
-            let checkpoint = security_event_chain::find_ending(connection, place - 1).await?;
-            former.extend(checkpoint.map(|checkpoint| (place, checkpoint.link)));
-        }
+        let missing: Vec<i64> =
+            before.into_iter().filter(|place| !former.contains_key(&(place + 1))).collect();
+        let checkpoints = security_event_chain::list_ending(connection, &missing).await?;
+        former.extend(checkpoints.into_iter().map(|it| (it.last_position + 1, it.link)));
         Ok(Self(former))
     }
 

@@ -7,6 +7,7 @@
 //! transaction that stays open elsewhere holds up the others.
 
 mod chain;
+mod checkpoints;
 mod forget;
 mod former;
 mod keys;
@@ -14,6 +15,8 @@ mod kind;
 mod operate;
 mod purge;
 mod queue;
+mod rounds;
+mod rules;
 mod seal;
 mod verify;
 mod watched;
@@ -28,12 +31,13 @@ pub(crate) use chain::run;
 pub use keys::ChainKeys;
 pub use kind::Kind;
 pub use operate::{Audit, Exported, ExportedEvent, Retention, SignedCheckpoint, SignedHead};
-pub use purge::{Purged, Rules};
+pub use purge::Purged;
 pub use queue::Recorder;
+pub use rounds::Rounds;
+pub use rules::Rules;
 pub use verify::{Bad, Verified};
 pub(crate) use watched::{WatchedCaptcha, WatchedLimiter};
 
-use crate::error::Error;
 use crate::models::auth_session::AuthSession;
 use crate::models::security_event::{self, NewSecurityEvent};
 use crate::sessions::Caller;
@@ -136,15 +140,6 @@ pub async fn record_all(connection: &mut AsyncPgConnection, events: &[Event]) ->
         [row] => security_event::insert(connection, row.clone()).await.map(|_| ()),
         _ => security_event::insert_all(connection, rows).await.map(|_| ()),
     }
-}
-
-/// Removes what is past now.
-pub(crate) async fn purge(
-    state: &State,
-    connection: &mut AsyncPgConnection,
-    rules: &Rules,
-) -> Result<Purged, Error> {
-    purge::purge_all(connection, state.audit.keys(), rules, state.clock.now()).await
 }
 
 /// Writes an event that belongs to no transaction, a moment later: nobody waits for it.

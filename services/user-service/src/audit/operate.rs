@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::chain::link_all;
 use super::forget::forget;
 use super::purge::{Purged, purge_all};
+use super::rules::Rules;
 use super::verify::{Verified, verify};
-use super::{ChainKeys, Kind, Rules, seal};
+use super::{ChainKeys, Kind, checkpoints, seal};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::models::security_event::{self, SecurityEvent};
@@ -247,12 +248,13 @@ impl Audit {
     pub async fn purge(&mut self) -> Result<Purged, Error> {
         // What is not linked can't be removed.
         link_all(&mut self.connection, &self.keys).await?;
-        purge_all(&mut self.connection, &self.keys, &self.rules, Clock::default().now()).await
+        let now = Clock::default().now();
+        purge_all(&mut self.connection, &self.keys, &self.rules, None, now).await
     }
 
-    /// The last checkpoint that purges have left.
+    /// The last checkpoint that purges have left, as they left it.
     pub async fn last_checkpoint(&mut self) -> Result<Option<SignedCheckpoint>, Error> {
-        let found = security_event_chain::find_last_checkpoint(&mut self.connection).await?;
-        Ok(found.map(SignedCheckpoint::from))
+        let (_, last) = checkpoints::check_all(&mut self.connection, &self.keys).await?;
+        Ok(last.map(SignedCheckpoint::from))
     }
 }

@@ -71,7 +71,7 @@ impl Recorder {
     }
 
     /// The keys under the chain.
-    pub(super) fn keys(&self) -> &ChainKeys {
+    pub(crate) fn keys(&self) -> &ChainKeys {
         &self.keys
     }
 

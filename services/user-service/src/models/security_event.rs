@@ -185,26 +185,38 @@ pub async fn list_links(
         .await
 }
 
-/// Linked rows whose time is over, by their kinds and the times before which it is; the oldest
-/// first, those that come `after` a time and an id, `limit` at most.
+/// Linked rows whose time is over.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Of which kinds.
+    pub kinds: Vec<&'static str>,
+    /// Of each, not those that are older than this.
+    pub since: Vec<DateTime<Utc>>,
+    /// Of each, those that are older than this.
+    pub before: Vec<DateTime<Utc>>,
+    /// Those that come after a time and an id.
+    pub after: Option<(DateTime<Utc>, i64)>,
+}
+
+/// The first of `past`, the oldest first, `limit` at most.
 pub async fn list_past(
     connection: &mut AsyncPgConnection,
-    kinds: &[&str],
-    before: &[DateTime<Utc>],
-    after: Option<(DateTime<Utc>, i64)>,
+    past: &Past,
     limit: i64,
 ) -> QueryResult<Vec<SecurityEvent>> {
-    let (time, id) = after.unwrap_or((DateTime::<Utc>::UNIX_EPOCH, i64::MIN));
+    let (time, id) = past.after.unwrap_or((DateTime::UNIX_EPOCH, i64::MIN));
     diesel::sql_query(
-        "SELECT past.* FROM unnest($1, $2) AS due (kind, before), LATERAL (
+        "SELECT past.* FROM unnest($1, $2, $3) AS due (kind, since, before), LATERAL (
              SELECT * FROM security_events AS e
-             WHERE e.kind = due.kind AND e.occurred_at < due.before AND e.position IS NOT NULL
-                 AND (e.occurred_at, e.id) > ($3, $4)
-             ORDER BY e.occurred_at, e.id LIMIT $5
-         ) AS past ORDER BY past.occurred_at, past.id LIMIT $5",
+             WHERE e.kind = due.kind AND e.position IS NOT NULL
+                 AND e.occurred_at >= due.since AND e.occurred_at < due.before
+                 AND (e.occurred_at, e.id) > ($4, $5)
+             ORDER BY e.occurred_at, e.id LIMIT $6
+         ) AS past ORDER BY past.occurred_at, past.id LIMIT $6",
     )
-    .bind::<Array<Text>, _>(kinds)
-    .bind::<Array<Timestamptz>, _>(before)
+    .bind::<Array<Text>, _>(&past.kinds)
+    .bind::<Array<Timestamptz>, _>(&past.since)
+    .bind::<Array<Timestamptz>, _>(&past.before)
     .bind::<Timestamptz, _>(time)
     .bind::<BigInt, _>(id)
     .bind::<BigInt, _>(limit)

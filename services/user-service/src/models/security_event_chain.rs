@@ -73,51 +73,42 @@ pub async fn list_checkpoints(
         .await
 }
 
-/// The last checkpoint.
-pub async fn find_last_checkpoint(
+/// The checkpoints that end at any of `positions`.
+pub async fn list_ending(
     connection: &mut AsyncPgConnection,
-) -> QueryResult<Option<Checkpoint>> {
+    positions: &[i64],
+) -> QueryResult<Vec<Checkpoint>> {
     use security_event_checkpoints::dsl;
     dsl::security_event_checkpoints
         .select(Checkpoint::as_select())
-        .order(dsl::first_position.desc())
-        .first(connection)
+        .filter(dsl::last_position.eq_any(positions))
+        .load(connection)
         .await
-        .optional()
 }
 
-/// The checkpoint that ends at `position`.
-pub async fn find_ending(
+/// The checkpoints with an end among the places from `first` to `last`, or next to them.
+pub async fn list_near(
     connection: &mut AsyncPgConnection,
-    position: i64,
-) -> QueryResult<Option<Checkpoint>> {
+    first: i64,
+    last: i64,
+) -> QueryResult<Vec<Checkpoint>> {
     use security_event_checkpoints::dsl;
     dsl::security_event_checkpoints
         .select(Checkpoint::as_select())
-        .filter(dsl::last_position.eq(position))
-        .first(connection)
+        .filter(dsl::first_position.between(first, last + 1))
+        .or_filter(dsl::last_position.between(first - 1, last))
+        .load(connection)
         .await
-        .optional()
 }
 
-/// The checkpoint that begins at `position`.
-pub async fn find_beginning(
-    connection: &mut AsyncPgConnection,
-    position: i64,
-) -> QueryResult<Option<Checkpoint>> {
-    let found = security_event_checkpoints::table.find(position);
-    found.select(Checkpoint::as_select()).first(connection).await.optional()
-}
-
-/// Puts `checkpoint` in the place of those that it has been merged from.
+/// Puts `checkpoint` in the place of those that it has been merged from, by where they begin.
 pub async fn replace_checkpoints(
     connection: &mut AsyncPgConnection,
+    merged: &[i64],
     checkpoint: &Checkpoint,
 ) -> QueryResult<usize> {
     use security_event_checkpoints::dsl;
-    let merged = dsl::security_event_checkpoints
-        .filter(dsl::first_position.ge(checkpoint.first_position))
-        .filter(dsl::last_position.le(checkpoint.last_position));
+    let merged = dsl::security_event_checkpoints.filter(dsl::first_position.eq_any(merged));
     diesel::delete(merged).execute(connection).await?;
     diesel::insert_into(dsl::security_event_checkpoints)
         .values(checkpoint)

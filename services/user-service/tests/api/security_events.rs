@@ -205,7 +205,8 @@ async fn a_damaged_row_is_counted_and_keeps_no_other_from_being_purged() {
     let _ = event(&app, "registered").await;
     linked(&app).await;
     let damage = "UPDATE security_events SET user_agent = 'another' WHERE kind = 'login_succeeded'";
-    app.database.connect().await.batch_execute(damage).await.unwrap();
+    let plant = "INSERT INTO security_event_checkpoints VALUES (7, 9, '', '', now(), 1, '')";
+    app.database.connect().await.batch_execute(&format!("{damage}; {plant}")).await.unwrap();
     app.clock.turn(chrono::TimeDelta::days(2));
     let replica = app.replica().await;
     eventually("it is counted", || async {
@@ -213,6 +214,8 @@ async fn a_damaged_row_is_counted_and_keeps_no_other_from_being_purged() {
         (damaged == 1).then_some(())
     })
     .await;
+    let checkpoints = "user_service_security_events_damaged_checkpoints";
+    assert_eq!(app.metric_of(&replica, checkpoints).await, 1);
     assert!(events(&app, "registered").await.is_empty());
     assert_eq!(events(&app, "login_succeeded").await.len(), 1);
 }
