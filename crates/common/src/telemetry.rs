@@ -1,6 +1,9 @@
-//! Logs: one JSON object a line on standard output, with what is personal masked.
+//! Logs: one JSON object a line on standard output, with what is personal masked; panics too.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
+use std::panic::PanicHookInfo;
+use std::thread;
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
@@ -42,9 +45,13 @@ impl TryFrom<String> for LogLevel {
 /// can send; the settings may ask for more.
 const QUIET: &str = "actix_server=warn,actix_http=off";
 
+/// What panics are logged as; nothing but an `off` of its own keeps them out of the log.
+const PANICS: &str = "panic";
+
 /// Starts logging; a second call in one process (tests) changes nothing.
 pub fn init(settings: &LogSettings) {
-    let _already_started = tracing_subscriber::fmt()
+    let level = &settings.level.0;
+    let started = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(true)
@@ -53,8 +60,27 @@ pub fn init(settings: &LogSettings) {
         // standard error is gone too.
         .log_internal_errors(false)
         .with_writer(|| Masked(io::stdout()))
-        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", settings.level.0)))
+        .with_env_filter(EnvFilter::new(format!("{QUIET},{PANICS}=error,{level}")))
         .try_init();
+    if started.is_ok() {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+}
+
+/// With its backtrace where `RUST_BACKTRACE` asks for one. What panics is mostly a task, which ends;
+/// whoever waits for it is told by the runtime.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let backtrace = Backtrace::capture();
+    let traced = backtrace.status() == BacktraceStatus::Captured;
+    tracing::error!(
+        target: PANICS,
+        reason = panic.payload_as_str(),
+        location = panic.location().map(tracing::field::display),
+        thread = thread.name(),
+        backtrace = traced.then(|| tracing::field::display(&backtrace)),
+        "panicked"
+    );
 }
 
 /// The one line whose addresses are the service's own, and no person's.

@@ -1,12 +1,18 @@
-//! Points at which a test holds a process, to kill it there. Releases have none: they are built
-//! without debug assertions.
+//! Points at which a test holds a process, to kill it there, or has it panic. Releases have none:
+//! they are built without debug assertions.
 
-/// Stays here for ever if `USER_SERVICE_FAILPOINT` names this point.
+/// Stays here for ever if `USER_SERVICE_FAILPOINT` names this point, and panics if it says
+/// something behind a `=`.
 #[cfg(debug_assertions)]
 pub(crate) async fn reach(point: &'static str) {
-    if std::env::var_os("USER_SERVICE_FAILPOINT").is_some_and(|name| name == point) {
-        tracing::warn!(point, "failpoint_reached");
-        std::future::pending::<()>().await;
+    let named = std::env::var("USER_SERVICE_FAILPOINT").unwrap_or_default();
+    match named.strip_prefix(point).map(|said| said.strip_prefix('=')) {
+        Some(Some(said)) => panic!("{said}"),
+        Some(None) => {
+            tracing::warn!(point, "failpoint_reached");
+            std::future::pending::<()>().await;
+        }
+        None => {}
     }
 }
 

@@ -1,4 +1,4 @@
-//! Processes killed and databases lost in the middle of a refresh.
+//! Processes killed, panics and databases lost in the middle of a refresh.
 
 use chrono::TimeDelta;
 use diesel_async::SimpleAsyncConnection as _;
@@ -11,19 +11,25 @@ const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 const COUNTER: &str = "SELECT counter AS count FROM auth_sessions WHERE ended_at IS NULL";
 
 /// A process on the app's database, halting at `failpoint`, if any.
-async fn start(app: &TestApp, failpoint: &str) -> ServiceProcess {
+pub(crate) async fn start(app: &TestApp, failpoint: &str, more: &[(&str, &str)]) -> ServiceProcess {
     let variables = [
         ("__ENVIRONMENT", "development"),
         ("__SIGNING__ALGORITHM", "ES256"),
         ("__DATABASE__URL", app.database.url()),
         ("USER_SERVICE_FAILPOINT", failpoint),
     ];
+    let variables = [&variables[..], more].concat();
     ServiceProcess::start(env!("CARGO_BIN_EXE_user-service"), &variables).await
 }
 
-/// Refreshes at a process that is killed on the way, once `until` it is time.
-async fn killed(app: &TestApp, session: &Session, failpoint: &str) {
-    let process = start(app, failpoint).await;
+/// Refreshes at a process that is killed on the way, once it is at `failpoint`.
+pub(crate) async fn killed(
+    app: &TestApp,
+    session: &Session,
+    failpoint: &str,
+    more: &[(&str, &str)],
+) {
+    let process = start(app, failpoint, more).await;
     let body = json!({ "refresh_token": session.refresh_token });
     let request = app.client.post(process.url("/api/auth/refresh")).json(&body).send();
     let (answer, ()) = tokio::join!(request, async move {
@@ -37,7 +43,7 @@ async fn killed(app: &TestApp, session: &Session, failpoint: &str) {
 async fn killed_before_the_commit_a_process_has_spent_nothing() {
     let app = TestApp::with(&[ES256]).await;
     let session = app.sign_in().await;
-    killed(&app, &session, "refresh_before_commit").await;
+    killed(&app, &session, "refresh_before_commit", &[]).await;
     let mut connection = app.database.connect().await;
     assert_eq!(count(&mut connection, COUNTER).await, 0);
     // As good as ever, however late.
@@ -47,10 +53,36 @@ async fn killed_before_the_commit_a_process_has_spent_nothing() {
 }
 
 #[tokio::test]
+async fn a_panic_costs_its_own_request_and_is_a_masked_line_of_the_log() {
+    let app = TestApp::with(&[ES256]).await;
+    let session = app.sign_in().await;
+    for (backtrace, traced) in [("0", false), ("1", true)] {
+        let failpoint = "refresh_before_commit=no such user: alice@example.org";
+        // Panics are told whatever else is not.
+        let more = [("__LOG__LEVEL", "off,common=info"), ("RUST_BACKTRACE", backtrace)];
+        let process = start(&app, failpoint, &more).await;
+        let body = json!({ "refresh_token": session.refresh_token });
+        for _ in 0..2 {
+            let request = app.client.post(process.url("/api/auth/refresh")).json(&body);
+            assert!(request.send().await.is_err(), "a request that panics has no answer");
+        }
+        let logged = process.logged("panicked").await;
+        assert_eq!(logged["level"], "ERROR");
+        assert_eq!(logged["reason"], "no such user: a***@example.org");
+        assert!(logged["location"].as_str().unwrap().contains("failpoint.rs:"), "{logged}");
+        assert!(logged["span"]["request_id"].is_string(), "{logged}");
+        assert_eq!(logged["backtrace"].is_string(), traced, "{logged}");
+        assert!(!process.log().concat().contains("alice@"));
+        assert_eq!(send(app.client.get(process.admin_url("/live"))).await.status, 200);
+    }
+    assert_eq!(count(&mut app.database.connect().await, COUNTER).await, 0);
+}
+
+#[tokio::test]
 async fn killed_after_the_commit_the_same_successor_comes_again() {
     let app = TestApp::with(&[ES256]).await;
     let session = app.sign_in().await;
-    killed(&app, &session, "refresh_after_commit").await;
+    killed(&app, &session, "refresh_after_commit", &[]).await;
     let mut connection = app.database.connect().await;
     assert_eq!(count(&mut connection, COUNTER).await, 1);
     let successor = app.refresh(&session.refresh_token).await.expect(200).member("refresh_token");
@@ -66,7 +98,7 @@ async fn killed_after_the_commit_the_same_successor_comes_again() {
 async fn killed_while_the_database_decides_the_session_goes_on_either_way() {
     let app = TestApp::with(&[ES256]).await;
     let session = app.sign_in().await;
-    let process = start(&app, "").await;
+    let process = start(&app, "", &[]).await;
     let mut holder = app.database.connect().await;
     holder.batch_execute("BEGIN; SELECT FROM auth_sessions FOR UPDATE").await.unwrap();
     let body = json!({ "refresh_token": session.refresh_token });
