@@ -123,7 +123,7 @@ impl ServiceMetrics {
             ),
             redis_fallbacks: metrics.counter(
                 "redis_fallbacks_total",
-                "What the database did because Redis was away: limits, refresh (without its mutex)",
+                "What the database did because Redis was away or, of limits, answered nonsense: limits, refresh (without its mutex)",
                 &["what"],
             ),
             refresh_mutex: metrics.counter(

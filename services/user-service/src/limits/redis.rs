@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -7,7 +8,7 @@ use futures_util::future::BoxFuture;
 use prometheus::IntCounterVec;
 use redis::Script;
 
-use super::window::{DOUBLINGS, FORGIVEN_AFTER};
+use super::window::{DOUBLINGS, FORGIVEN_AFTER, Rule};
 use super::{Limit, LimitKey, PostgresLimiter, RateLimiter, Rules, limited};
 use crate::error::Error;
 
@@ -19,6 +20,8 @@ pub struct RedisLimiter {
     script: Script,
     database: PostgresLimiter,
     fallbacks: IntCounterVec,
+    /// Whether its last answer was none that a limit can have.
+    doubted: AtomicBool,
 }
 
 impl RedisLimiter {
@@ -32,7 +35,7 @@ impl RedisLimiter {
         fallbacks: IntCounterVec,
     ) -> Self {
         let script = Script::new(include_str!("window.lua"));
-        Self { rules, clock, redis, script, database, fallbacks }
+        Self { rules, clock, redis, script, database, fallbacks, doubted: AtomicBool::new(false) }
     }
 
     /// How long `key` has to wait; zero is not at all.
@@ -47,10 +50,23 @@ impl RedisLimiter {
             .arg(FORGIVEN_AFTER)
             .arg(i32::from(count));
         let asked = self.redis.run(async |connection| call.invoke_async(connection).await).await;
+        let asked = asked.map(TimeDelta::microseconds).and_then(|wait| self.doubt(rule, wait));
         if asked.is_err() {
             self.fallbacks.with_label_values(&["limits"]).inc();
         }
-        asked.map(TimeDelta::microseconds)
+        asked
+    }
+
+    /// A wait that `rule` never has is no better than no answer.
+    fn doubt(&self, rule: Rule, wait: TimeDelta) -> Result<TimeDelta, Away> {
+        let possible = (TimeDelta::zero()..=rule.longest()).contains(&wait);
+        let doubted = self.doubted.swap(!possible, Ordering::Relaxed);
+        if !possible && !doubted {
+            let (wait_ms, longest_ms) =
+                (wait.num_milliseconds(), rule.longest().num_milliseconds());
+            tracing::warn!(wait_ms, longest_ms, "redis_answers_impossible_waits");
+        }
+        if possible { Ok(wait) } else { Err(Away) }
     }
 }
 

@@ -20,7 +20,8 @@ impl Rule {
         (wait > TimeDelta::zero() && wait <= self.longest()).then_some(wait)
     }
 
-    fn longest(self) -> TimeDelta {
+    /// No wait is longer.
+    pub(super) fn longest(self) -> TimeDelta {
         self.window * (1 << DOUBLINGS)
     }
 }

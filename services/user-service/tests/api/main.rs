@@ -32,6 +32,7 @@ mod keysets;
 mod limits;
 mod login;
 mod login_limits;
+mod lying_redis;
 mod migrations;
 mod oauth;
 mod older_keys;

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use test_support::{ServiceProcess, TcpProxy, TestRedis, eventually};
+use test_support::{TcpProxy, TestRedis, eventually};
 
-use super::support::{Session, TestApp, count, send};
+use super::crashes::{killed, start};
+use super::lying_redis::LyingRedis;
+use super::support::{PASSWORD, Session, TestApp, count, send};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 const BY_ADDRESS: (&str, &str) = ("USER_SERVICE__LIMITS__LOGINS_PER_MINUTE", "3");
@@ -120,22 +122,8 @@ async fn a_holder_that_dies_costs_two_seconds_and_no_session() {
     let app = app(&redis.url(), &[]).await;
     let session = app.sign_in().await;
     let url = redis.url();
-    let variables = [
-        ("__ENVIRONMENT", "development"),
-        ("__SIGNING__ALGORITHM", "ES256"),
-        ("__DATABASE__URL", app.database.url()),
-        ("__REDIS__URL", &url),
-        ("__REDIS__PREFIX", PREFIX.1),
-        ("USER_SERVICE_FAILPOINT", "refresh_before_commit"),
-    ];
-    let process = ServiceProcess::start(env!("CARGO_BIN_EXE_user-service"), &variables).await;
-    let body = json!({ "refresh_token": session.refresh_token });
-    let request = app.client.post(process.url("/api/auth/refresh")).json(&body).send();
-    let (answer, ()) = tokio::join!(request, async move {
-        process.logged("failpoint_reached").await;
-        process.kill().await;
-    });
-    assert!(answer.is_err(), "the process died without an answer");
+    let more = [("__REDIS__URL", url.as_str()), ("__REDIS__PREFIX", PREFIX.1)];
+    killed(&app, &session, "refresh_before_commit", &more).await;
     assert_eq!(redis.ask(&format!("EXISTS test:refresh:{}", session.id)).await, "1");
     let started = Instant::now();
     assert_eq!(refresh_at_once(&app, &session, 4).await.len(), 1);
@@ -164,4 +152,57 @@ async fn a_redis_that_lies_makes_no_second_head() {
     redis.ask(&format!("SET {key} another")).await;
     let _ = app.refresh(&found[0]).await.expect(200);
     assert_eq!(redis.ask(&format!("EXISTS {key}")).await, "1");
+}
+
+#[tokio::test]
+async fn a_wait_that_no_limit_has_counts_as_no_answer_of_redis() {
+    // Of the limits that a login is under, of which one has a window of a minute, others an hour.
+    let longest = [TimeDelta::minutes(8), TimeDelta::hours(8)];
+    let [by_address, of_all] = longest.map(|longest| longest.num_microseconds().unwrap());
+    let redis = LyingRedis::start().await;
+    let app = app(&redis.url(), &[BY_ADDRESS]).await;
+    let device = app.register_device().await;
+    let mut connection = app.database.connect().await;
+    let attempts = async |expected: &[u16]| {
+        for status in expected {
+            let body = app.login_body(&device, "nobody-at-all");
+            assert_eq!(app.post("/api/auth/login", &body).await.status.as_u16(), *status);
+        }
+        app.clock.turn(TimeDelta::minutes(30));
+    };
+    // What a limit may have is believed, and the database is not asked.
+    attempts(&[401, 401, 401, 401]).await;
+    redis.say(by_address);
+    attempts(&[429]).await;
+    assert_eq!(count(&mut connection, ROWS).await, 0);
+    let fallbacks = r#"user_service_redis_fallbacks_total{what="limits"}"#;
+    assert_eq!(app.metric(fallbacks).await, 0);
+    for lie in [of_all + 1, -1, i64::MAX, i64::MIN] {
+        redis.say(lie);
+        let before = app.metric(fallbacks).await;
+        attempts(&[401, 401, 401, 429]).await;
+        assert!(app.metric(fallbacks).await >= before + 4, "{lie}");
+    }
+    assert!(count(&mut connection, ROWS).await > 0);
+    redis.say(0);
+    attempts(&[401, 401, 401, 401]).await;
+}
+
+#[tokio::test]
+async fn the_log_says_once_that_redis_answers_waits_that_no_limit_has() {
+    let redis = LyingRedis::start().await;
+    redis.say(-1);
+    let app = app(&redis.url(), &[]).await;
+    let url = redis.url();
+    let more = [("__REDIS__URL", url.as_str()), ("__LIMITS__STORE", "redis")];
+    let process = start(&app, "", &more).await;
+    for name in ["alice", "bob", "carol"] {
+        let body = json!({ "username": name, "password": PASSWORD });
+        let request = app.client.post(process.url("/api/auth/register")).json(&body);
+        assert_eq!(send(request).await.status, 201);
+    }
+    let warned = process.logged("redis_answers_impossible_waits").await;
+    assert_eq!((&warned["level"], &warned["wait_ms"]), (&"WARN".into(), &0.into()));
+    let log = process.log().concat();
+    assert_eq!(log.matches("redis_answers_impossible_waits").count(), 1);
 }
