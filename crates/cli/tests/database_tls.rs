@@ -6,9 +6,10 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use common::database::Database;
+use common::settings::Secret;
 use diesel::sql_types::BigInt;
-use diesel::{QueryableByName, sql_query};
-use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel::{QueryResult, QueryableByName, sql_query};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use test_support::{ServiceProcess, TestAuthority, TestPostgres, eventually, program};
 use tokio::time::timeout;
 
@@ -37,6 +38,28 @@ fn migrate(url: &str, named: &str, authority: &TestAuthority) -> Output {
         .unwrap()
 }
 
+/// A service on a database that has been migrated, both by way of TLS.
+async fn start(url: &Secret, authority: &TestAuthority) -> ServiceProcess {
+    let done = migrate(url.expose(), CA_PATH, authority);
+    assert!(done.status.success(), "{}", said(&done));
+    let settings = [
+        ("__ENVIRONMENT", "development"),
+        ("__DATABASE__URL", url.expose()),
+        ("__DATABASE__CA_PATH", authority.ca_path()),
+    ];
+    ServiceProcess::start(program("user-service").await, &settings).await
+}
+
+/// How many connections are encrypted, and how many are not, of those that `which` selects.
+async fn connections(connection: &mut AsyncPgConnection, which: &str) -> QueryResult<(i64, i64)> {
+    let question = format!(
+        "SELECT count(*) FILTER (WHERE ssl) AS encrypted, count(*) FILTER (WHERE NOT ssl) AS others
+         FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE {which}"
+    );
+    let Row { encrypted, others } = sql_query(question).get_result(connection).await?;
+    Ok((encrypted, others))
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -49,25 +72,15 @@ async fn migrations_and_a_service_reach_a_database_that_proves_who_it_is_and_no_
     let refused = migrate(url.expose(), CA_PATH, &stranger);
     assert!(!refused.status.success(), "{}", said(&refused));
     assert!(said(&refused).contains("`database.ca_path`"), "{}", said(&refused));
-    let done = migrate(url.expose(), CA_PATH, &authority);
-    assert!(done.status.success(), "{}", said(&done));
-    let settings = [
-        ("__ENVIRONMENT", "development"),
-        ("__DATABASE__URL", url.expose()),
-        ("__DATABASE__CA_PATH", authority.ca_path()),
-    ];
-    let service = ServiceProcess::start(program("user-service").await, &settings).await;
+    let service = start(&url, &authority).await;
     let body = serde_json::json!({ "username": "ada", "password": "a long password" });
     let client = reqwest::Client::builder().build().unwrap();
     let registered = client.post(service.url("/api/auth/register")).json(&body).send().await;
     assert_eq!(registered.unwrap().status(), 201);
     let database = Database::new(&url, Some(authority.ca_path())).unwrap();
     let mut connection = database.connect().await.unwrap();
-    let question = "SELECT count(*) FILTER (WHERE ssl) AS encrypted, \
-                    count(*) FILTER (WHERE NOT ssl) AS others \
-                    FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
-                    WHERE backend_type = 'client backend'";
-    let Row { encrypted, others } = sql_query(question).get_result(&mut connection).await.unwrap();
+    let clients = "backend_type = 'client backend'";
+    let (encrypted, others) = connections(&mut connection, clients).await.unwrap();
     // Its pool, the one that listens, and ours.
     assert!(encrypted >= 3 && others == 0, "{encrypted} encrypted, {others} not");
 }
@@ -101,24 +114,13 @@ async fn the_change_feed_goes_on_over_tls_after_the_database_was_restarted() {
     let authority = TestAuthority::new();
     let mut server = TestPostgres::start(&authority.issue(HERE)).await;
     let url = server.url(HERE, "sslmode=verify-full");
-    let done = migrate(url.expose(), CA_PATH, &authority);
-    assert!(done.status.success(), "{}", said(&done));
-    let settings = [
-        ("__ENVIRONMENT", "development"),
-        ("__DATABASE__URL", url.expose()),
-        ("__DATABASE__CA_PATH", authority.ca_path()),
-    ];
-    let service = ServiceProcess::start(program("user-service").await, &settings).await;
+    let service = start(&url, &authority).await;
     server.restart().await;
     let database = Database::new(&url, Some(authority.ca_path())).unwrap();
     let mut connection = eventually("it listens again, over TLS", || async {
         let mut connection = database.connect().await.ok()?;
-        let question = "SELECT count(*) FILTER (WHERE ssl) AS encrypted, \
-                        count(*) FILTER (WHERE NOT ssl) AS others \
-                        FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
-                        WHERE query LIKE 'LISTEN%'";
-        let Row { encrypted, others } =
-            sql_query(question).get_result(&mut connection).await.ok()?;
+        let (encrypted, others) =
+            connections(&mut connection, "query LIKE 'LISTEN%'").await.ok()?;
         assert_eq!(others, 0);
         (encrypted > 0).then_some(connection)
     })

@@ -8,7 +8,7 @@ use user_service::service_keys::Occasion;
 
 use super::foreign_clients::all_accept;
 use super::readiness::until;
-use super::service_keys::{kid_of, kids, published, ring, rotate, status_at};
+use super::service_keys::{ES256, kid_of, kids, published, ring, rotate, status_at};
 use super::support::{TestApp, claims, count, header, send};
 use super::transit_stand_in::TransitStandIn;
 
@@ -55,18 +55,18 @@ async fn tokens_are_good(settings: &[(&str, &str)], algorithm: &str) {
 /// As a client would that takes the key out of the set and knows nothing of ours.
 async fn verify(app: &TestApp, token: &str) {
     use josekit::jwk::Jwk;
-    use josekit::jws::{ES256, JwsVerifier, RS256};
+    use josekit::jws::{self, JwsVerifier};
     let set = app.get("/.well-known/jwks.json").await.expect(200).json;
     let kid = kid_of(token);
     let keys = set["keys"].as_array().unwrap();
     let key = keys.iter().find(|key| key["kid"] == *kid).unwrap();
     let jwk = Jwk::from_bytes(serde_json::to_vec(key).unwrap()).unwrap();
     let verifier: Box<dyn JwsVerifier> = if key["kty"] == "RSA" {
-        Box::new(RS256.verifier_from_jwk(&jwk).unwrap())
+        Box::new(jws::RS256.verifier_from_jwk(&jwk).unwrap())
     } else {
-        Box::new(ES256.verifier_from_jwk(&jwk).unwrap())
+        Box::new(jws::ES256.verifier_from_jwk(&jwk).unwrap())
     };
-    let (payload, _) = josekit::jws::deserialize_compact(token, verifier.as_ref()).unwrap();
+    let (payload, _) = jws::deserialize_compact(token, verifier.as_ref()).unwrap();
     let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!(payload["jti"], claims(token)["jti"]);
 }
@@ -86,36 +86,19 @@ async fn keys_in_a_token_sign_rs256_and_es256_and_never_leave_it() {
     }
 }
 
-pub(crate) fn transit_settings(transit: &TransitStandIn) -> [(&'static str, String); 4] {
-    let token = transit.token_file.path().to_str().unwrap().to_owned();
-    [
-        ("USER_SERVICE__SIGNING__SERVICE_KEYS", "transit".to_owned()),
-        ("USER_SERVICE__SIGNING__TRANSIT_URL", transit.url()),
-        ("USER_SERVICE__SIGNING__TRANSIT_TOKEN_PATH", token),
-        ("USER_SERVICE__SIGNING__MODE", "service".to_owned()),
-    ]
-}
-
 #[tokio::test]
 async fn keys_behind_a_transit_service_sign_rs256_and_es256() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
     for algorithm in ["RS256", "ES256"] {
-        tokens_are_good(&settings, algorithm).await;
+        tokens_are_good(&transit.settings(), algorithm).await;
     }
 }
 
 #[tokio::test]
 async fn while_the_transit_service_is_away_tokens_wait_and_no_session_is_lost() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let strict = ("USER_SERVICE__REFRESH__GRACE", "0");
-    let es256 = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
-    let app = TestApp::with(&[&settings[..], &[strict, es256]].concat()).await;
+    let app = TestApp::with(&[&transit.settings()[..], &[strict, ES256]].concat()).await;
     let session = app.sign_in().await;
     // One failure is made good by one more call, two are not.
     transit.fail_next(1);
@@ -147,10 +130,7 @@ async fn lose_next(app: &TestApp, transit: &TransitStandIn) {
 #[tokio::test]
 async fn where_no_key_can_be_made_those_that_there_are_go_on() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let mut settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+    let settings = [&transit.settings()[..], &[ES256]].concat();
     let app = TestApp::with(&settings).await;
     let session = app.sign_in().await;
     lose_next(&app, &transit).await;
@@ -176,10 +156,7 @@ async fn where_no_key_can_be_made_those_that_there_are_go_on() {
 #[tokio::test]
 async fn an_emergency_waits_for_no_key_to_be_made() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let mut settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+    let settings = [&transit.settings()[..], &[ES256]].concat();
     let app = TestApp::with(&settings).await;
     let replica = app.replica().await;
     let session = app.sign_in().await;
@@ -208,12 +185,9 @@ async fn an_emergency_waits_for_no_key_to_be_made() {
 #[tokio::test]
 async fn a_key_that_was_being_made_when_the_ring_changed_comes_into_no_ring() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let mut settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
     // Longer than the test lets it wait.
-    settings.push(("USER_SERVICE__SIGNING__TRANSIT_TIMEOUT", "1m"));
+    let patient = ("USER_SERVICE__SIGNING__TRANSIT_TIMEOUT", "1m");
+    let settings = [&transit.settings()[..], &[ES256, patient]].concat();
     let app = TestApp::with(&settings).await;
     let session = app.sign_in().await;
     let mut ring = ring(&app, &settings).await;
@@ -247,10 +221,7 @@ async fn a_key_that_was_being_made_when_the_ring_changed_comes_into_no_ring() {
 async fn a_replica_starts_though_the_transit_service_never_answers_and_signs_once_it_does() {
     let transit = TransitStandIn::start();
     transit.hang_when_making(true);
-    let settings = transit_settings(&transit);
-    let mut settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+    let settings = [&transit.settings()[..], &[ES256]].concat();
     let app = TestApp::with(&settings).await;
     assert!(published(&app, &app.server).await.is_empty());
     eventually("readiness says why", || async {
@@ -266,10 +237,7 @@ async fn a_replica_starts_though_the_transit_service_never_answers_and_signs_onc
 #[tokio::test]
 async fn a_key_that_somebody_rotates_within_the_transit_service_signs_as_before() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let app = TestApp::with(&settings).await;
+    let app = TestApp::with(&transit.settings()).await;
     transit.rotate_within();
     let session = app.sign_in().await;
     verify(&app, &session.access_token).await;
@@ -278,10 +246,7 @@ async fn a_key_that_somebody_rotates_within_the_transit_service_signs_as_before(
 #[tokio::test]
 async fn a_call_of_the_transit_service_names_the_request_that_causes_it() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let app = TestApp::with(&settings).await;
+    let app = TestApp::with(&transit.settings()).await;
     let session = app.sign_in().await;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let request = app
@@ -300,15 +265,14 @@ async fn the_transit_service_is_asked_over_tls_and_only_where_its_authority_is_t
 {
     let (authority, other) = (TestAuthority::new(), TestAuthority::new());
     let transit = TransitStandIn::start();
-    let front = TlsFront::start(&transit.url(), &authority.issue("127.0.0.1")).await;
-    let (settings, url) = (transit_settings(&transit), front.url(""));
+    let front = TlsFront::start(transit.url(), &authority.issue("127.0.0.1")).await;
+    let url = front.url("");
     for (ca, status) in [(Some(&authority), 200), (Some(&other), 503), (None, 503)] {
-        let mut settings: Vec<(&str, &str)> =
-            settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let mut settings = transit.settings().to_vec();
         settings.push(("USER_SERVICE__SIGNING__TRANSIT_URL", &url));
         // A handshake on a busy machine decides nothing.
         settings.push(("USER_SERVICE__SIGNING__TRANSIT_TIMEOUT", "5s"));
-        settings.push(("USER_SERVICE__SIGNING__ALGORITHM", "ES256"));
+        settings.push(ES256);
         settings.extend(ca.map(|ca| ("USER_SERVICE__SIGNING__TRANSIT_CA_PATH", ca.ca_path())));
         let app = TestApp::with(&settings).await;
         let _ = app.register("alice").await.expect(201);

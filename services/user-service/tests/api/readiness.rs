@@ -7,7 +7,6 @@ use test_support::{TestServer, eventually};
 use user_service::service_keys::Occasion;
 
 use super::feed_reader::FeedReader;
-use super::outside_keys::transit_settings;
 use super::service_keys::{ES256, kid_of, published, ring};
 use super::support::{TestApp, send};
 use super::transit_stand_in::TransitStandIn;
@@ -27,10 +26,7 @@ pub(crate) async fn until(app: &TestApp, server: &TestServer, name: &str, status
 #[tokio::test]
 async fn a_replica_that_can_sign_no_token_says_so_and_why_and_serves_the_rest() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let app = TestApp::with(&settings).await;
+    let app = TestApp::with(&transit.settings()).await;
     assert_eq!(until(&app, &app.server, "signing_keys", "ready").await, "");
     transit.go_away().await;
     let replica = app.replica().await;
@@ -63,10 +59,7 @@ async fn until_no_key(app: &TestApp, server: &TestServer, status: &str) {
 #[tokio::test]
 async fn a_replica_that_signed_serves_on_while_there_is_no_key_and_one_that_never_did_does_not() {
     let transit = TransitStandIn::start();
-    let settings = transit_settings(&transit);
-    let mut settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    settings.push(ES256);
+    let settings = [&transit.settings()[..], &[ES256]].concat();
     let app = TestApp::with(&settings).await;
     let session = app.sign_in().await;
     let mut ring = ring(&app, &settings).await;

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use openssl::ec::{EcGroup, EcKey};
@@ -23,8 +25,9 @@ use tokio::sync::watch;
 const TOKEN: &str = "hvs.of-a-test";
 
 pub(crate) struct TransitStandIn {
-    pub(crate) address: SocketAddr,
-    pub(crate) token_file: NamedTempFile,
+    address: SocketAddr,
+    url: String,
+    token_file: NamedTempFile,
     shared: Arc<Shared>,
     handle: Mutex<ServerHandle>,
 }
@@ -56,6 +59,7 @@ impl TransitStandIn {
         let data = web::Data::from(Arc::clone(&shared));
         let server = HttpServer::new(move || {
             App::new()
+                .wrap(from_fn(refuse))
                 .app_data(data.clone())
                 .route("/v1/transit/keys/{name}", web::post().to(make))
                 .route("/v1/transit/keys/{name}", web::get().to(show))
@@ -71,11 +75,21 @@ impl TransitStandIn {
         tokio::spawn(server);
         let mut token_file = NamedTempFile::new().unwrap();
         writeln!(token_file, "{TOKEN}").unwrap();
-        Self { address, token_file, shared, handle }
+        Self { address, url: format!("http://{address}"), token_file, shared, handle }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Those of a service whose keys are here.
+    pub(crate) fn settings(&self) -> [(&'static str, &str); 4] {
+        [
+            ("USER_SERVICE__SIGNING__MODE", "service"),
+            ("USER_SERVICE__SIGNING__SERVICE_KEYS", "transit"),
+            ("USER_SERVICE__SIGNING__TRANSIT_URL", &self.url),
+            ("USER_SERVICE__SIGNING__TRANSIT_TOKEN_PATH", self.token_file.path().to_str().unwrap()),
+        ]
     }
 
     pub(crate) fn fail_next(&self, calls: u32) {
@@ -132,30 +146,31 @@ fn is_caused(request: &HttpRequest) -> bool {
     request.headers().contains_key("x-request-id")
 }
 
-/// What stands against the call, if anything does.
-fn refusal(shared: &Shared, request: &HttpRequest) -> Option<HttpResponse> {
-    if is_caused(request) {
+/// Answers with what stands against the call, if anything does.
+async fn refuse(
+    shared: web::Data<Shared>,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse, Error> {
+    if is_caused(request.request()) {
         shared.calls.fetch_add(1, Ordering::SeqCst);
         let failing = shared.failing.load(Ordering::SeqCst);
         if failing > 0 {
             shared.failing.store(failing - 1, Ordering::SeqCst);
-            return Some(HttpResponse::ServiceUnavailable().finish());
+            return Ok(request.into_response(HttpResponse::ServiceUnavailable()));
         }
     }
-    let token =
-        request.headers().get("x-vault-token").map(actix_web::http::header::HeaderValue::as_bytes);
-    (token != Some(TOKEN.as_bytes())).then(|| HttpResponse::Forbidden().finish())
+    if request.headers().get("x-vault-token").is_none_or(|token| token != TOKEN) {
+        return Ok(request.into_response(HttpResponse::Forbidden()));
+    }
+    next.call(request).await
 }
 
 async fn make(
     shared: web::Data<Shared>,
     name: web::Path<String>,
     body: web::Json<Value>,
-    request: HttpRequest,
 ) -> HttpResponse {
-    if let Some(refusal) = refusal(&shared, &request) {
-        return refusal;
-    }
     let mut hanging = shared.hanging.subscribe();
     if *hanging.borrow_and_update() {
         shared.waited.lock().unwrap().push((*name).clone());
@@ -172,25 +187,14 @@ async fn configure(
     shared: web::Data<Shared>,
     name: web::Path<String>,
     body: web::Json<Value>,
-    request: HttpRequest,
 ) -> HttpResponse {
-    if let Some(refusal) = refusal(&shared, &request) {
-        return refusal;
-    }
     if body["deletion_allowed"] == true {
         shared.deletable.lock().unwrap().insert(name.into_inner());
     }
     HttpResponse::NoContent().finish()
 }
 
-async fn remove(
-    shared: web::Data<Shared>,
-    name: web::Path<String>,
-    request: HttpRequest,
-) -> HttpResponse {
-    if let Some(refusal) = refusal(&shared, &request) {
-        return refusal;
-    }
+async fn remove(shared: web::Data<Shared>, name: web::Path<String>) -> HttpResponse {
     if !shared.deletable.lock().unwrap().contains(&*name) {
         return HttpResponse::BadRequest().finish();
     }
@@ -209,14 +213,7 @@ fn fresh(kind: &str) -> Option<PKey<Private>> {
     })
 }
 
-async fn show(
-    shared: web::Data<Shared>,
-    name: web::Path<String>,
-    request: HttpRequest,
-) -> HttpResponse {
-    if let Some(refusal) = refusal(&shared, &request) {
-        return refusal;
-    }
+async fn show(shared: web::Data<Shared>, name: web::Path<String>) -> HttpResponse {
     let keys = shared.keys.lock().unwrap();
     let Some(key) = keys.get(&*name) else { return HttpResponse::NotFound().finish() };
     let versions = key.iter().zip(1..).map(|(key, version)| {
@@ -232,9 +229,6 @@ async fn sign(
     body: web::Json<Value>,
     request: HttpRequest,
 ) -> HttpResponse {
-    if let Some(refusal) = refusal(&shared, &request) {
-        return refusal;
-    }
     let header = |name| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
     if is_caused(&request) {
         *shared.named.lock().unwrap() = ["x-request-id", "traceparent"].map(header);
