@@ -87,6 +87,38 @@ async fn where_no_tls_is_offered_only_who_insists_is_refused() {
 }
 
 #[tokio::test]
+async fn where_the_server_admits_nobody_over_tls_only_who_insists_on_it_is_refused() {
+    let authority = TestAuthority::new();
+    let password = "the%20right%20one";
+    for refusal in ["", "hostssl all all all reject\n"] {
+        let admission = format!(
+            "hostssl all guarded all scram-sha-256\n{refusal}hostnossl all all all trust\n"
+        );
+        let server = TestPostgres::start_admitting(&authority.issue(HERE), &admission).await;
+        let try_mode = async |user: &str, parameters: &str| {
+            is_encrypted(&server.url_as(user, HERE, parameters), None).await
+        };
+        for mode in ["", "sslmode=prefer", "sslmode=disable"] {
+            assert_eq!(try_mode("postgres", mode).await, Ok(false), "{mode}");
+        }
+        let error = try_mode("postgres", "sslmode=require").await.unwrap_err();
+        assert!(error.contains("pg_hba.conf"), "{error}");
+        // Both reasons are said: which of the two is to be mended is for the reader to know.
+        let error = try_mode("nobody", "").await.unwrap_err();
+        assert!(error.contains("pg_hba.conf") && error.contains("\"nobody\" does not"), "{error}");
+
+        let unencrypted = server.url(HERE, "sslmode=disable");
+        let mut connection = Database::new(&unencrypted, None).unwrap().connect().await.unwrap();
+        let role = "CREATE ROLE guarded LOGIN PASSWORD 'the right one'";
+        connection.batch_execute(role).await.unwrap();
+        assert_eq!(try_mode(&format!("guarded:{password}"), "").await, Ok(true));
+        // A password that is wrong over TLS is not tried where it could be read.
+        let error = try_mode("guarded:another", "").await.unwrap_err();
+        assert!(error.contains("password authentication failed"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_address_alone_is_the_name_that_the_certificate_is_asked_for() {
     let authority = TestAuthority::new();
     let ca_path = Some(authority.ca_path());

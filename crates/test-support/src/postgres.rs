@@ -75,15 +75,21 @@ impl Program {
 impl TestPostgres {
     /// Starts one on a free port of the loopback, which offers TLS and shows `certificate`.
     pub async fn start(certificate: &TestCertificate) -> Self {
-        Self::start_with(Some(certificate)).await
+        Self::start_with(Some(certificate), ADMISSION).await
+    }
+
+    /// The same, which lets in whom these lines of its `pg_hba.conf` do: the administrator without
+    /// TLS at least.
+    pub async fn start_admitting(certificate: &TestCertificate, admission: &str) -> Self {
+        Self::start_with(Some(certificate), admission).await
     }
 
     /// The same without TLS.
     pub async fn start_without_tls() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, ADMISSION).await
     }
 
-    async fn start_with(certificate: Option<&TestCertificate>) -> Self {
+    async fn start_with(certificate: Option<&TestCertificate>, admission: &str) -> Self {
         let Place { programs, data } = place().await;
         let owner = fs::metadata(data).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -122,7 +128,7 @@ impl TestPostgres {
             .arg("--no-sync")
             .status();
         assert!(made.await.unwrap().success(), "initdb");
-        fs::write(program.data().join("pg_hba.conf"), ADMISSION).unwrap();
+        fs::write(program.data().join("pg_hba.conf"), admission).unwrap();
         loop {
             let port = free_port();
             let mut child = program.serve(port);
@@ -176,7 +182,8 @@ async fn connect(url: &Secret) -> Result<AsyncPgConnection, String> {
 
 /// Whether it answers; false where it ended.
 async fn is_up(port: u16, child: &mut Child) -> bool {
-    let url = Secret::from(format!("postgres://postgres@127.0.0.1:{port}/postgres"));
+    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
+    let url = Secret::from(url);
     eventually("PostgreSQL answers or ends", || {
         let (ended, url) = (child.try_wait().unwrap().is_some(), url.clone());
         async move { (ended || connect(&url).await.is_ok()).then_some(!ended) }

@@ -4,6 +4,7 @@ use std::iter::successors;
 
 use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
 use rustls::Error::InvalidCertificate;
+use tokio_postgres::error::SqlState;
 
 /// Why there is no connection, in one line: with what is to be done about it where it is TLS.
 pub(super) fn describe(error: &tokio_postgres::Error) -> String {
@@ -28,9 +29,11 @@ pub(super) fn describe(error: &tokio_postgres::Error) -> String {
     text.replace('\n', " ")
 }
 
-/// Whether it was TLS that failed, and not what came before or after it.
-pub(super) fn is_of_tls(error: &tokio_postgres::Error) -> bool {
-    causes(error).any(|cause| of_tls(cause).is_some())
+/// Whether it was TLS that failed, or the server admits nobody like this by TLS (a line of its
+/// `pg_hba.conf`), so that it may go without. A password that is wrong is wrong without it too.
+pub(super) fn is_of_tls_alone(error: &tokio_postgres::Error) -> bool {
+    let not_admitted = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
+    not_admitted || causes(error).any(|cause| of_tls(cause).is_some())
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

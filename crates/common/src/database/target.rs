@@ -10,7 +10,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::failure::{describe, is_of_tls};
+use super::failure::{describe, is_of_tls_alone};
 use super::ssl_mode::{Parameters, SslMode};
 use super::tls::{Authority, connector};
 use crate::settings::Secret;
@@ -90,14 +90,15 @@ impl Database {
     }
 
     async fn open(&self) -> Result<(Client, Connection<Socket, Stream>), String> {
-        let opened = match self.config.connect(self.tls.clone()).await {
-            Err(error) if self.mode == SslMode::Prefer && is_of_tls(&error) => {
-                let mut plain = self.config.clone();
-                plain.ssl_mode(Wire::Disable).connect(self.tls.clone()).await
-            }
-            opened => opened,
+        let error = match self.config.connect(self.tls.clone()).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
         };
-        opened.map_err(|error| describe(&error))
+        if self.mode != SslMode::Prefer || !is_of_tls_alone(&error) {
+            return Err(describe(&error));
+        }
+        let opened = self.config.clone().ssl_mode(Wire::Disable).connect(self.tls.clone()).await;
+        opened.map_err(|plain| format!("{}; without TLS: {}", describe(&error), describe(&plain)))
     }
 
     /// The `sslmode` that it comes to.
