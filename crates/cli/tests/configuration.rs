@@ -202,12 +202,20 @@ async fn a_file_of_settings_is_checked_and_all_that_is_wrong_is_said_at_once() {
     std::fs::write(&file, "environment = \"development\"\n").unwrap();
     assert!(check(&[]).await.status.success());
     let wrong = "environment = \"development\"\nsuch = 1\n[http]\nport = \"many\"\n\
-                 [refresh]\nidle = \"1s\"\n[vault]\nkeys = \"none\"\n[signing]\nrsa_bits = 1024\n";
+                 [refresh]\nidle = \"1s\"\n[vault]\nkeys = \"none\"\n[signing]\nrsa_bits = 1024\n\
+                 [hsts]\nmax_age = \"1500ms\"\n";
     std::fs::write(&file, wrong).unwrap();
     let output = check(&[]).await;
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), said.lines().count()), (Some(64), 5), "{said}");
-    for key in ["`such`", "`http.port`", "`refresh.idle`", "`vault.keys`", "`signing.rsa_bits`"] {
+    assert_eq!((output.status.code(), said.lines().count()), (Some(64), 6), "{said}");
+    for key in [
+        "`such`",
+        "`http.port`",
+        "`refresh.idle`",
+        "`vault.keys`",
+        "`signing.rsa_bits`",
+        "`hsts.max_age`",
+    ] {
         assert_eq!(said.matches(key).count(), 1, "{key}: {said}");
     }
     let other = check(&["--service", "mail-service"]).await;

@@ -23,7 +23,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub use run::{ServiceSettings, load, run};
 
 use crate::http::{
-    BehindTls, BodyTimeout, Context, Cors, Operations, TrustedProxies, health, pages, ready,
+    BodyTimeout, Context, Cors, Hsts, Operations, TrustedProxies, health, pages, ready,
 };
 use crate::http::{with_common_errors, with_context, with_cors, with_head, with_protection};
 use crate::metrics::{HttpMetrics, Metrics};
@@ -86,8 +86,8 @@ pub struct Blueprint {
     pub readiness: Readiness,
     /// Who may call from a browser.
     pub cors: Cors,
-    /// Whether a proxy in front ends TLS, so that browsers may be told to keep to it.
-    pub behind_tls: bool,
+    /// Which browsers are told to keep to TLS.
+    pub hsts: Hsts,
     /// Cancelled when the service begins to drain; live connections end themselves then.
     pub draining: CancellationToken,
     /// Waited for at the very end; bounds its own time.
@@ -142,7 +142,7 @@ impl Blueprint {
         let (metrics, readiness) = (self.metrics.clone(), self.readiness.clone());
         let room = make_room(http.max_connections + admin::MAX_CONNECTIONS);
         let max_connections = room.saturating_sub(admin::MAX_CONNECTIONS).max(1);
-        let admin_server = admin::serve(admin_socket, metrics, readiness, tls.clone())?;
+        let admin_server = admin::serve(admin_socket, metrics, readiness, &self.hsts, tls.clone())?;
         let (draining, finish) = (self.draining.clone(), self.finish.take());
         let (is_tls, checking) = (tls.is_some(), self.readiness.start());
         let listener = Listener {
@@ -176,7 +176,7 @@ impl Blueprint {
         let context = web::Data::new(Context { operations: operations.clone(), metrics });
         let cors = web::Data::new(self.cors);
         let readiness = web::Data::new(self.readiness);
-        let behind_tls = web::Data::new(BehindTls(self.behind_tls || listener.tls.is_some()));
+        let hsts = web::Data::new(self.hsts.on(listener.tls.is_some()));
         let body_timeout = web::Data::new(BodyTimeout(http.body_timeout.0));
         let proxies = web::Data::new(TrustedProxies(http.trusted_proxies.0.clone()));
         let routes = self.routes;
@@ -187,7 +187,7 @@ impl Blueprint {
                 .into_utoipa_app()
                 .app_data(context.clone())
                 .app_data(cors.clone())
-                .app_data(behind_tls.clone())
+                .app_data(hsts.clone())
                 .app_data(readiness.clone())
                 .app_data(body_timeout.clone())
                 .app_data(proxies.clone())
@@ -287,7 +287,7 @@ mod tests {
             metrics: Metrics::new("a-service"),
             readiness: Readiness::default(),
             cors: Cors::new(&CorsSettings { allowed_origins: List(Vec::new()) }, &[]),
-            behind_tls: false,
+            hsts: Hsts::default(),
             draining: CancellationToken::new(),
             finish: None,
         };

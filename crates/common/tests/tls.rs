@@ -5,12 +5,14 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, post};
-use common::http::Body as Json;
-use common::service::HttpSettings;
-use common::settings::List;
+use common::http::{Body as Json, Hsts, HstsSettings};
+use common::service::{Blueprint, HttpSettings};
+use common::settings::DeploymentEnvironment::{Development, Preview, Production};
+use common::settings::{List, Period};
 use common::tls::{describe, trust};
 use futures_util::stream;
 use openssl::ssl::{SslConnector, SslMethod, SslVersion};
+use reqwest::header::HeaderMap;
 use reqwest::{Body, Client};
 use serde_json::Value;
 use test_support::{
@@ -19,7 +21,7 @@ use test_support::{
 use tokio::sync::oneshot;
 
 const HOST: &str = "127.0.0.1";
-const KEEP_TO_IT: &str = "max-age=63072000; includeSubDomains";
+const KEEP_TO_IT: &str = "max-age=63072000";
 
 #[utoipa::path(request_body = Value, responses((status = 200, description = "It came")))]
 #[post("/echo")]
@@ -29,9 +31,10 @@ async fn echo(Json(body): Json<Value>) -> HttpResponse {
 
 async fn start(certificate: &TestCertificate) -> TestServer {
     let blueprint = async || {
-        Ok(TestServer::bare(|config| {
+        let blueprint = TestServer::bare(|config| {
             config.service(echo);
-        }))
+        });
+        Ok(Blueprint { hsts: Hsts::new(DEFAULT, Production, None), ..blueprint })
     };
     TestServer::start_tls(certificate, blueprint).await
 }
@@ -55,6 +58,16 @@ async fn changes(server: &TestServer, client: &Client, outcome: &str) -> u32 {
     value.map_or(0, |value| value.parse().unwrap())
 }
 
+/// As operators have it who set nothing.
+const DEFAULT: HstsSettings =
+    HstsSettings { max_age: Period(Duration::from_hours(2 * 365 * 24)), include_subdomains: false };
+
+/// What an answer to a request for `host` tells browsers of keeping to TLS.
+async fn told(client: &Client, url: String, host: &str) -> String {
+    let answer = Answer::read(client.get(url).header("host", host).send().await.unwrap()).await;
+    answer.header("strict-transport-security").to_owned()
+}
+
 #[tokio::test]
 async fn both_listeners_speak_tls_and_tell_browsers_to_keep_to_it() {
     let authority = TestAuthority::new();
@@ -66,35 +79,75 @@ async fn both_listeners_speak_tls_and_tell_browsers_to_keep_to_it() {
         (server.admin_url("/live"), 200),
         (server.admin_url("/nowhere"), 404),
     ] {
-        let answer = get(&client, &url).await.expect(status);
-        assert_eq!(answer.header("strict-transport-security"), KEEP_TO_IT, "{url}");
+        let _ = get(&client, &url).await.expect(status);
+        for host in ["id.example.com", "ID.example.com:8443", "localhost.example.com"] {
+            assert_eq!(told(&client, url.clone(), host).await, KEEP_TO_IT, "{url} {host}");
+        }
+        // What browsers would not heed, or heed at every port of somebody's own machine.
+        for host in
+            ["localhost", "LocalHost.:8443", "app.localhost", "127.0.0.1:8443", "127.1", "[::1]"]
+        {
+            assert_eq!(told(&client, url.clone(), host).await, "", "{url} {host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn how_long_browsers_keep_to_tls_and_what_beneath_is_as_configured_and_nothing_in_development()
+ {
+    let authority = TestAuthority::new();
+    let (certificate, client) = (authority.issue(HOST), client(Some(&authority)));
+    let hour = Period(Duration::from_hours(1));
+    for (environment, max_age, include_subdomains, said) in [
+        (Production, hour, true, "max-age=3600; includeSubDomains"),
+        (Preview, hour, false, "max-age=3600"),
+        (Production, Period(Duration::ZERO), false, "max-age=0"),
+        (Development, hour, true, ""),
+    ] {
+        let settings = HstsSettings { max_age, include_subdomains };
+        let public_url = Some("https://id.example.com");
+        let blueprint = Blueprint {
+            hsts: Hsts::new(settings, environment, public_url),
+            ..TestServer::bare(|_| {})
+        };
+        let server = TestServer::start_tls(&certificate, async || Ok(blueprint)).await;
+        for url in [server.url("/health"), server.admin_url("/live")] {
+            assert_eq!(told(&client, url.clone(), "id.example.com").await, said, "{url}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_service_behind_a_proxy_that_ends_tls_tells_browsers_so_and_no_other_does() {
     let proxies = |network: &str| List(vec![network.parse().unwrap()]);
-    for (behind_tls, proxies, forwarded, said) in [
-        (true, List::default(), "http", KEEP_TO_IT),
-        (false, proxies("127.0.0.0/8"), "http, https", KEEP_TO_IT),
-        (false, proxies("127.0.0.0/8"), "https, http", ""),
-        (false, proxies("10.0.0.0/8"), "https", ""),
-        (false, List::default(), "https", ""),
+    let (ours, here, public) = ("127.0.0.0/8", "127.0.0.1:8080", "https://id.example.com");
+    for (public_url, network, protocol, host, forwarded_host, said) in [
+        // Where browsers reach it is known, whatever the proxy calls it.
+        (public, "10.0.0.0/8", "http", here, "", KEEP_TO_IT),
+        ("https://localhost:8443", "10.0.0.0/8", "https", "id.example.com", "", ""),
+        ("", ours, "http, https", "id.example.com", "", KEEP_TO_IT),
+        ("", ours, "https", here, "a.example.com, id.example.com", KEEP_TO_IT),
+        ("", ours, "https", "id.example.com", "localhost:8443", ""),
+        ("", ours, "https", here, "", ""),
+        ("", ours, "https, http", "id.example.com", "", ""),
+        ("", "10.0.0.0/8", "https", "id.example.com", "", ""),
     ] {
-        let mut blueprint = TestServer::bare(|_| {});
-        blueprint.behind_tls = behind_tls;
-        let http = HttpSettings { trusted_proxies: proxies, ..TestServer::http() };
+        let public_url = Some(public_url).filter(|url| !url.is_empty());
+        let hsts = Hsts::new(DEFAULT, Production, public_url);
+        let blueprint = Blueprint { hsts, ..TestServer::bare(|_| {}) };
+        let http = HttpSettings { trusted_proxies: proxies(network), ..TestServer::http() };
         let server = TestServer::start_with(http, async || Ok(blueprint)).await;
-        let client = client(None);
-        let ask = async |url: String| {
-            let request = client.get(url).header("x-forwarded-proto", forwarded);
-            let answer = Answer::read(request.send().await.unwrap()).await;
-            answer.header("strict-transport-security").to_owned()
-        };
-        for path in ["/health", "/nowhere"] {
-            assert_eq!(ask(server.url(path)).await, said, "{path} {forwarded}");
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", protocol.parse().unwrap());
+        if !forwarded_host.is_empty() {
+            headers.insert("x-forwarded-host", forwarded_host.parse().unwrap());
         }
-        assert_eq!(ask(server.admin_url("/live")).await, "");
+        let client = Client::builder().no_proxy().default_headers(headers).build().unwrap();
+        for path in ["/health", "/nowhere"] {
+            let found = told(&client, server.url(path), host).await;
+            assert_eq!(found, said, "{public_url:?} {network} {protocol} {host} {forwarded_host}");
+        }
+        assert_eq!(told(&client, server.admin_url("/live"), "id.example.com").await, "");
     }
 }
 

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use common::http::{Cors, CorsSettings, document};
+use common::http::{Cors, CorsSettings, Hsts, document};
 use common::metrics::Metrics;
 use common::readiness::Readiness;
 use common::service::{AdminSettings, Blueprint, HttpSettings};
@@ -93,7 +93,7 @@ impl TestServer {
             metrics: Metrics::new("a-service"),
             readiness: Readiness::default(),
             cors: Cors::new(&CorsSettings { allowed_origins: List(Vec::new()) }, &[]),
-            behind_tls: false,
+            hsts: Hsts::default(),
             draining: CancellationToken::new(),
             finish: None,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use common::clock::Clock;
 use common::database;
-use common::http::Cors;
+use common::http::{Cors, Hsts};
 use common::metrics::Metrics;
 use common::readiness::Readiness;
 use common::service::Blueprint;
@@ -45,7 +45,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         .with("keyring", move || keys.clone().readiness())
         .with_known("callers", move || callers.readiness());
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
-    let behind_tls = state.settings.public_url.starts_with("https:");
+    let Settings { hsts, environment, public_url, .. } = &state.settings;
+    let hsts = Hsts::new(*hsts, *environment, Some(public_url));
     let state = web::Data::new(state);
     Ok(Blueprint {
         document: document(),
@@ -56,7 +57,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         metrics,
         readiness,
         cors,
-        behind_tls,
+        hsts,
         draining,
         finish: Some(Box::pin(async move { ledger.flush().await })),
     })

@@ -2,11 +2,11 @@
 //! [`crate::providers::ProviderSettings`].
 
 use common::database::DatabaseSettings;
-use common::http::CorsSettings;
+use common::http::{CorsSettings, HstsSettings};
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
 use common::settings::{
-    ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HTTP, List, Period, Schema, Secret,
-    Setting, web_url,
+    ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HSTS, HTTP, List, Period, Schema,
+    Secret, Setting, web_url,
 };
 use common::telemetry::LogSettings;
 use common::tls::{TLS, TlsSettings};
@@ -110,8 +110,8 @@ const LOGOUT: &[Setting] = &[Setting::new(
 pub const SCHEMA: Schema = Schema {
     service: "auth-manager",
     sections: &[
-        GENERAL, OWN, HTTP, ADMIN, TLS, CORS, DATABASE, VAULT, PKCS11, DRAW, PROVIDERS, STATES,
-        CALLERS, LOGOUT,
+        GENERAL, OWN, HTTP, ADMIN, TLS, CORS, HSTS, DATABASE, VAULT, PKCS11, DRAW, PROVIDERS,
+        STATES, CALLERS, LOGOUT,
     ],
 };
 
@@ -135,6 +135,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Browsers.
     pub cors: CorsSettings,
+    /// Which of them keep to TLS.
+    pub hsts: HstsSettings,
     /// PostgreSQL.
     pub database: DatabaseSettings,
     /// Sealing, sharing, the ledger.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use common::clock::Clock;
 use common::database::{self, Pool};
-use common::http::Cors;
+use common::http::{Cors, Hsts};
 use common::metrics::Metrics;
 use common::readiness::Readiness;
 use common::service::Blueprint;
@@ -40,6 +40,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     );
     let readiness = readiness(pool.clone(), verifier.clone());
     let cors = Cors::new(&settings.cors, PUBLIC_PATHS);
+    // It knows no address of its own: who ends TLS in front of it says it.
+    let hsts = Hsts::new(settings.hsts, settings.environment, None);
     let state = State {
         pool,
         clock,
@@ -60,8 +62,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         metrics,
         readiness,
         cors,
-        // It knows no address of its own: who ends TLS in front of it says it.
-        behind_tls: false,
+        hsts,
         draining,
         finish: None,
     })

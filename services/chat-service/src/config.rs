@@ -1,10 +1,11 @@
 //! The settings of chat-service.
 
 use common::database::DatabaseSettings;
-use common::http::CorsSettings;
+use common::http::{CorsSettings, HstsSettings};
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
 use common::settings::{
-    ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HTTP, Period, Schema, Setting, positive,
+    ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HSTS, HTTP, Period, Schema, Setting,
+    positive,
 };
 use common::telemetry::LogSettings;
 use common::tls::{TLS, TlsSettings};
@@ -46,6 +47,7 @@ pub const SCHEMA: Schema = Schema {
         ADMIN,
         TLS,
         CORS,
+        HSTS,
         DATABASE,
         token_verifier::SETTINGS,
         ROOMS,
@@ -70,6 +72,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Browsers.
     pub cors: CorsSettings,
+    /// Which of them keep to TLS.
+    pub hsts: HstsSettings,
     /// PostgreSQL.
     pub database: DatabaseSettings,
     /// Who issues access tokens.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use common::clock::Clock;
-use common::http::Cors;
+use common::http::{Cors, Hsts};
 use common::metrics::Metrics;
 use common::service::Blueprint;
 use sealed_columns::KeyCheck;
@@ -91,7 +91,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     tokio::spawn(audit::run(state.clone()));
     let readiness = readiness(&state, keys);
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
-    let behind_tls = state.settings.public_url.starts_with("https:");
+    let Settings { hsts, environment, public_url, .. } = &state.settings;
+    let hsts = Hsts::new(*hsts, *environment, Some(public_url));
     let state = web::Data::new(state);
     Ok(Blueprint {
         document: document(),
@@ -102,7 +103,7 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         metrics,
         readiness,
         cors,
-        behind_tls,
+        hsts,
         draining,
         finish: Some(Box::pin(async move { recorder.flush().await })),
     })

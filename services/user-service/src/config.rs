@@ -9,7 +9,7 @@ mod signing;
 mod step_up;
 
 use common::database::DatabaseSettings;
-use common::http::CorsSettings;
+use common::http::{CorsSettings, HstsSettings};
 use common::redis::RedisSettings;
 use common::service::{AdminSettings, HttpSettings, ServiceSettings};
 use common::settings::{DeploymentEnvironment, Period, Secret, web_url};
@@ -46,6 +46,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// Browsers.
     pub cors: CorsSettings,
+    /// Which of them keep to TLS.
+    pub hsts: HstsSettings,
     /// The cookie API.
     pub browser: BrowserSettings,
     /// PostgreSQL.

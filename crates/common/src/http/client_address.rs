@@ -3,6 +3,7 @@ use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::http::header::HOST;
 use actix_web::{Error, FromRequest, HttpRequest, web};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -32,13 +33,24 @@ impl TrustedProxies {
 
 /// Whether a proxy of ours says that the request came to it over TLS.
 pub(crate) fn came_by_tls(request: &ServiceRequest) -> bool {
-    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    let said = said_by_proxy(request, "x-forwarded-proto");
+    said.is_some_and(|said| said.eq_ignore_ascii_case("https"))
+}
+
+/// The host, with its port where there is one, that a request names, or that a proxy of ours says
+/// it named there.
+pub(crate) fn host_of(request: &ServiceRequest) -> Option<&str> {
+    let own = || request.headers().get(HOST)?.to_str().ok();
+    said_by_proxy(request, "x-forwarded-host").or_else(own)
+}
+
+/// What a proxy of ours says in a header; the last word is that of the nearest.
+fn said_by_proxy<'a>(request: &'a ServiceRequest, header: &str) -> Option<&'a str> {
+    let peer = request.peer_addr()?.ip().to_canonical();
     let proxies = request.app_data::<web::Data<TrustedProxies>>();
-    let trusted = peer.zip(proxies).is_some_and(|(peer, proxies)| proxies.trusts(peer));
-    // The last word is that of the nearest.
-    let said = request.headers().get_all("x-forwarded-proto").last();
-    let said = said.and_then(|said| said.to_str().ok()?.rsplit(',').next());
-    trusted && said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https"))
+    proxies.filter(|proxies| proxies.trusts(peer))?;
+    let said = request.headers().get_all(header).last()?.to_str().ok()?;
+    said.rsplit(',').next().map(str::trim)
 }
 
 /// Where a request comes from.

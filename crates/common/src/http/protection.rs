@@ -9,8 +9,7 @@ use actix_web::http::header::{
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
-use super::Cors;
-use super::client_address::came_by_tls;
+use super::{Cors, Hsts};
 
 /// What every answer says, whatever its status.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [
@@ -31,24 +30,15 @@ const UNLESS_SAID: [(HeaderName, HeaderValue); 2] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Two years, as the lists of browsers ask (RFC 6797, section 6.1). A service has its host name for
-/// itself, so that what is beneath it is its own.
-const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
-
-/// Whether this listener speaks TLS, or a proxy in front ends it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BehindTls(pub(crate) bool);
-
 /// Marks every answer of an app with what browsers must not do with it.
 pub(crate) async fn with_protection(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let public = is_public(&request);
-    let behind_tls = request.app_data::<Data<BehindTls>>().is_some_and(|behind| behind.0);
-    let secure = behind_tls || came_by_tls(&request);
+    let hsts = request.app_data::<Data<Hsts>>().and_then(|hsts| hsts.said_to(&request));
     let mut response = next.call(request).await?;
-    protect(response.headers_mut(), public, secure);
+    protect(response.headers_mut(), public, hsts);
     Ok(response)
 }
 
@@ -56,7 +46,7 @@ fn is_public(request: &ServiceRequest) -> bool {
     request.app_data::<Data<Cors>>().is_some_and(|cors| cors.is_public(request.path()))
 }
 
-fn protect(headers: &mut HeaderMap, public: bool, secure: bool) {
+fn protect(headers: &mut HeaderMap, public: bool, hsts: Option<HeaderValue>) {
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
@@ -67,8 +57,7 @@ fn protect(headers: &mut HeaderMap, public: bool, secure: bool) {
     }
     let readers = if public { "cross-origin" } else { "same-origin" };
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static(readers));
-    // Over plain HTTP it must not be said (RFC 6797, section 7.2).
-    if secure {
-        headers.insert(STRICT_TRANSPORT_SECURITY, TWO_YEARS);
+    if let Some(hsts) = hsts {
+        headers.insert(STRICT_TRANSPORT_SECURITY, hsts);
     }
 }

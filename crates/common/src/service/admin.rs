@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use serde_json::json;
 
 use super::listener::{Listener, with_in_flight};
-use crate::http::{BehindTls, with_head, with_protection};
+use crate::http::{Hsts, with_head, with_protection};
 use crate::metrics::{Format, Metrics};
 use crate::readiness::{Finding, Readiness};
 
@@ -22,10 +22,11 @@ pub(super) fn serve(
     socket: TcpListener,
     metrics: Metrics,
     readiness: Readiness,
+    hsts: &Hsts,
     tls: Option<ServerConfig>,
 ) -> std::io::Result<Server> {
     let (metrics, readiness) = (web::Data::new(metrics), web::Data::new(readiness));
-    let behind_tls = web::Data::new(BehindTls(tls.is_some()));
+    let hsts = web::Data::new(hsts.direct().on(tls.is_some()));
     let listener = Listener {
         socket,
         tls,
@@ -35,9 +36,9 @@ pub(super) fn serve(
     };
     listener.serve(move || {
         App::new()
-            .app_data(behind_tls.clone())
             .app_data(metrics.clone())
             .app_data(readiness.clone())
+            .app_data(hsts.clone())
             .route("/metrics", web::get().to(render))
             .route("/live", web::get().to(live))
             .route("/ready", web::get().to(ready))

@@ -22,5 +22,5 @@ pub use period::Period;
 pub use positive::positive;
 pub use schema::{Schema, Setting};
 pub use secret::Secret;
-pub use shared::{ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HTTP};
+pub use shared::{ADMIN, CORS, DATABASE, DeploymentEnvironment, GENERAL, HSTS, HTTP};
 pub use web_url::web_url;

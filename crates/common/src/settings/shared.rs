@@ -64,6 +64,20 @@ pub const CORS: &[Setting] = &[Setting::new(
 .default("")
 .alias("FRONTEND_ORIGINS")];
 
+/// `hsts`.
+pub const HSTS: &[Setting] = &[
+    Setting::new(
+        "hsts.max_age",
+        "How long browsers keep to TLS once they have come by it; 0 has them forget. Not said in development, nor to `localhost` and addresses",
+    )
+    .default("730d"),
+    Setting::new(
+        "hsts.include_subdomains",
+        "Whether for the hosts beneath this one too, whoever serves them",
+    )
+    .default("false"),
+];
+
 /// `database`, but for the URL, whose development value differs by service.
 pub const DATABASE: &[Setting] = &[
     Setting::new(

@@ -1,7 +1,7 @@
 //! Every key of the configuration, its default and what it is for.
 
 use common::redis::REDIS;
-use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HTTP, Schema, Setting};
+use common::settings::{ADMIN, CORS, DATABASE, GENERAL, HSTS, HTTP, Schema, Setting};
 use common::tls::TLS;
 use sealed_columns::PKCS11;
 
@@ -134,7 +134,7 @@ const STEP_UP: &[Setting] = &[
 pub const SCHEMA: Schema = Schema {
     service: "user-service",
     sections: &[
-        GENERAL, OWN, HTTP, ADMIN, TLS, CORS, BROWSER, DATABASE, VAULT, PKCS11, TOKEN, REFRESH,
-        SIGNING, FEED, PASSWORDS, LIMITS, CAPTCHA, REDIS, STEP_UP, AUDIT,
+        GENERAL, OWN, HTTP, ADMIN, TLS, CORS, HSTS, BROWSER, DATABASE, VAULT, PKCS11, TOKEN,
+        REFRESH, SIGNING, FEED, PASSWORDS, LIMITS, CAPTCHA, REDIS, STEP_UP, AUDIT,
     ],
 };

@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) prefix: &'static str,
     pub(crate) attributes: &'static [&'static str],
     secure: bool,
+    /// What browsers are told of keeping to TLS.
+    hsts: &'static str,
     has_captcha: bool,
 }
 
@@ -38,6 +40,7 @@ const PRODUCTION: Place = Place {
     prefix: "__Host-latchkey_",
     attributes: &["Secure", "HttpOnly", "Path=/"],
     secure: true,
+    hsts: "max-age=63072000; includeSubDomains",
     has_captcha: true,
 };
 const PREVIEW: Place = Place {
@@ -45,6 +48,7 @@ const PREVIEW: Place = Place {
     page: "https://pull-1.preview.example.net",
     site: "cross-site",
     attributes: &["Secure", "HttpOnly", "SameSite=None", "Path=/"],
+    hsts: "max-age=63072000",
     has_captcha: false,
     ..PRODUCTION
 };
@@ -55,6 +59,7 @@ const DEVELOPMENT: Place = Place {
     prefix: "latchkey_",
     attributes: &["HttpOnly"],
     secure: false,
+    hsts: "",
     has_captcha: false,
 };
 
@@ -169,6 +174,13 @@ impl Walk {
         }
     }
 
+    async fn check_hsts(&self) {
+        let request = self.app.client.get(self.app.server.url("/health"));
+        let answer = request.header("host", "auth.example.com").send().await.unwrap();
+        let answer = Answer::read(answer).await.expect(200);
+        assert_eq!(answer.header("strict-transport-security"), self.place.hsts);
+    }
+
     /// Nothing that the document has is left out.
     async fn end(self) {
         let document = self.app.get("/openapi.json").await.expect(200).json;
@@ -227,6 +239,7 @@ async fn walk(place: Place) {
     let walk = Walk::start(place).await;
     walk_in_a_browser(&walk).await;
     walk_as_an_app(&walk).await;
+    walk.check_hsts().await;
     walk.end().await;
 }
 
