@@ -134,3 +134,7 @@ fn object(part: &str) -> Result<Map<String, Value>, Reason> {
 #[cfg(test)]
 #[path = "check_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "check_legacy_tests.rs"]
+mod legacy_tests;

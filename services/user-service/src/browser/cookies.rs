@@ -246,4 +246,4 @@ fn check_domain(
 
 #[cfg(test)]
 #[path = "cookies_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -157,3 +157,7 @@ impl Position {
         self.family == other.family && self.counter < other.counter
     }
 }
+
+#[cfg(test)]
+#[path = "received_tests.rs"]
+mod tests;

@@ -1,8 +1,8 @@
 use chrono::TimeDelta;
-use reqwest::Method;
 use serde_json::json;
 
-use super::support::{PASSWORD, TestApp, send};
+use super::step_up::check_removal;
+use super::support::{PASSWORD, TestApp};
 
 #[tokio::test]
 async fn only_real_keys_are_agreed_on() {
@@ -90,21 +90,7 @@ async fn another_device_is_removed_only_by_who_proves_to_be_the_owner() {
     let session = app.log_in(&app.register_device().await, &other.username).await;
     app.clock.turn(TimeDelta::minutes(11));
     let path = format!("/api/auth/devices/{}", other.device.id);
-    let refused = app.delete_as(&session, &path).await;
-    let refused = refused.expect_error(401, "insufficient_user_authentication");
-    // RFC 9470, section 3.
-    let challenge = refused.header("www-authenticate");
-    assert!(challenge.contains("insufficient_user_authentication"), "{challenge}");
-    let with = |password: &str| {
-        app.request(Method::DELETE, &path)
-            .bearer_auth(&session.access_token)
-            .json(&json!({ "current_password": password }))
-    };
-    let wrong = send(with("wrong password")).await;
-    let _ = wrong.expect_error(401, "insufficient_user_authentication");
-    assert!(app.is_live(&other).await);
-    let _ = send(with(PASSWORD)).await.expect(200);
-    assert!(!app.is_live(&other).await);
+    check_removal(&app, &session, &path, &other).await;
     // One's own device needs no more than the token.
     let own = format!("/api/auth/devices/{}", session.device.id);
     let _ = app.delete_as(&session, &own).await.expect(200);

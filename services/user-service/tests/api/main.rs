@@ -14,6 +14,7 @@ mod captcha;
 mod captcha_stand_in;
 mod change_feed;
 mod contract;
+mod cookie_generations;
 mod cookie_rollout;
 mod cookie_step_back;
 mod crashes;

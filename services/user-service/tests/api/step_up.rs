@@ -13,6 +13,26 @@ fn wanted() -> serde_json::Value {
     json!({ "name": "backup", "scopes": ["chat"] })
 }
 
+/// Checks that what is at `path`, and `other` with it, is removed in `session` by the password alone,
+/// its sign-in being old.
+pub(crate) async fn check_removal(app: &TestApp, session: &Session, path: &str, other: &Session) {
+    let refused = app.delete_as(session, path).await;
+    let refused = refused.expect_error(401, "insufficient_user_authentication");
+    // RFC 9470, section 3.
+    let challenge = refused.header("www-authenticate");
+    assert!(challenge.contains("insufficient_user_authentication"), "{challenge}");
+    assert!(challenge.contains(r#"max_age="300""#), "{challenge}");
+    let with = |password: &str| {
+        let request = app.request(Method::DELETE, path).bearer_auth(&session.access_token);
+        request.json(&json!({ "current_password": password }))
+    };
+    let wrong = send(with("wrong password")).await;
+    let _ = wrong.expect_error(401, "insufficient_user_authentication");
+    assert!(app.is_live(other).await);
+    let _ = send(with(PASSWORD)).await.expect(200);
+    assert!(!app.is_live(other).await);
+}
+
 async fn refreshed(app: &TestApp, session: &Session) -> Session {
     let answer = app.refresh(&session.refresh_token).await.expect(200);
     Session {
