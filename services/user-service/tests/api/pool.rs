@@ -8,9 +8,10 @@ use super::support::{Session, TestApp, header, send};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 
+/// Replicas that fill it at the same moment may add a key each, where one is short.
 async fn filled(app: &TestApp, keys: u64) {
     eventually("the pool is full", || async {
-        (app.metric("user_service_key_pool_waiting").await == keys).then_some(())
+        (app.metric("user_service_key_pool_waiting").await >= keys).then_some(())
     })
     .await;
 }
