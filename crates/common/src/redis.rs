@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::metrics::Metrics;
 use crate::readiness::State;
 use crate::settings::{Period, Secret, Setting, positive};
+use crate::tls::read_authorities;
 
 /// After a failure nobody is made to wait for it again so soon.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -51,16 +52,14 @@ pub struct Away;
 pub struct Redis(Arc<Shared>);
 
 struct Shared {
-    client: Client,
-    timeout: Duration,
-    prefix: String,
+    settings: RedisSettings,
     link: Mutex<Link>,
     up: IntGauge,
     calls: IntCounterVec,
 }
 
-#[derive(Default)]
 struct Link {
+    client: Client,
     connection: Option<MultiplexedConnection>,
     /// None while all is well.
     away_until: Option<Instant>,
@@ -76,10 +75,8 @@ impl RedisSettings {
     pub fn open(&self, metrics: &Metrics) -> Result<Option<Redis>, String> {
         let Some(client) = self.client()? else { return Ok(None) };
         Ok(Some(Redis(Arc::new(Shared {
-            client,
-            timeout: self.timeout.0,
-            prefix: self.prefix.clone(),
-            link: Mutex::default(),
+            settings: self.clone(),
+            link: Mutex::new(Link { client, connection: None, away_until: None }),
             up: metrics.gauge("redis_up", "1 while Redis answers, as far as is known"),
             calls: metrics.counter(
                 "redis_calls_total",
@@ -105,8 +102,8 @@ impl RedisSettings {
                         "`redis.ca_file` needs a `redis.url` that begins with rediss://".to_owned()
                     );
                 }
-                let pem = std::fs::read(file)
-                    .map_err(|error| format!("`redis.ca_file`: {file} can't be read: {error}"))?;
+                let pem =
+                    read_authorities(file).map_err(|error| format!("`redis.ca_file`: {error}"))?;
                 let certificates = TlsCertificates { client_tls: None, root_cert: Some(pem) };
                 Client::build_with_tls(url.expose(), certificates)
             }
@@ -120,7 +117,7 @@ impl Redis {
     /// The name of a key in Redis.
     #[must_use]
     pub fn key(&self, kind: &str, name: &str) -> String {
-        format!("{}{kind}:{name}", self.0.prefix)
+        format!("{}{kind}:{name}", self.0.settings.prefix)
     }
 
     /// Does `work` on the connection; any failure, one of the network or not, is [`Away`].
@@ -128,7 +125,7 @@ impl Redis {
         &self,
         work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> Result<T, Away> {
-        let worked = timeout(self.0.timeout, async {
+        let worked = timeout(self.0.settings.timeout.0, async {
             let mut connection = self.connection().await?;
             work(&mut connection).await.map_err(Failure::Redis)
         });
@@ -164,10 +161,17 @@ impl Redis {
         if let Some(connection) = &link.connection {
             return Ok(connection.clone());
         }
+        // The file of authorities may have changed; one that is no good any more changes nothing.
+        match self.0.settings.client() {
+            Ok(Some(client)) => link.client = client,
+            Ok(None) => {}
+            Err(reason) => tracing::error!(reason, "tls_authorities_refused"),
+        }
+        let longest = Some(self.0.settings.timeout.0);
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.0.timeout))
-            .set_response_timeout(Some(self.0.timeout));
-        let connecting = self.0.client.get_multiplexed_async_connection_with_config(&config);
+            .set_connection_timeout(longest)
+            .set_response_timeout(longest);
+        let connecting = link.client.get_multiplexed_async_connection_with_config(&config);
         let connection = connecting.await.map_err(Failure::Redis)?;
         if link.away_until.take().is_some() {
             tracing::info!("redis_back");
@@ -184,7 +188,8 @@ impl Redis {
         }
         self.0.up.set(0);
         // A connection that fell silent is no good either.
-        *link = Link { connection: None, away_until: Some(Instant::now() + PAUSE) };
+        link.connection = None;
+        link.away_until = Some(Instant::now() + PAUSE);
     }
 
     fn count(&self, outcome: &str) {

@@ -1,6 +1,7 @@
 //! TLS: on the listeners, where a certificate is given, and towards servers whose certificates an
 //! authority of one's own vouches for.
 
+mod authorities;
 mod pair;
 mod served;
 mod trust;
@@ -11,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::settings::Setting;
 use pair::Pair;
 
+pub(crate) use authorities::{Authorities, client_config, read_authorities};
 pub(crate) use served::HANDSHAKE_TIMEOUT;
 pub use trust::{describe, trust};
 

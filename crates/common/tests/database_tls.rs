@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::fs;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use common::settings::{Period, Secret};
 use diesel::sql_types::Bool;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
-use test_support::{TestAuthority, TestPostgres};
+use test_support::{TestAuthority, TestPostgres, eventually};
 
 const HERE: &str = "127.0.0.1";
 
@@ -68,6 +69,21 @@ async fn a_certificate_for_another_name_is_refused_where_the_name_is_asked_and_a
         let url = old.url(HERE, &format!("sslmode={mode}"));
         let error = is_encrypted(&url, ca_path).await.unwrap_err();
         assert!(error.contains("is not accepted"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_is_the_one_that_its_file_has_when_a_connection_is_made() {
+    let (authority, file) = (TestAuthority::new(), TestAuthority::new());
+    let server = TestPostgres::start(&authority.issue(HERE)).await;
+    for mode in ["verify-ca", "verify-full"] {
+        let before = fs::read(file.ca_path()).unwrap();
+        let url = server.url(HERE, &format!("sslmode={mode}"));
+        let database = Database::new(&url, Some(file.ca_path())).unwrap();
+        assert!(database.connect().await.is_err());
+        fs::copy(authority.ca_path(), file.ca_path()).unwrap();
+        eventually("it is heeded", async || database.connect().await.ok()).await;
+        fs::write(file.ca_path(), before).unwrap();
     }
 }
 

@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::fs;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, post};
 use common::http::{Body as Json, Hsts, HstsSettings};
+use common::metrics::Metrics;
+use common::readiness::State;
+use common::redis::RedisSettings;
 use common::service::{Blueprint, HttpSettings};
 use common::settings::DeploymentEnvironment::{Development, Preview, Production};
-use common::settings::{List, Period};
+use common::settings::{List, Period, Secret};
 use common::tls::{describe, trust};
 use futures_util::stream;
 use openssl::ssl::{SslConnector, SslMethod, SslVersion};
@@ -16,7 +20,8 @@ use reqwest::header::HeaderMap;
 use reqwest::{Body, Client};
 use serde_json::Value;
 use test_support::{
-    Answer, RawConnection, TestAuthority, TestCertificate, TestServer, TlsFront, eventually,
+    Answer, RawConnection, TestAuthority, TestCertificate, TestRedis, TestServer, TlsFront,
+    eventually,
 };
 use tokio::sync::oneshot;
 
@@ -244,6 +249,46 @@ async fn a_pair_that_is_no_good_is_refused_and_the_one_before_it_goes_on() {
         (changes(&server, &client, "replaced").await > 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn authorities_are_those_that_the_file_has_when_a_connection_is_made() {
+    let (trusted, other) = (TestAuthority::new(), TestAuthority::new());
+    let server = TestServer::start(async || Ok(TestServer::bare(|_| {}))).await;
+    let front = TlsFront::start(&server.url(""), &other.issue(HOST)).await;
+    let client = client(Some(&trusted));
+    let is_believed = async || client.get(front.url("/health")).send().await.is_ok();
+    let becomes = async |believed: bool| {
+        eventually("it is heeded", async || (is_believed().await == believed).then_some(())).await;
+    };
+    let former = fs::read(trusted.ca_path()).unwrap();
+    assert!(!is_believed().await);
+    fs::copy(other.ca_path(), trusted.ca_path()).unwrap();
+    becomes(true).await;
+    fs::write(trusted.ca_path(), "no PEM").unwrap();
+    // As long as it takes to be looked at again.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(is_believed().await);
+    fs::write(trusted.ca_path(), former).unwrap();
+    becomes(false).await;
+}
+
+#[tokio::test]
+async fn redis_s_authority_is_the_one_that_its_file_has_when_a_connection_is_made() {
+    let (authority, file) = (TestAuthority::new(), TestAuthority::new());
+    let redis = TestRedis::start().await;
+    let front = TlsFront::start(&redis.url(), &authority.issue(HOST)).await;
+    let settings = RedisSettings {
+        url: Some(Secret::from(front.url("").replace("https:", "rediss:"))),
+        ca_file: Some(file.ca_path().to_owned()),
+        prefix: String::new(),
+        timeout: Period(Duration::from_secs(5)),
+    };
+    let redis = settings.open(&Metrics::new("a-service")).unwrap().unwrap();
+    assert_ne!(redis.readiness().await, State::Ready);
+    fs::copy(authority.ca_path(), file.ca_path()).unwrap();
+    eventually("it is heeded", async || (redis.readiness().await == State::Ready).then_some(()))
+        .await;
 }
 
 #[tokio::test]

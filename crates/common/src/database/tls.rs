@@ -1,55 +1,40 @@
-use std::fs;
 use std::sync::Arc;
 
 use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::ssl_mode::SslMode;
+use crate::tls::{Authorities, client_config};
 
 /// Who vouches for a server.
 pub(super) enum Authority {
     /// Whoever this machine trusts.
     Machine,
     /// Those alone.
-    Own(RootCertStore),
+    Own(Arc<Authorities>),
 }
 
 impl Authority {
-    /// Those in a file of PEM.
+    /// Those in a file of PEM, as it is when a connection is made.
     pub(super) fn read(path: &str) -> Result<Self, String> {
-        let pem = fs::read(path).map_err(|error| format!("{path} can't be read: {error}"))?;
-        let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<_, _>>()
-            .map_err(|_| format!("{path} is not PEM"))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates {
-            roots.add(certificate).map_err(|_| format!("{path} has a damaged certificate"))?;
-        }
-        if roots.is_empty() {
-            return Err(format!("{path} has no certificate in PEM"));
-        }
-        Ok(Self::Own(roots))
+        Authorities::read(path).map(Self::Own)
     }
 
-    fn verifier(self) -> Result<Arc<WebPkiServerVerifier>, String> {
-        let roots = match self {
-            Self::Own(roots) => roots,
-            Self::Machine => {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                roots
-            }
-        };
+    fn verifier(self) -> Result<Arc<dyn ServerCertVerifier>, String> {
+        if let Self::Own(authorities) = self {
+            return Ok(authorities);
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let provider = Arc::new(default_provider());
-        WebPkiServerVerifier::builder_with_provider(roots.into(), provider)
-            .build()
-            .map_err(|_| "this machine trusts no authority; name one of your own".to_owned())
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
+        let nobody = |_| "this machine trusts no authority; name one of your own".to_owned();
+        Ok(verifier.map_err(nobody)?)
     }
 }
 
@@ -64,12 +49,7 @@ pub(super) fn connector(
         SslMode::VerifyCa => Arc::new(AnyName(verify()?)),
         SslMode::VerifyFull => verify()?,
     };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+    let mut config = client_config(verifier)?;
     // PostgreSQL insists on it where TLS comes first.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
@@ -117,7 +97,7 @@ impl ServerCertVerifier for AnyServer {
 
 /// Whoever the authority vouches for, by whatever name, as `verify-ca` has it.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
+struct AnyName(Arc<dyn ServerCertVerifier>);
 
 impl ServerCertVerifier for AnyName {
     fn verify_server_cert(

@@ -1,26 +1,23 @@
 use std::error::Error;
-use std::fs;
 use std::io;
 
-use reqwest::{Certificate, ClientBuilder};
+use reqwest::ClientBuilder;
 use rustls::CertificateError::{
     BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
 };
 
-/// Makes a client trust the authorities in a file of PEM and no others; without one, the machine's
-/// own. An error names `setting`.
+use super::{Authorities, client_config};
+
+/// Makes a client trust the authorities in a file of PEM, as it is when a connection is made, and
+/// no others; without one, the machine's own. An error names `setting`.
 pub fn trust(
     client: ClientBuilder,
     setting: &str,
     ca_path: Option<&str>,
 ) -> Result<ClientBuilder, String> {
     let Some(path) = ca_path else { return Ok(client) };
-    let pem =
-        fs::read(path).map_err(|error| format!("`{setting}`: {path} can't be read: {error}"))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(authorities) if !authorities.is_empty() => Ok(client.tls_certs_only(authorities)),
-        _ => Err(format!("`{setting}`: {path} has no certificates in PEM")),
-    }
+    let authorities = Authorities::read(path).map_err(|error| format!("`{setting}`: {error}"))?;
+    Ok(client.tls_backend_preconfigured(client_config(authorities)?))
 }
 
 /// A failed call with its causes, the innermost of which says what happened, and what to do where
