@@ -20,6 +20,7 @@ pub mod redis;
 pub mod service;
 pub mod settings;
 pub mod tally;
+pub mod tasks;
 pub mod telemetry;
 pub mod text;
 pub mod tls;

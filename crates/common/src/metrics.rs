@@ -12,6 +12,8 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use crate::tasks::Tasks;
+
 /// Upper bounds in seconds that suit requests of 1 ms to 10 s.
 pub const DURATION_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -27,6 +29,7 @@ pub struct Metrics {
     prefix: String,
     /// By their names.
     traced: Arc<Mutex<Vec<(String, TracedHistograms)>>>,
+    tasks: Tasks,
 }
 
 /// A way to write metrics down.
@@ -72,7 +75,16 @@ impl Metrics {
         let registry = Registry::new_custom(Some(prefix.clone()), None).expect("a valid prefix");
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process)).expect("registered once");
-        Self { registry, prefix, traced: Arc::default() }
+        let panics = Opts::new("tasks_panicked_total", "Panics of tasks that were begun again");
+        let panics = IntCounterVec::new(panics, &["task"]).expect("a valid name");
+        registry.register(Box::new(panics.clone())).expect("registered once");
+        Self { registry, prefix, traced: Arc::default(), tasks: Tasks::new(panics) }
+    }
+
+    /// The service's long-running tasks, whose panics are counted here.
+    #[must_use]
+    pub fn tasks(&self) -> Tasks {
+        self.tasks.clone()
     }
 
     /// A counter with labels; `name` ends in `_total`.

@@ -129,10 +129,11 @@ impl Blueprint {
         admin: &AdminSettings,
         tls: &TlsSettings,
     ) -> std::io::Result<Running> {
-        let cors = self.cors.clone();
+        let (cors, tasks) = (self.cors.clone(), self.metrics.tasks());
         self.readiness = self
             .readiness
             .with_known("cors_origins", move || cors.readiness())
+            .with_known("tasks", move || tasks.readiness())
             .until(self.draining.clone());
         let tls = tls.open(&self.metrics).map_err(std::io::Error::other)?;
         let public_socket = bind(http.host, http.port)?;

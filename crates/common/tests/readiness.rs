@@ -43,7 +43,7 @@ async fn the_admin_listener_says_what_is_wrong_and_the_public_one_only_that() {
     let server = start(Readiness::default().with_pace("database", PACE, check)).await;
     eventually("it hangs", async || {
         let (status, ready) = ask(server.admin_url("/ready")).await;
-        let [database, cors] = ready["dependencies"].as_array().unwrap().as_slice() else {
+        let [database, cors, _tasks] = ready["dependencies"].as_array().unwrap().as_slice() else {
             panic!("{ready}")
         };
         assert_eq!((&cors["name"], &cors["status"]), (&"cors_origins".into(), &"ready".into()));
@@ -73,5 +73,32 @@ async fn nothing_is_asked_any_more_once_the_service_has_ended() {
         .await;
     assert!(gone.upgrade().is_some());
     drop(server);
-    assert!(gone.upgrade().is_none(), "a check has outlived the service");
+    // Workers report their end just before their threads are gone, and what these hold.
+    eventually("no check outlives it", async || gone.upgrade().is_none().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_task_that_panics_is_begun_again_and_the_admin_listener_names_it() {
+    let blueprint = TestServer::bare(|_| {});
+    let tasks = blueprint.metrics.tasks();
+    let server = TestServer::start(async || Ok(blueprint)).await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&begun);
+    tasks.run("fragile", move || {
+        let number = counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            assert!(number > 0, "a panic that the test wants");
+            std::future::pending::<()>().await;
+        }
+    });
+    eventually("it is begun again", async || (begun.load(Ordering::Relaxed) == 2).then_some(()))
+        .await;
+    let (status, ready) = ask(server.admin_url("/ready")).await;
+    assert_eq!((status, &ready["status"]), (200, &"degraded".into()));
+    let told = &ready["dependencies"][1];
+    assert_eq!((&told["name"], &told["status"]), (&"tasks".into(), &"degraded".into()));
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.starts_with("`fragile` panicked, 1 times"), "{reason}");
+    let (status, public) = ask(server.url("/health/ready")).await;
+    assert_eq!((status, &public["status"]), (200, &"ready".into()));
 }

@@ -4,6 +4,7 @@ const FIRST: Duration = Duration::from_millis(100);
 const LAST: Duration = Duration::from_secs(3);
 
 /// Growing pauses, each random in its upper half, so that many verifiers do not return at once.
+#[derive(Clone)]
 pub(crate) struct Backoff(Duration);
 
 impl Default for Backoff {

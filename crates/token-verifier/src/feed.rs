@@ -20,6 +20,7 @@ use crate::sse::{Event, Parser};
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Where the feed is, who we are to it, and how far we have read.
+#[derive(Clone)]
 pub(crate) struct Feed {
     client: Client,
     url: String,

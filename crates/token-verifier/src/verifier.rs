@@ -9,6 +9,7 @@ use common::claims::AccessClaims;
 use common::clock::Clock;
 use common::metrics::Metrics;
 use common::readiness::State;
+use common::tasks::Tasks;
 use moka::sync::Cache;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -49,6 +50,8 @@ pub enum Ended {
     CannotJudge,
 }
 
+type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Checks access tokens. Clones share everything; what runs in the background ends with the last
 /// of them.
 #[derive(Clone)]
@@ -71,7 +74,7 @@ impl Verifier {
         let files = &settings.public_key_files.0;
         let judge = if files.is_empty() {
             let judge = build(settings, clock, metrics, Source::Issuer(KeySource::new(settings)?));
-            run_in_background(&judge, Feed::new(settings)?, &stop);
+            run_in_background(&judge, &Feed::new(settings)?, &stop, &metrics.tasks());
             judge
         } else {
             build(settings, clock, metrics, Source::Files(read_files(files)?))
@@ -171,15 +174,19 @@ fn build(
     })
 }
 
-fn run_in_background(judge: &Arc<Judge>, feed: Feed, stop: &CancellationToken) {
-    let tasks: [Pin<Box<dyn Future<Output = ()> + Send>>; 3] = [
-        Box::pin(feed.follow(Arc::clone(judge))),
-        Box::pin(Arc::clone(judge).keep_keys_fresh()),
-        Box::pin(Arc::clone(judge).sweep()),
-    ];
-    for task in tasks {
-        tokio::spawn(stop.clone().run_until_cancelled_owned(task));
-    }
+fn run_in_background(judge: &Arc<Judge>, feed: &Feed, stop: &CancellationToken, tasks: &Tasks) {
+    let run = |name, begin: fn(Arc<Judge>, Feed) -> Background| {
+        let (judge, feed, stop) = (Arc::clone(judge), feed.clone(), stop.clone());
+        tasks.run(name, move || {
+            let (task, stop) = (begin(Arc::clone(&judge), feed.clone()), stop.clone());
+            async move {
+                stop.run_until_cancelled_owned(task).await;
+            }
+        });
+    };
+    run("verifier_feed", |judge, feed| Box::pin(feed.follow(judge)));
+    run("verifier_keys", |judge, _| Box::pin(judge.keep_keys_fresh()));
+    run("verifier_revocations", |judge, _| Box::pin(judge.sweep()));
 }
 
 fn read_files(files: &[String]) -> Result<HashMap<String, Key>, String> {

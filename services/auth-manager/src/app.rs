@@ -37,7 +37,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     let keyring = state.keyring.clone();
     let keys = KeyCheck::start(pool.clone(), SEALED_COLUMNS, keyring, clock).await?;
     let ledger = state.ledger.clone();
-    tokio::spawn(housekeeping::run(state.clone()));
+    let kept = state.clone();
+    metrics.tasks().run("housekeeping", move || housekeeping::run(kept.clone()));
     Outbox::start(state.clone());
     let callers = state.callers.clone();
     let readiness = Readiness::default()

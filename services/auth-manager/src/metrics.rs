@@ -1,6 +1,7 @@
 //! What auth-manager counts.
 
 use common::metrics::Metrics;
+use common::tasks::Tasks;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// The service's metrics; every label has a bounded set of values.
@@ -30,6 +31,8 @@ pub struct ServiceMetrics {
     pub cleaned: IntCounterVec,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
+    /// What runs as long as the service does.
+    pub tasks: Tasks,
 }
 
 impl ServiceMetrics {
@@ -37,6 +40,7 @@ impl ServiceMetrics {
     #[must_use]
     pub fn register(metrics: &Metrics) -> Self {
         Self {
+            tasks: metrics.tasks(),
             draws: metrics.counter(
                 "draws_total",
                 "Access tokens asked for, by outcome and state of the cache",

@@ -52,7 +52,8 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         draining: draining.clone(),
     };
     let (state, verifier) = (web::Data::new(state), web::Data::new(verifier));
-    tokio::spawn(housekeeping::run(state.clone()));
+    let kept = state.clone();
+    metrics.tasks().run("housekeeping", move || housekeeping::run(kept.clone()));
     Ok(Blueprint {
         document: document(),
         routes: Arc::new(move |config| {

@@ -1,6 +1,7 @@
 //! What chat-service counts.
 
 use common::metrics::Metrics;
+use common::tasks::Tasks;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
 /// The service's metrics; every label has a bounded set of values.
@@ -20,6 +21,8 @@ pub struct ServiceMetrics {
     pub cleaned: IntCounterVec,
     /// Connections of the database pool by `state`.
     pub database_connections: IntGaugeVec,
+    /// What runs as long as the service does.
+    pub tasks: Tasks,
 }
 
 impl ServiceMetrics {
@@ -27,6 +30,7 @@ impl ServiceMetrics {
     #[must_use]
     pub fn register(metrics: &Metrics) -> Self {
         Self {
+            tasks: metrics.tasks(),
             messages_sent: metrics.counter(
                 "messages_sent_total",
                 "Messages by outcome: stored, repeated (a client_message_id seen before)",

@@ -55,15 +55,14 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     hub.follow(&rollout);
     let redis = settings.redis.open(&metrics)?;
     let chain_keys = ChainKeys::parse(settings.audit.chain_keys.expose())?;
-    let lost = counters.security_events.with_label_values(&["lost"]);
-    let recorder = Recorder::start(pool.clone(), chain_keys, clock.clone(), lost);
+    let recorder = Recorder::start(pool.clone(), chain_keys, clock.clone(), &counters);
     let stores = (pool.clone(), redis.clone());
     let limiter = limits::limiter(&settings, clock.clone(), stores, &counters);
     let limiter = Arc::new(WatchedLimiter { inner: limiter, recorder: recorder.clone() });
     let checks = counters.captcha_checks.clone();
     let captcha = captcha::captcha(&settings.captcha, clock.clone(), checks)?;
     let passkeys = Passkeys::new(&settings)?;
-    let rounds = Rounds::new(Rules::new(&settings.audit)?);
+    let retention = Rules::new(&settings.audit)?;
     let captcha = Arc::new(WatchedCaptcha { inner: captcha, recorder: recorder.clone() });
     let state = State {
         pool,
@@ -86,9 +85,14 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
         settings,
     };
     let draining = state.draining.clone();
-    tokio::spawn(housekeeping::run(state.clone(), rounds));
-    tokio::spawn(housekeeping::watch_connections(state.clone()));
-    tokio::spawn(audit::run(state.clone()));
+    let (tasks, kept) = (metrics.tasks(), state.clone());
+    tasks.run("housekeeping", move || {
+        housekeeping::run(kept.clone(), Rounds::new(retention.clone()))
+    });
+    let kept = state.clone();
+    tasks.run("connections", move || housekeeping::watch_connections(kept.clone()));
+    let kept = state.clone();
+    tasks.run("security_event_chain", move || audit::run(kept.clone()));
     let readiness = readiness(&state, keys);
     let cors = Cors::new(&state.settings.cors, PUBLIC_PATHS);
     let Settings { hsts, environment, public_url, .. } = &state.settings;

@@ -1,6 +1,7 @@
 //! What user-service counts.
 
 use common::metrics::Metrics;
+use common::tasks::Tasks;
 use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// The service's metrics; every label has a bounded set of values.
@@ -82,6 +83,8 @@ pub struct ServiceMetrics {
     pub rollout_revision: IntGauge,
     /// How often this replica took it back to the older cookies, by `reason`.
     pub rollout_steps_back: IntCounterVec,
+    /// What runs as long as the service does.
+    pub tasks: Tasks,
 }
 
 impl ServiceMetrics {
@@ -90,6 +93,7 @@ impl ServiceMetrics {
     #[expect(clippy::too_many_lines, reason = "one entry a metric, and nothing else")]
     pub fn register(metrics: &Metrics) -> Self {
         Self {
+            tasks: metrics.tasks(),
             logins: metrics.counter(
                 "login_attempts_total",
                 "Logins by outcome and reason",

@@ -75,7 +75,8 @@ pub(super) fn config(
     );
     let served = Arc::new(Served { key: RwLock::new(pair.key), expires, changes });
     let paths = [certificate.to_owned(), key.to_owned()];
-    tokio::spawn(watch(Arc::downgrade(&served), paths, files.digest()));
+    let (watched, digest) = (Arc::downgrade(&served), files.digest());
+    metrics.tasks().run("tls_certificate", move || watch(watched.clone(), paths.clone(), digest));
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(VERSIONS)
         .map_err(|error| error.to_string())?;
@@ -92,7 +93,8 @@ async fn watch(served: Weak<Served>, [certificate, key]: [String; 2], digest: [u
         ticks.tick().await;
         let (certificate, key) = (certificate.clone(), key.clone());
         let looked = spawn_blocking(move || look(&certificate, &key)).await;
-        let (Some(served), Ok((digest, pair))) = (served.upgrade(), looked) else { return };
+        let Some(served) = served.upgrade() else { return };
+        let (digest, pair) = looked.unwrap_or_else(|error| (None, Err(error.to_string())));
         let now = (digest, pair.is_ok());
         if now == seen {
             continue;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::Pool;
 use prometheus::IntCounter;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
@@ -66,8 +67,12 @@ impl Ledger {
     pub fn start(pool: Pool, clock: Clock, metrics: &ServiceMetrics) -> Self {
         let (sender, receiver) = mpsc::channel(CAPACITY);
         let lost = metrics.ledger_lost.clone();
-        let writer = Writer { pool, receiver, lost: lost.clone(), last_used: BTreeMap::new() };
-        tokio::spawn(writer.run());
+        let (receiver, counted) = (Arc::new(Mutex::new(receiver)), lost.clone());
+        metrics.tasks.run("ledger", move || {
+            let writer =
+                Writer { pool: pool.clone(), lost: counted.clone(), last_used: BTreeMap::new() };
+            writer.run(Arc::clone(&receiver))
+        });
         Self { sender, clock, lost }
     }
 
@@ -104,7 +109,6 @@ impl Ledger {
 /// What writes the ledger.
 struct Writer {
     pool: Pool,
-    receiver: mpsc::Receiver<Message>,
     lost: IntCounter,
     /// When ids were last used, as far as that is not written.
     last_used: BTreeMap<Uuid, DateTime<Utc>>,
@@ -127,10 +131,12 @@ struct Gathered {
 }
 
 impl Writer {
-    async fn run(mut self) {
+    /// The receiver outlives a panic.
+    async fn run(mut self, receiver: Arc<Mutex<mpsc::Receiver<Message>>>) {
+        let mut receiver = receiver.lock().await;
         let mut touched_at = Instant::now();
         loop {
-            let Gathered { uses, flush, ended } = self.gather().await;
+            let Gathered { uses, flush, ended } = self.gather(&mut receiver).await;
             let quiet = uses.len() < BATCH;
             self.write(&uses).await;
             for entry in uses {
@@ -151,14 +157,14 @@ impl Writer {
     }
 
     /// A batch: a full one, or what there is some time after its first use.
-    async fn gather(&mut self) -> Gathered {
+    async fn gather(&self, receiver: &mut mpsc::Receiver<Message>) -> Gathered {
         let mut gathered = Gathered::default();
         let deadline = || Instant::now() + GATHER;
         let mut until = (!self.last_used.is_empty()).then(deadline);
         while gathered.uses.len() < BATCH {
             let next = match until {
-                None => self.receiver.recv().await,
-                Some(until) => match timeout_at(until, self.receiver.recv()).await {
+                None => receiver.recv().await,
+                Some(until) => match timeout_at(until, receiver.recv()).await {
                     Ok(next) => next,
                     Err(_) => break,
                 },

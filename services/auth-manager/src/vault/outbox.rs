@@ -43,7 +43,8 @@ struct Inner {
 impl Outbox {
     /// Calls from now on, what an earlier process left behind included.
     pub fn start(state: State) {
-        tokio::spawn(run(state));
+        let tasks = state.metrics.tasks.clone();
+        tasks.run("outbox", move || run(state.clone()));
     }
 
     /// Has the table read at once; to be called after a transaction that queued something.

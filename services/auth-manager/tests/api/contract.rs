@@ -101,7 +101,7 @@ async fn health_readiness_and_metrics_are_served() {
     .await;
     let ready = app.get_admin("/ready").await.expect(200);
     let names = ready.json["dependencies"].as_array().unwrap().iter();
-    let expected = ["database", "keyring", "callers", "cors_origins"];
+    let expected = ["database", "keyring", "callers", "cors_origins", "tasks"];
     assert!(names.map(|one| text(one, "name")).eq(expected));
     app.sign_in(&Browser::new()).await;
     let metrics = app.get_admin("/metrics").await.expect(200).text;

@@ -72,18 +72,22 @@ impl Hub {
             look: Notify::new(),
         };
         let hub = Self { inner: Arc::new(inner) };
-        let (listening, polling, present) = (hub.clone(), hub.clone(), hub.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = draining.cancelled() => {}
-                () = database::listen(database, CHANNEL, |wake| listening.hear(&wake)) => {}
-                () = polling.poll(poll_interval) => {}
-                () = present.keep_presence() => {}
-                () = present.tell_presence() => {}
-            }
-            present.leave().await;
+        let live = hub.clone();
+        hub.inner.metrics.tasks.run("live_delivery", move || {
+            live.clone().follow(database.clone(), poll_interval, draining.clone())
         });
         hub
+    }
+
+    async fn follow(self, database: Database, poll_interval: Period, draining: CancellationToken) {
+        tokio::select! {
+            () = draining.cancelled() => {}
+            () = database::listen(database, CHANNEL, |wake| self.hear(&wake)) => {}
+            () = self.poll(poll_interval) => {}
+            () = self.keep_presence() => {}
+            () = self.tell_presence() => {}
+        }
+        self.leave().await;
     }
 
     /// Follows a room for a connection of `user_id`; whether they may is theirs to ask afterwards.
@@ -172,14 +176,17 @@ impl Hub {
     fn read_to(&self, room: Uuid, seq: i64) {
         let Some(generation) = self.lock().hear_of(room, seq) else { return };
         let hub = self.clone();
-        tokio::spawn(async move {
-            while let Some(after) = hub.next_read(room, generation) {
-                if let Err(error) = hub.hand_out(room, generation, after).await {
-                    tracing::warn!(%error, "hand_out_failed");
-                    hub.lock().give_up(room, generation);
-                }
+        let reading = move || hub.clone().read_on(room, generation);
+        self.inner.metrics.tasks.run("room_reading", reading);
+    }
+
+    async fn read_on(self, room: Uuid, generation: u64) {
+        while let Some(after) = self.next_read(room, generation) {
+            if let Err(error) = self.hand_out(room, generation, after).await {
+                tracing::warn!(%error, "hand_out_failed");
+                self.lock().give_up(room, generation);
             }
-        });
+        }
     }
 
     fn next_read(&self, room: Uuid, generation: u64) -> Option<i64> {

@@ -65,7 +65,8 @@ async fn health_readiness_and_metrics_are_served() {
     assert!(names.map(|one| one["name"].as_str().unwrap()).eq([
         "database",
         "keys",
-        "cors_origins"
+        "cors_origins",
+        "tasks"
     ]));
     let metrics = send(app.client.get(app.server.admin_url("/metrics"))).await.expect(200).text;
     for name in ["websocket_connections 0", r#"database_connections{state="open"}"#] {

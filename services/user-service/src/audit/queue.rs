@@ -7,10 +7,11 @@ use common::clock::Clock;
 use common::database::Pool;
 use moka::sync::Cache;
 use prometheus::IntCounter;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::{ChainKeys, Event};
 use crate::error::Error;
+use crate::metrics::ServiceMetrics;
 use crate::models::security_event::{self, NewSecurityEvent};
 use crate::models::user;
 
@@ -48,12 +49,16 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the task; `lost` counts what there was no room for.
+    /// Starts the task.
     #[must_use]
-    pub fn start(pool: Pool, keys: ChainKeys, clock: Clock, lost: IntCounter) -> Self {
+    pub fn start(pool: Pool, keys: ChainKeys, clock: Clock, metrics: &ServiceMetrics) -> Self {
         let (queue, taken) = mpsc::channel(WAITING);
         let written = Arc::new(Notify::new());
-        tokio::spawn(write_all(pool, taken, lost.clone(), written.clone()));
+        let lost = metrics.security_events.with_label_values(&["lost"]);
+        let (taken, counted, told) = (Arc::new(Mutex::new(taken)), lost.clone(), written.clone());
+        metrics.tasks.run("security_events", move || {
+            write_all(pool.clone(), Arc::clone(&taken), counted.clone(), told.clone())
+        });
         Self { queue, keys, clock, lately: Cache::new(REMEMBERED), lost, written }
     }
 
@@ -108,12 +113,14 @@ impl Recorder {
     }
 }
 
+/// The receiver outlives a panic.
 async fn write_all(
     pool: Pool,
-    mut taken: mpsc::Receiver<Given>,
+    taken: Arc<Mutex<mpsc::Receiver<Given>>>,
     lost: IntCounter,
     written: Arc<Notify>,
 ) {
+    let mut taken = taken.lock().await;
     let mut batch = Vec::with_capacity(BATCH);
     while taken.recv_many(&mut batch, BATCH).await > 0 {
         let (mut rows, mut waiting) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::clock::Clock;
 use common::database::{self, Database, Pool, Wake};
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, watch};
 use tokio::time::timeout;
 
 use super::position::Position;
@@ -70,12 +70,7 @@ impl Hub {
         signing: Signing,
     ) -> Self {
         let wake = Arc::new(Notify::new());
-        let notified = Arc::clone(&wake);
-        let listener = tokio::spawn(database::listen(database, "key_changes", move |event| {
-            if event != Wake::Lost {
-                notified.notify_one();
-            }
-        }));
+        let tasks = metrics.tasks.clone();
         let inner = Arc::new(Inner {
             pool,
             clock,
@@ -88,10 +83,9 @@ impl Hub {
             epoch: watch::channel(None).0,
             rollout: OnceLock::new(),
         });
-        let weak = Arc::downgrade(&inner);
-        tokio::spawn(async move {
-            run(weak, wake).await;
-            listener.abort();
+        let (followed, progress) = (Arc::downgrade(&inner), Arc::default());
+        tasks.run("change_feed", move || {
+            follow(followed.clone(), database.clone(), Arc::clone(&wake), Arc::clone(&progress))
         });
         Self { inner }
     }
@@ -139,11 +133,30 @@ impl Hub {
     }
 }
 
-async fn run(hub: Weak<Inner>, wake: Arc<Notify>) {
-    let mut progress = None;
+/// Reads the table, and listens for when to, as long as there is a hub.
+/// What was sent outlives a panic, so that nothing is left out after it.
+async fn follow(
+    hub: Weak<Inner>,
+    database: Database,
+    wake: Arc<Notify>,
+    progress: Arc<AsyncMutex<Option<Progress>>>,
+) {
+    let mut progress = progress.lock().await;
+    let on_wake = |event| {
+        if event != Wake::Lost {
+            wake.notify_one();
+        }
+    };
+    tokio::select! {
+        () = read_on(hub, &wake, &mut progress) => {}
+        () = database::listen(database, "key_changes", on_wake) => {}
+    }
+}
+
+async fn read_on(hub: Weak<Inner>, wake: &Notify, progress: &mut Option<Progress>) {
     loop {
         let Some(inner) = hub.upgrade() else { return };
-        match inner.read(&mut progress).await {
+        match inner.read(progress).await {
             Ok(()) => {
                 *inner.read_at.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some(Instant::now());
@@ -184,8 +197,9 @@ impl Inner {
             let page = connection.answered(page)?;
             for UnseenChange { change, age } in &page {
                 cursor = (change.transaction_id, change.id);
-                if known.sent.insert(cursor) {
+                if !known.sent.contains(&cursor) {
                     self.send(change, &Position::after(change, &state));
+                    known.sent.insert(cursor);
                     self.metrics.feed_lag.observe(age.max(0.0));
                 }
             }

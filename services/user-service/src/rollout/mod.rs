@@ -71,7 +71,9 @@ impl Rollout {
             notes: Notes::default(),
             known: watch::channel(None).0,
         });
-        tokio::spawn(keep::run(Arc::downgrade(&inner), wake));
+        let kept = Arc::downgrade(&inner);
+        let keep = move || keep::run(kept.clone(), Arc::clone(&wake));
+        metrics.tasks.run("cookie_rollout", keep);
         Self { inner }
     }
 

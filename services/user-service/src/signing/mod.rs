@@ -87,8 +87,13 @@ impl Signing {
         metrics: &ServiceMetrics,
     ) -> Result<Self, String> {
         let leeway = settings.token.leeway.as_delta();
-        let service =
-            ServiceRing::start(settings, database.clone(), keyring.clone(), clock.clone())?;
+        let service = ServiceRing::start(
+            settings,
+            database.clone(),
+            keyring.clone(),
+            clock.clone(),
+            &metrics.tasks,
+        )?;
         let pool = KeyPool::start(
             &settings.signing,
             database.clone(),

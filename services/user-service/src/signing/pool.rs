@@ -80,7 +80,8 @@ impl KeyPool {
         // Nobody takes keys in service mode; waiting ones would only swell the JWKS.
         let fillers = if settings.mode == SigningMode::Device { threads } else { 0 };
         for _ in 0..fillers {
-            tokio::spawn(fill(Arc::downgrade(&inner)));
+            let filled = Arc::downgrade(&inner);
+            inner.metrics.tasks.run("key_pool", move || fill(filled.clone()));
         }
         Self { inner }
     }

@@ -95,7 +95,7 @@ async fn health_readiness_and_metrics_are_served() {
     let expected = ["database", "keyring", "signing_keys", "sessions", "csrf_keys", "change_feed"];
     assert_eq!(
         names.into_iter().filter(|name| *name != "redis").collect::<Vec<_>>(),
-        [&expected[..], &["cors_origins"]].concat()
+        [&expected[..], &["cors_origins", "tasks"]].concat()
     );
     let _ = send(app.client.get(app.server.admin_url("/live"))).await.expect(200);
     let _ = app.get("/nowhere").await.expect(404);

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use common::clock::Clock;
 use common::database::Pool;
+use common::tasks::Tasks;
 use serde_json::Value;
 use token_verifier::Key;
 use tokio::sync::{Mutex, Notify};
@@ -82,6 +83,7 @@ impl ServiceRing {
         database: Pool,
         keyring: Keyring,
         clock: Clock,
+        tasks: &Tasks,
     ) -> Result<Self, String> {
         let signing = &settings.signing;
         if signing.is_in_files() {
@@ -101,7 +103,8 @@ impl ServiceRing {
         };
         let ring = Self::with(clock, Snapshot::default(), Some(table));
         let every = signing.rotate_every.as_delta();
-        tokio::spawn(keep::run(Arc::downgrade(&ring.inner), wake, every));
+        let kept = Arc::downgrade(&ring.inner);
+        tasks.run("service_keys", move || keep::run(kept.clone(), Arc::clone(&wake), every));
         Ok(ring)
     }
 
