@@ -19,7 +19,7 @@ pub(in super::super) fn make_room(connections: usize) -> usize {
     let room = usize::try_from(open_files.saturating_sub(OTHERS).max(1)).unwrap_or(connections);
     if room < connections {
         let what = "raise the limit of open files, or lower `http.max_connections`";
-        tracing::warn!(connections, room, open_files, what, "open_files_too_few");
+        tracing::warn!(connections, room, open_files, what, "few_open_files");
     }
     room.min(connections)
 }
