@@ -30,14 +30,14 @@ pub(crate) enum Command {
     },
     /// Print all that is known of a user's events, one JSON object a line
     Export {
-        /// Whose
-        #[arg(long)]
+        /// Whose: the user's id
+        #[arg(long, value_parser = user_id)]
         user: Uuid,
     },
     /// Forget what is personal in a user's events; the chain stays whole
     Forget {
-        /// Whose
-        #[arg(long)]
+        /// Whose: the user's id
+        #[arg(long, value_parser = user_id)]
         user: Uuid,
         /// Answer with one JSON object
         #[arg(long)]
@@ -55,6 +55,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+fn user_id(text: &str) -> Result<Uuid, String> {
+    let wrong = "it must be the id of a user, as `user_id` in the answer to a login, and no name";
+    text.parse().map_err(|_| wrong.to_owned())
 }
 
 pub(crate) fn run(command: &Command) -> Result<()> {
@@ -159,8 +164,10 @@ async fn retain(
             println!("{removed} rows purged");
         }
     }
-    if let (Some(path), Some(left)) = (checkpoint, &left) {
-        write(path, &json!(left).to_string())?;
+    match (checkpoint, &left) {
+        (Some(path), Some(left)) => write(path, &json!(left).to_string())?,
+        (Some(_), None) => eprintln!("note: no purge has left a checkpoint yet: none was written"),
+        (None, _) => {}
     }
     refuse_damaged(&damaged, &damaged_checkpoints)
 }

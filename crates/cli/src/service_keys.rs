@@ -30,6 +30,9 @@ pub(crate) enum Command {
     },
 }
 
+const NO_RING: &str = "`signing.mode` is `device`: each device has a key of its own, and there are no \
+                       service keys";
+
 pub(crate) fn run(command: &Command) -> Result<()> {
     let settings: Settings = service::load(&SCHEMA, &environment()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -49,6 +52,9 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 
 async fn list(ring: &mut Ring, as_json: bool) -> Result<()> {
     let keys = ring.list().await?;
+    if !ring.is_used(&keys) {
+        eprintln!("note: {NO_RING}");
+    }
     if as_json {
         println!("{}", json!(keys));
         return Ok(());
@@ -70,8 +76,7 @@ fn times(key: &ListedKey) -> String {
 async fn rotate(ring: &mut Ring, emergency: bool, with_next: bool) -> Result<()> {
     let keys = ring.list().await?;
     if !ring.is_used(&keys) {
-        let error = "`signing.mode` is `device`: there are no service keys to rotate";
-        return Err(SettingsError(error.to_owned()).into());
+        return Err(SettingsError(NO_RING.to_owned()).into());
     }
     let current = keys.into_iter().find(|key| key.state == "current").map(|key| key.kid);
     let occasion = match (current, emergency) {

@@ -199,3 +199,12 @@ fn keys_of_devices_and_of_files_are_not_rotated_by_the_command() {
     let said = run(&[("USER_SERVICE__DATABASE__URL", "postgres://nobody@127.0.0.1:1/none")]);
     assert!(said.contains("the database can't be reached"), "{said}");
 }
+
+#[tokio::test]
+async fn where_devices_have_keys_of_their_own_the_list_is_empty_and_says_why() {
+    let database = TestDatabase::create("user", || user_service::MIGRATIONS).await;
+    let listed = keys(&database, &["list"], &[("USER_SERVICE__SIGNING__MODE", "device")]);
+    let said = String::from_utf8(listed.stderr).unwrap();
+    assert!(listed.status.success() && listed.stdout.is_empty(), "{said}");
+    assert!(said.starts_with("note: `signing.mode` is `device`"), "{said}");
+}
