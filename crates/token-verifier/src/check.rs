@@ -1,13 +1,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use common::claims::{ACCESS_TOKEN_TYPE, AccessClaims};
 use serde_json::{Map, Value};
 
 use crate::key::{Algorithm, Key};
-use crate::legacy::Legacy;
+use crate::policy::{Legacy, Policy};
 use crate::reason::Reason;
-use crate::{claims, strict_json};
+use crate::{claims, legacy, strict_json};
 
 /// Tokens above this are refused before any work.
 pub(crate) const MAX_BYTES: usize = 8 * 1024;
@@ -15,19 +15,6 @@ const MAX_KID: usize = 128;
 /// Header members that would change what is verified, or with what (RFC 8725, sections 3.9, 3.10
 /// and RFC 7797).
 const FORBIDDEN: [&str; 8] = ["crit", "b64", "jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256"];
-
-/// What a verifier expects of a token.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// `iss`, byte by byte.
-    pub issuer: String,
-    /// One of `aud`.
-    pub audience: String,
-    /// Clock leeway for `exp`, `nbf` and `iat`.
-    pub leeway: TimeDelta,
-    /// What older tokens may be like, while they are accepted at all.
-    pub legacy: Option<Legacy>,
-}
 
 /// A token whose header was read and nothing believed.
 #[derive(Debug)]
@@ -103,7 +90,7 @@ impl<'a> Unverified<'a> {
         }
         match &policy.legacy {
             Some(legacy) if Legacy::takes_type(&self.token_type) => {
-                legacy.check(&payload, policy, now)
+                legacy::check(&payload, legacy, policy, now)
             }
             _ => Err(Reason::TokenType),
         }

@@ -6,7 +6,7 @@ use common::claims::{AccessClaims, Audience};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::check::Policy;
+use crate::policy::Policy;
 use crate::reason::Reason;
 
 pub(crate) fn check(

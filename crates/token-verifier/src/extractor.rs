@@ -8,7 +8,8 @@ use common::http::Problem;
 use uuid::Uuid;
 
 use crate::bearer::{NoToken, bearer_token};
-use crate::verifier::{Verified, Verifier};
+use crate::verified::Verified;
+use crate::verifier::Verifier;
 
 /// The user whose access token a request carries; needs a [`Verifier`] in the app's data. 401
 /// without a good token, 503 while none can be judged.

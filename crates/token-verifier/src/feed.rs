@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::backoff::Backoff;
 use crate::change::{Change, Revocation, Whose};
+use crate::client::{client, describe};
 use crate::judge::Judge;
-use crate::key_source;
 use crate::settings::VerifierSettings;
 use crate::sse::{Event, Parser};
 
@@ -36,7 +36,7 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(settings: &VerifierSettings) -> Result<Self, String> {
         Ok(Self {
-            client: key_source::client(settings)?,
+            client: client(settings.ca_path.as_deref())?,
             url: format!("{}/.well-known/jwks/changes", settings.base_url()),
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
@@ -65,7 +65,7 @@ impl Feed {
             let piece = timeout(self.silence, response.chunk())
                 .await
                 .map_err(|_| format!("nothing heard for {:?}", self.silence))?
-                .map_err(|error| key_source::describe(&error))?
+                .map_err(|error| describe(&error))?
                 .ok_or("the stream ended")?;
             for event in parser.feed(&piece).map_err(|_| "an event is too large")? {
                 self.take(judge, event, &mut at_head).await?;
@@ -89,7 +89,7 @@ impl Feed {
         }
         let answer = timeout(self.silence, request.send()).await;
         let response = answer.map_err(|_| "no answer")?;
-        let response = response.map_err(|error| key_source::describe(&error))?;
+        let response = response.map_err(|error| describe(&error))?;
         match response.status() {
             StatusCode::OK if is_event_stream(&response) => Ok(response),
             StatusCode::OK => Err("the answer is no event stream".to_owned()),

@@ -8,14 +8,15 @@ use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 
-use crate::check::{MAX_BYTES, Policy, Unverified};
+use crate::check::{MAX_BYTES, Unverified};
 use crate::claims;
 use crate::key_cache::KeyCache;
 use crate::metrics::VerifierMetrics;
+use crate::policy::Policy;
 use crate::reason::{Reason, Refusal};
 use crate::standing::Standing;
 use crate::tombstones::Tombstones;
-use crate::verifier::Verified;
+use crate::verified::Verified;
 
 /// How often tombstones that no longer matter are dropped.
 const SWEEP: Duration = Duration::from_secs(30);

@@ -3,20 +3,18 @@
 use std::time::Duration;
 
 use common::http::Correlation;
-use common::tls::{self, trust};
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
+use crate::client::{client, describe};
 use crate::key::Key;
 use crate::settings::VerifierSettings;
 
 /// A whole set above this is refused; 16 MiB hold some 35,000 RSA keys.
 const MAX_SET_BYTES: usize = 16 * 1024 * 1024;
 const MAX_KEY_BYTES: usize = 64 * 1024;
-const CA_PATH: &str = "verifier.ca_path";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 
 /// The issuer's JWKS endpoint.
@@ -39,7 +37,12 @@ impl KeySource {
         let url = Url::parse(&url)
             .map_err(|error| format!("`verifier.user_service_url` is not a URL: {error}"))?;
         let timeout = settings.fetch_timeout.0;
-        Ok(Self { client: client(settings)?, url, timeout, retries: settings.fetch_retries })
+        Ok(Self {
+            client: client(settings.ca_path.as_deref())?,
+            url,
+            timeout,
+            retries: settings.fetch_retries,
+        })
     }
 
     /// How long a fetch may take, retries included.
@@ -95,21 +98,6 @@ impl KeySource {
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)))
     }
-}
-
-/// A client without redirects and proxies, for key fetches and the feed.
-pub(crate) fn client(settings: &VerifierSettings) -> Result<Client, String> {
-    let client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT);
-    let client = trust(client, CA_PATH, settings.ca_path.as_deref())?;
-    client.build().map_err(|error| error.to_string())
-}
-
-/// Why a call failed, and what to do about it. It names the URL, which here holds nothing secret.
-pub(crate) fn describe(error: &reqwest::Error) -> String {
-    tls::describe(error, CA_PATH)
 }
 
 async fn fetch_once(request: RequestBuilder, max_bytes: usize) -> Result<Listing, String> {

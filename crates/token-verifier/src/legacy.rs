@@ -7,47 +7,31 @@ use common::claims::{AccessClaims, Audience};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::check::Policy;
 use crate::claims::{audience, check_times, texts};
+use crate::policy::{Legacy, Policy};
 use crate::reason::Reason;
 
-/// What is accepted beside tokens of the present kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Legacy {
-    /// From then on nothing of it, also of what was accepted before.
-    pub until: DateTime<Utc>,
-    /// An older `iss`, taken beside the present one.
-    pub issuer: Option<String>,
-}
-
-impl Legacy {
-    /// The header's `typ` of older tokens: `JWT` in any case, or none.
-    pub(crate) fn takes_type(token_type: &str) -> bool {
-        token_type.is_empty() || token_type.eq_ignore_ascii_case("JWT")
+pub(crate) fn check(
+    payload: &Map<String, Value>,
+    legacy: &Legacy,
+    policy: &Policy,
+    now: DateTime<Utc>,
+) -> Result<AccessClaims, Reason> {
+    if now >= legacy.until {
+        return Err(Reason::TokenType);
     }
-
-    pub(crate) fn check(
-        &self,
-        payload: &Map<String, Value>,
-        policy: &Policy,
-        now: DateTime<Utc>,
-    ) -> Result<AccessClaims, Reason> {
-        if now >= self.until {
-            return Err(Reason::TokenType);
-        }
-        let mut claims = read(payload).ok_or(Reason::Claims)?;
-        if claims.iss != policy.issuer && self.issuer.as_ref() != Some(&claims.iss) {
-            return Err(Reason::Issuer);
-        }
-        if payload.contains_key("aud") && !claims.aud.contains(&policy.audience) {
-            return Err(Reason::Audience);
-        }
-        check_times(&claims, policy, now)?;
-        // The profile's end is the token's, so that caches and live connections keep to it too.
-        let end = self.until.timestamp().saturating_sub(policy.leeway.num_seconds());
-        claims.exp = claims.exp.min(end);
-        Ok(claims)
+    let mut claims = read(payload).ok_or(Reason::Claims)?;
+    if claims.iss != policy.issuer && legacy.issuer.as_ref() != Some(&claims.iss) {
+        return Err(Reason::Issuer);
     }
+    if payload.contains_key("aud") && !claims.aud.contains(&policy.audience) {
+        return Err(Reason::Audience);
+    }
+    check_times(&claims, policy, now)?;
+    // The profile's end is the token's, so that caches and live connections keep to it too.
+    let end = legacy.until.timestamp().saturating_sub(policy.leeway.num_seconds());
+    claims.exp = claims.exp.min(end);
+    Ok(claims)
 }
 
 /// `None` where a claim that must be there is missing, or any is of the wrong form.

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use common::settings::{List, Period, Secret, Setting, web_url};
 use serde::Deserialize;
 
-use crate::key_source::client;
-use crate::legacy::Legacy;
+use crate::client::client;
+use crate::policy::Legacy;
 
 /// The section `verifier` of a service that verifies.
 pub const SETTINGS: &[Setting] = &[
@@ -129,7 +129,7 @@ impl VerifierSettings {
     /// What is wrong, in one line that names the key.
     pub fn check(&self) -> Result<(), String> {
         self.check_rules()?;
-        client(self).map(drop)
+        client(self.ca_path.as_deref()).map(drop)
     }
 
     fn check_rules(&self) -> Result<(), &'static str> {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::change::{Revocation, Whose};
-use crate::verifier::Verified;
+use crate::verified::Verified;
 
 /// Revoked key ids, session ids and token ids with the Unix second until which each matters.
 #[derive(Default)]

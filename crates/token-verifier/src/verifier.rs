@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::claims::AccessClaims;
 use common::clock::Clock;
 use common::metrics::Metrics;
 use common::readiness::State;
@@ -13,31 +12,23 @@ use common::tasks::Tasks;
 use moka::sync::Cache;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::check::Policy;
 use crate::feed::Feed;
 use crate::judge::Judge;
 use crate::key::Key;
 use crate::key_cache::{KeyCache, Source};
 use crate::key_source::KeySource;
 use crate::metrics::VerifierMetrics;
+use crate::policy::Policy;
 use crate::reason::Refusal;
 use crate::settings::VerifierSettings;
 use crate::standing::Standing;
 use crate::tombstones::Tombstones;
+use crate::verified::Verified;
 
 /// Tokens that nobody shows for this long are forgotten and checked anew.
 const TOKEN_IDLE: Duration = Duration::from_mins(10);
 /// No single wait of a live connection is longer, so that a turned clock is noticed.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// A token that was accepted.
-#[derive(Clone, Debug)]
-pub struct Verified {
-    /// What it says.
-    pub claims: AccessClaims,
-    /// The key that signed it.
-    pub kid: String,
-}
 
 /// Why a live connection's token is no longer good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use std::sync::mpsc;
 use std::thread::Builder;
 use std::time::Duration;
 
-use crate::pkcs11::Pkcs11Error;
+use crate::pkcs11_error::Pkcs11Error;
 
 /// How long a token may take to be opened.
 const OPENING: Duration = Duration::from_secs(10);

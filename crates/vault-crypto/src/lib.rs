@@ -26,13 +26,15 @@ mod identity;
 mod in_time;
 mod keyring;
 mod pkcs11;
+mod pkcs11_error;
 mod pkcs11_signing;
 mod sealed;
 mod token_hash;
 
 pub use identity::Identity;
 pub use keyring::{Keyring, KeyringError, OpenError};
-pub use pkcs11::{Pkcs11Error, WrappingKey, WrappingKeyPlace};
+pub use pkcs11::{WrappingKey, WrappingKeyPlace};
+pub use pkcs11_error::Pkcs11Error;
 pub use pkcs11_signing::{SigningKind, SigningPublic, SigningToken};
 pub use sealed::{Sealed, key_id_of};
 pub use token_hash::{TokenHasher, TokenKeyError};

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{KEY_BYTES, Key};
 use crate::in_time::in_time;
+use crate::pkcs11_error::Pkcs11Error;
 
 /// Where the wrapping key is.
 #[derive(Clone, Copy)]
@@ -27,11 +28,6 @@ pub struct WrappingKeyPlace<'a> {
     /// Label of the AES-256 key.
     pub key: &'a str,
 }
-
-/// A token that can't be used: one line, without the PIN and without any key.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("PKCS#11: {0}")]
-pub struct Pkcs11Error(pub(crate) String);
 
 /// An AES-256 key in a PKCS#11 token that wraps the keys of a ring. Its session ends on drop.
 pub struct WrappingKey {

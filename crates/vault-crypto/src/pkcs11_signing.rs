@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::in_time::in_time;
-use crate::pkcs11::{Pkcs11Error, failed, load, sign_in};
+use crate::pkcs11::{failed, load, sign_in};
+use crate::pkcs11_error::Pkcs11Error;
 
 /// DER of the object identifier of P-256 (RFC 5480, section 2.1.1.1).
 const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];

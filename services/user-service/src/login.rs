@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use crate::audit::{self, Event, Kind};
+use crate::audit::{Event, Kind};
 use crate::captcha;
 use crate::error::Error;
 use crate::limits::{Limit, LimitKey};
@@ -34,7 +34,7 @@ impl Claim<'_> {
         let event = Event { device: self.device, details, ..event };
         match Username::parse(self.username) {
             Ok(name) => state.audit.record_of(&event, name.key().to_owned()),
-            Err(_) => audit::record_alone(state, &event),
+            Err(_) => state.audit.record(&event),
         }
     }
 }

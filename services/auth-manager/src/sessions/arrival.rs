@@ -1,15 +1,25 @@
-//! What a provider gave for a code at sign-in, and what follows from it.
+//! Who came back from a provider, with what, and the session that follows from it.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::sign_in::Visitor;
 use super::states::random_text;
 use crate::models::account::Account;
 use crate::models::grant::GrantKey;
 use crate::models::user_session::UserSession;
 use crate::providers::{IdClaims, Provider, TokenAnswer, TokenFacts};
+
+/// What a browser says of itself.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// User agent.
+    pub user_agent: Option<String>,
+    /// Address range.
+    pub address_range: String,
+    /// SHA-256 of both, hex.
+    pub fingerprint: String,
+}
 
 /// A checked token answer.
 pub(super) struct Arrival {

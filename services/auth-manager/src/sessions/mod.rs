@@ -13,10 +13,11 @@ pub mod states;
 mod watch;
 
 pub use accounts::find_or_create_account;
+pub use arrival::Visitor;
 pub use browser::Browser;
 pub use cache::SessionCache;
 pub use end::{UnlinkedAll, end_all_by_user, end_by_user, unlink, unlink_all};
 pub use logout::hear;
-pub use sign_in::{SignedIn, Visitor, Wish, finish, redeem, start};
+pub use sign_in::{SignedIn, Wish, finish, redeem, start};
 pub use state_key::StateKey;
 pub use watch::watch;

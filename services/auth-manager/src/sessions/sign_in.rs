@@ -9,7 +9,7 @@ use diesel_async::AsyncConnection as _;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, Visitor};
 use super::find_or_create_account;
 use super::return_to::is_allowed;
 use super::states::{self, NewState, RedeemedState, StateKind};
@@ -38,17 +38,6 @@ pub struct Wish<'a> {
     pub link_to: Option<Uuid>,
     /// Where the browser goes afterwards.
     pub return_to: Option<&'a str>,
-}
-
-/// What a browser says of itself.
-#[derive(Clone, Debug)]
-pub struct Visitor {
-    /// User agent.
-    pub user_agent: Option<String>,
-    /// Address range.
-    pub address_range: String,
-    /// SHA-256 of both, hex.
-    pub fingerprint: String,
 }
 
 /// Somebody who has signed in.

@@ -8,6 +8,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::lock::{self, lock_all, lock_grants};
+use super::outcome::Outcome;
 use super::share::{Fate, busy_until};
 use super::tell::{Told, tell};
 use crate::error::Error;
@@ -23,26 +24,6 @@ const SLACK: Duration = Duration::from_secs(5);
 const REMEMBERED: TimeDelta = TimeDelta::minutes(2);
 /// A caller who queued something makes the call; the table's readers leave it to them this long.
 pub(super) const HEAD_START: TimeDelta = TimeDelta::seconds(10);
-
-/// What came of an entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The provider heard it; where its session ended with it, that too.
-    Made {
-        /// Whether the provider's session was ended.
-        session_ended: bool,
-        /// Whether that is still to be heard.
-        session_pending: bool,
-    },
-    /// There was nothing to be made any more: somebody consented anew or shares the grant.
-    Dropped,
-    /// The grant's token is being refreshed, or somebody else makes the call.
-    InUse,
-    /// The provider is away; it is tried again.
-    Away,
-    /// The provider refuses us; it is tried again, but an operator must look.
-    Refused,
-}
 
 /// A call that is marked as begun.
 struct Begun {

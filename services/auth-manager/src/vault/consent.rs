@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::discard::discard;
 use super::given::{Given, cut, exchange, not_offline, offline_client};
-use super::store::{NewGrant, StoredGrant, store_grant};
+use super::new_grant::NewGrant;
+use super::store::{StoredGrant, store_grant};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::models::grant::{GrantKey, TokenType};
@@ -187,7 +188,7 @@ async fn throw_away(state: &State, provider: &Provider, asker: &Asker<'_>, given
         provider: provider.name(),
         subject: given.subject(),
         client_id,
-        session_state_id: given.session_state_id(asker),
+        session_state_id: given.session_state_id(asker.session_state_id),
     };
     discard(state, provider, &key, &given.token).await;
 }
@@ -199,7 +200,7 @@ async fn store(
     given: &Given,
     account_id: Uuid,
 ) -> Result<Consented, Error> {
-    let session_state_id = given.session_state_id(asker);
+    let session_state_id = given.session_state_id(asker.session_state_id);
     let other = Some(asker.session_state_id).filter(|asked| *asked != session_state_id);
     let stored = store_grant(
         state,

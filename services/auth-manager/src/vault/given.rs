@@ -5,7 +5,6 @@ use common::http::Problem;
 use common::settings::Secret;
 use serde_json::json;
 
-use super::consent::Asker;
 use crate::error::Error;
 use crate::providers::{Fault, IdClaims, Provider, ProviderKind, TokenAnswer, TokenFacts};
 use crate::sessions::states::RedeemedState;
@@ -28,10 +27,10 @@ impl Given {
         own.unwrap_or(&self.claims.subject)
     }
 
-    /// The grant's own sid.
-    pub(super) fn session_state_id<'a>(&'a self, asker: &Asker<'a>) -> &'a str {
+    /// The grant's own sid; that of the session which asked for it where the provider says none.
+    pub(super) fn session_state_id<'a>(&'a self, asked_from: &'a str) -> &'a str {
         let own = self.facts.as_ref().and_then(|facts| facts.session_state_id.as_deref());
-        own.or(self.claims.session_state_id.as_deref()).unwrap_or(asker.session_state_id)
+        own.or(self.claims.session_state_id.as_deref()).unwrap_or(asked_from)
     }
 
     /// Whether it is good while the user is away. Only Keycloak's tokens say so themselves.

@@ -10,7 +10,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::call::{self, Outcome};
+use super::call;
+use super::outcome::Outcome;
 use crate::error::Error;
 use crate::models::provider_call;
 use crate::state::State;

@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
-use super::call::{HEAD_START, Outcome};
+use super::call::HEAD_START;
 use super::give_up::give_up;
+use super::outcome::Outcome;
 use crate::error::Error;
 use crate::models::sharing::Sharers;
 use crate::state::State;

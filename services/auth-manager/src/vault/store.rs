@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::fresh::AccessToken;
 use super::lock::{self, lock_all};
+use super::new_grant::NewGrant;
 use super::seal::{access_token_identity, token_identity};
 use super::share::release;
 use super::trial::{Tried, try_token};
@@ -23,37 +24,6 @@ use crate::models::provider_call;
 use crate::models::{grant_upsert, sharing};
 use crate::state::State;
 
-/// A refresh or offline token that a provider gave.
-#[derive(Clone, Debug)]
-pub struct NewGrant<'a> {
-    /// Whose.
-    pub user_id: Uuid,
-    /// The account at the provider.
-    pub account_id: Option<Uuid>,
-    /// The provider's name in the configuration.
-    pub provider: &'a str,
-    /// The person's subject there.
-    pub subject: &'a str,
-    /// The client that it was given to.
-    pub client_id: &'a str,
-    /// Its own sid.
-    pub session_state_id: &'a str,
-    /// The sid that consent was asked from, where it is another one.
-    pub consent_session_id: Option<&'a str>,
-    /// Its type.
-    pub token_type: TokenType,
-    /// The token.
-    pub token: &'a Secret,
-    /// Granted scope.
-    pub scope: &'a str,
-    /// When the grant ends if it is not used; none: no maximum.
-    pub grant_expires_at: Option<DateTime<Utc>>,
-    /// The access token that came with it.
-    pub access: Option<AccessToken>,
-    /// What imports and operators add.
-    pub metadata: Value,
-}
-
 /// Where it was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredGrant {
@@ -61,17 +31,6 @@ pub struct StoredGrant {
     pub grant_id: Uuid,
     /// A new id on it.
     pub persistent_token_id: Uuid,
-}
-
-impl<'a> NewGrant<'a> {
-    pub(super) fn key(&self) -> GrantKey<'a> {
-        GrantKey {
-            provider: self.provider,
-            subject: self.subject,
-            client_id: self.client_id,
-            session_state_id: self.session_state_id,
-        }
-    }
 }
 
 /// Stores a token: in the place of the one that its natural key has, or on its own, or not at all

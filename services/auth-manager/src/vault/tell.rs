@@ -6,7 +6,7 @@ use common::settings::Secret;
 use rand::RngExt as _;
 use tokio::time::timeout;
 
-use super::call::Outcome;
+use super::outcome::Outcome;
 use super::seal::token_identity;
 use crate::error::Error;
 use crate::models::grant::{self, Grant};

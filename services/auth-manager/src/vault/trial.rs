@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use common::settings::Secret;
 
 use super::fresh::AccessToken;
-use super::store::NewGrant;
+use super::new_grant::NewGrant;
 use crate::error::Error;
 use crate::models::grant::{GrantState, TokenType};
 use crate::providers::{Fault, TokenFacts};

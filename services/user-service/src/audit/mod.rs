@@ -41,7 +41,6 @@ pub(crate) use watched::{WatchedCaptcha, WatchedLimiter};
 use crate::models::auth_session::AuthSession;
 use crate::models::security_event::{self, NewSecurityEvent};
 use crate::sessions::Caller;
-use crate::state::State;
 
 /// Members of `details` that name nobody: they stay when a user is forgotten.
 const IMPERSONAL: [&str; 11] = [
@@ -140,9 +139,4 @@ pub async fn record_all(connection: &mut AsyncPgConnection, events: &[Event]) ->
         [row] => security_event::insert(connection, row.clone()).await.map(|_| ()),
         _ => security_event::insert_all(connection, rows).await.map(|_| ()),
     }
-}
-
-/// Writes an event that belongs to no transaction, a moment later: nobody waits for it.
-pub fn record_alone(state: &State, event: &Event) {
-    state.audit.record(event);
 }

@@ -1,5 +1,6 @@
 //! Whether a person is there, behind one small port: Turnstile, reCAPTCHA, or nobody is asked.
 
+mod challenge;
 mod judge;
 mod logins;
 mod site_verify;
@@ -13,39 +14,9 @@ use prometheus::IntCounterVec;
 
 use crate::config::{CaptchaProvider, CaptchaSettings};
 use crate::error::Error;
+pub use challenge::{Action, Challenge};
 pub use logins::{check_browser_login, check_login, count_failure};
 use site_verify::{RECAPTCHA, SiteVerify, TURNSTILE};
-
-/// What a CAPTCHA is solved for; the provider says which, so that one serves no other purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A new account.
-    Register,
-    /// A login with a username that has failed too often.
-    Login,
-}
-
-impl Action {
-    /// As clients name it to the provider.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Register => "register",
-            Self::Login => "login",
-        }
-    }
-}
-
-/// What a client needs for asking its user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge {
-    /// `turnstile` or `recaptcha`.
-    pub provider: &'static str,
-    /// The provider's public key.
-    pub site_key: String,
-    /// What to name to the provider.
-    pub action: Action,
-}
 
 /// What came of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use common::database::{self, Database, Pool, Wake};
 use tokio::sync::{Mutex as AsyncMutex, Notify, broadcast, watch};
 use tokio::time::timeout;
 
+use super::event::render;
 use super::position::Position;
 use super::revoked::Revoked;
-use super::stream::render;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
 use crate::models::key_change::{self, ChangeKind, FeedState, KeyChange, UnseenChange};

@@ -5,6 +5,7 @@
 //! can still appear and nothing is unsent, so that resuming from any of them skips nothing.
 
 mod clients;
+mod event;
 mod hub;
 mod position;
 mod revoked;

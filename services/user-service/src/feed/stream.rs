@@ -5,17 +5,17 @@ use common::clock::Clock;
 use common::database::Pool;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use serde_json::json;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clients::Slot;
+use super::event::render;
 use super::hub::Hub;
 use super::position::Position;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
-use crate::models::key_change::{self, KeyChange};
+use crate::models::key_change;
 
 /// A comment goes out this often, so that readers know the stream for alive.
 const COMMENT_EVERY: Duration = Duration::from_secs(5);
@@ -152,18 +152,4 @@ async fn read_page(source: &Source, cursor: (i64, i64)) -> Result<Vec<KeyChange>
 
 async fn send(sender: &Sender<Bytes>, piece: Bytes) -> Result<(), Gone> {
     sender.send(piece).await.map_err(|_| Gone)
-}
-
-/// A change as an event.
-pub(super) fn render(change: &KeyChange, position: &Position) -> Bytes {
-    let name = match change.kind.as_str() {
-        "kid" => "key_revoked",
-        "sid" => "session_revoked",
-        _ => "jti_revoked",
-    };
-    // `at` lets readers measure how long a revocation took to them.
-    let at = change.created_at.timestamp_millis();
-    let mut data = json!({ "until": change.until.timestamp(), "at": at });
-    data[change.kind.as_str()] = change.value.as_str().into();
-    format!("id: {position}\nevent: {name}\ndata: {data}\n\n").into()
 }

@@ -62,7 +62,7 @@ pub(crate) fn judged(
         Err(Error::InvalidCredentials(reason)) => {
             count(state, "password_refused");
             let event = caller.event(Kind::StepUpRequired, client);
-            audit::record_alone(state, &Event { details: json!({ "reason": reason }), ..event });
+            state.audit.record(&Event { details: json!({ "reason": reason }), ..event });
         }
         Err(_) => {}
     }
