@@ -47,8 +47,8 @@ fn mask_address(word: &str, behind: &str) -> Option<String> {
         Ok(socket) => (socket.ip(), format!(":{}", socket.port())),
         Err(_) => (bare.parse().ok()?, String::new()),
     };
-    // `::` stands between the words of a path, too.
-    if address.is_unspecified() {
+    // `::` stands between the words of a path, too; and this machine itself is nobody.
+    if address.is_unspecified() || address.is_loopback() {
         return None;
     }
     let range = ClientAddress(address).network();

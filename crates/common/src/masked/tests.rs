@@ -45,6 +45,7 @@ fn a_line_shows_no_address_and_no_number_in_full() {
         (r"\\u{85}203.0.113.77 \\203.0.113.77", r"\\u{85}203.0.113.0/24 \\203.0.113.0/24"),
         (r"CORP\\udo@firma.de CORP\xenia@x.org", r"CORP\\u***@firma.de CORP\x***@x.org"),
         ("fe80::1%eth0.", "fe80::/48."),
+        ("http://127.0.0.1:8080/a [::1]:8080 127.0.0.1, ::1", "http://127.0.0.1:8080/a [::1]:8080 127.0.0.1, ::1"),
         ("key (203.0.113.77/32)", "key (203.0.113.0/32)"),
         ("alice:bob@example.com", "alice:b***@example.com"),
         ("a@b.c:dora@e.f", "a***@b.c:d***@e.f"),
