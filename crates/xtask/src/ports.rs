@@ -39,19 +39,28 @@ impl Port {
         Ok(format!("{scheme}://{}:{}", self.host, self.number(environment)?))
     }
 
-    /// An error in one sentence where somebody else has it.
-    pub fn check(&self, environment: &Environment) -> Result<()> {
+    /// One sentence where somebody else has it.
+    fn fault(&self, environment: &Environment) -> Result<Option<String>> {
         let number = self.number(environment)?;
-        if TcpListener::bind(("127.0.0.1", number)).is_err() {
-            bail!(
+        let busy = TcpListener::bind(("127.0.0.1", number)).is_err();
+        Ok(busy.then(|| {
+            format!(
                 "port {number}, which {} wants, is in use; stop what holds it (`ss -ltnp` shows \
                  what) or set {} to another port",
-                self.service,
-                self.variable
-            );
-        }
-        Ok(())
+                self.service, self.variable
+            )
+        }))
     }
+}
+
+/// An error has a line for each of `ports` that somebody else has.
+pub fn check<'a>(
+    ports: impl IntoIterator<Item = &'a Port>,
+    environment: &Environment,
+) -> Result<()> {
+    let faults = ports.into_iter().filter_map(|port| port.fault(environment).transpose());
+    let faults = faults.collect::<Result<Vec<_>>>()?;
+    if faults.is_empty() { Ok(()) } else { bail!("{}", faults.join("\n")) }
 }
 
 /// user-service's API.
@@ -96,15 +105,22 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_port_is_one_plain_sentence() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let default = listener.local_addr().unwrap().port();
-        let port = Port::new("user-service", "NO_SUCH_VARIABLE_IS_SET", default);
+    fn each_busy_port_is_one_plain_sentence() {
+        let listeners = ["user-service", "chat-service"].map(|service| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let default = listener.local_addr().unwrap().port();
+            (Port::new(service, "NO_SUCH_VARIABLE_IS_SET", default), listener)
+        });
+        let ports = listeners.each_ref().map(|(port, _)| *port);
         let environment = Environment::default();
-        let error = port.check(&environment).unwrap_err().to_string();
-        assert!(error.contains(&default.to_string()) && error.contains("user-service"), "{error}");
-        assert!(error.contains("NO_SUCH_VARIABLE_IS_SET") && !error.contains('\n'), "{error}");
-        drop(listener);
-        assert!(port.check(&environment).is_ok());
+        let error = check(&ports, &environment).unwrap_err().to_string();
+        assert_eq!(error.lines().count(), 2, "{error}");
+        for (port, line) in ports.iter().zip(error.lines()) {
+            for part in [&port.default.to_string(), port.service, port.variable] {
+                assert!(line.contains(part), "{line}");
+            }
+        }
+        drop(listeners);
+        assert!(check(&ports, &environment).is_ok());
     }
 }

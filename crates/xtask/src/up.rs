@@ -12,7 +12,7 @@ use crate::build::Programs;
 use crate::environment::Environment;
 use crate::folders::Folders;
 use crate::keycloak::{self, Java, Startup};
-use crate::ports::{ADMIN, AUTH, CHAT, KEYCLOAK, KEYCLOAK_MANAGEMENT, Port, REDIS, USER};
+use crate::ports::{self, ADMIN, AUTH, CHAT, KEYCLOAK, KEYCLOAK_MANAGEMENT, Port, REDIS, USER};
 use crate::postgres::{self, Binaries, Cluster, Durability, Owner, Source};
 use crate::redis::Redis;
 use crate::service::{Ready, Service};
@@ -30,12 +30,10 @@ const ALONE: usize = 2;
 /// Runs everything until Ctrl-C, or until something ends by itself.
 pub async fn up(fresh: bool, redis: bool) -> Result<()> {
     let environment = Environment::read()?;
-    for port in [USER, CHAT, AUTH, KEYCLOAK, KEYCLOAK_MANAGEMENT].iter().chain(&ADMIN) {
-        port.check(&environment)?;
-    }
-    if environment.get(REDIS.variable).is_some() {
-        REDIS.check(&environment)?;
-    }
+    // Redis takes any other port, unless it was told which.
+    let redis_port = environment.get(REDIS.variable).is_some().then_some(&REDIS);
+    let own = [USER, CHAT, AUTH, KEYCLOAK, KEYCLOAK_MANAGEMENT];
+    ports::check(own.iter().chain(&ADMIN).chain(redis_port), &environment)?;
     needs::check().await?;
     let mut stop = StopSignal::listen()?;
     if let Some(url) = environment.get("DATABASE_URL") {
