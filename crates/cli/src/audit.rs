@@ -30,15 +30,15 @@ pub(crate) enum Command {
     },
     /// Print all that is known of a user's events, one JSON object a line
     Export {
-        /// Whose: the user's id
-        #[arg(long, value_parser = user_id)]
-        user: Uuid,
+        /// Whose: the user's id or name
+        #[arg(long)]
+        user: String,
     },
     /// Forget what is personal in a user's events; the chain stays whole
     Forget {
-        /// Whose: the user's id
-        #[arg(long, value_parser = user_id)]
-        user: Uuid,
+        /// Whose: the user's id or name
+        #[arg(long)]
+        user: String,
         /// Answer with one JSON object
         #[arg(long)]
         json: bool,
@@ -57,11 +57,6 @@ pub(crate) enum Command {
     },
 }
 
-fn user_id(text: &str) -> Result<Uuid, String> {
-    let wrong = "it must be the id of a user, as `user_id` in the answer to a login, and no name";
-    text.parse().map_err(|_| wrong.to_owned())
-}
-
 pub(crate) fn run(command: &Command) -> Result<()> {
     let settings: Settings = service::load(&SCHEMA, &environment()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -71,8 +66,14 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             Command::Verify { against, export_head, json } => {
                 verify(&mut audit, against.as_deref(), export_head.as_deref(), *json).await
             }
-            Command::Export { user } => export(&mut audit, *user).await,
-            Command::Forget { user, json } => forget(&mut audit, *user, *json).await,
+            Command::Export { user } => {
+                let user = find_user(&mut audit, user).await?;
+                export(&mut audit, user).await
+            }
+            Command::Forget { user, json } => {
+                let user = find_user(&mut audit, user).await?;
+                forget(&mut audit, user, *json).await
+            }
             Command::Retention { dry_run, checkpoint, json } => {
                 retain(&mut audit, *dry_run, checkpoint.as_deref(), *json).await
             }
@@ -119,6 +120,16 @@ fn write(path: &Path, text: &str) -> Result<()> {
         return Ok(());
     }
     std::fs::write(path, format!("{text}\n")).with_context(|| path.display().to_string())
+}
+
+/// What is an id is never taken for a name. Events may be older than an account, or outlive it: an
+/// id need not be anybody's.
+async fn find_user(audit: &mut Audit, text: &str) -> Result<Uuid> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let found = audit.find_user(text).await?;
+    found.with_context(|| format!("no user is called {text:?}; an id (`user_id`) does as well"))
 }
 
 async fn export(audit: &mut Audit, user: Uuid) -> Result<()> {

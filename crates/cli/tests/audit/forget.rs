@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::world::{ALICE, BOB, Chain};
+use super::world::{ALICE, BOB, Chain, text};
 
 #[tokio::test]
 async fn who_is_forgotten_is_gone_from_every_column_and_the_chain_still_verifies() {
@@ -30,4 +30,25 @@ async fn who_is_forgotten_is_gone_from_every_column_and_the_chain_still_verifies
     let output = chain.run(&["forget", "--user", &BOB.to_string()], &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(chain.fault(&[]).starts_with("error: position 2, row 2: "));
+}
+
+#[tokio::test]
+async fn whose_events_are_meant_is_said_by_name_as_well() {
+    let chain = Chain::linked().await;
+    let alice = format!(
+        "INSERT INTO users (id, username, username_key, password_hash, created_at, updated_at)
+         VALUES ('{ALICE}', 'Alice', 'alice', '', now(), now())"
+    );
+    chain.sql(&alice).await;
+    let by_id = chain.told(&["export", "--user", &ALICE.to_string()], &[]);
+    assert_eq!(by_id.lines().count(), 3);
+    assert_eq!(chain.told(&["export", "--user", " ALICE"], &[]), by_id);
+    for command in ["export", "forget"] {
+        let refused = chain.run(&[command, "--user", "alicia"], &[]);
+        assert_eq!(refused.status.code(), Some(1));
+        let told = text(&refused.stderr);
+        assert_eq!(told, "error: no user is called \"alicia\"; an id (`user_id`) does as well\n");
+    }
+    assert_eq!(chain.json(&["forget", "--user", "alice", "--json"])["forgotten"], 3);
+    assert_eq!(chain.told(&["export", "--user", "alice"], &[]), "");
 }

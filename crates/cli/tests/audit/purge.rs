@@ -176,14 +176,3 @@ async fn where_nothing_was_purged_no_checkpoint_is_written_and_that_is_said() {
     let note = "note: no purge has left a checkpoint yet: none was written\n";
     assert_eq!(text(&purge.stderr), note);
 }
-
-#[tokio::test]
-async fn whose_events_are_meant_is_said_by_an_id_and_no_name() {
-    let chain = Chain::linked().await;
-    for command in ["export", "forget"] {
-        let refused = chain.run(&[command, "--user", "alice"], &[]);
-        assert_eq!(refused.status.code(), Some(64));
-        let told = text(&refused.stderr);
-        assert!(told.contains("'alice'") && told.contains("must be the id of a user"), "{told}");
-    }
-}

@@ -18,6 +18,8 @@ use crate::config::Settings;
 use crate::error::Error;
 use crate::models::security_event::{self, SecurityEvent};
 use crate::models::security_event_chain::{self, Checkpoint, Head};
+use crate::models::user;
+use crate::passwords::Username;
 
 const PAGE: i64 = 1000;
 
@@ -200,6 +202,13 @@ impl Audit {
         };
         checked.map_err(|_| wrong("was changed"))?;
         Ok(head)
+    }
+
+    /// The id of whoever has this name today.
+    pub async fn find_user(&mut self, username: &str) -> Result<Option<Uuid>, Error> {
+        let Ok(name) = Username::parse(username) else { return Ok(None) };
+        let user = user::find_by_username_key(&mut self.connection, name.key()).await?;
+        Ok(user.map(|user| user.id))
     }
 
     /// Hands each event of `user` to `take`, in the order of writing.
