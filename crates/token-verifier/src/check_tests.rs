@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use chrono::TimeDelta;
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jws::{ES256, HS256, JwsSigner, RS256};
 use serde_json::json;

@@ -5,9 +5,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use common::settings::Secret;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::fresh::AccessToken;
@@ -18,7 +16,7 @@ use super::share::release;
 use super::trial::{Tried, try_token};
 use crate::error::Error;
 use crate::models::drawn_token::{self, DrawnToken};
-use crate::models::grant::{Grant, GrantKey, TokenType};
+use crate::models::grant::{Grant, TokenType};
 use crate::models::persistent_token::{self, PersistentToken};
 use crate::models::provider_call;
 use crate::models::{grant_upsert, sharing};

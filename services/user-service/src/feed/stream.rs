@@ -15,7 +15,7 @@ use super::hub::Hub;
 use super::position::Position;
 use crate::error::Error;
 use crate::metrics::ServiceMetrics;
-use crate::models::key_change;
+use crate::models::key_change::{self, KeyChange};
 
 /// A comment goes out this often, so that readers know the stream for alive.
 const COMMENT_EVERY: Duration = Duration::from_secs(5);
