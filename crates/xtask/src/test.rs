@@ -10,7 +10,8 @@ use crate::servers::{Keycloak, ThrowAwayRedis, with_postgres};
 use crate::ui::say;
 use crate::{StopSignal, cargo, coverage, needs, run};
 
-/// Formatting, clippy, documentation, tests on a PostgreSQL of their own; or the tests' reach.
+/// Formatting, clippy, documentation, tests on a PostgreSQL of their own, the APIs' with Redis and
+/// without; or the tests' reach.
 pub async fn test(coverage: bool, redis: bool, arguments: &[String]) -> Result<()> {
     needs::check_for_tests().await?;
     let mut stop = StopSignal::listen()?;
@@ -33,7 +34,11 @@ async fn all_steps(redis: bool, arguments: &[String]) -> Result<()> {
     let (keycloak, ()) = tokio::try_join!(Keycloak::start(), static_checks())?;
     let redis = if redis { Some(ThrowAwayRedis::start().await?) } else { None };
     let result = with_postgres(Durability::ThrownAway, async |url| {
-        cargo_test(arguments, url, &keycloak, redis.as_ref()).await
+        cargo_test("tests", arguments, url, &keycloak, redis.as_ref()).await?;
+        if redis.is_none() && arguments.is_empty() {
+            apis_with_redis(url, &keycloak).await?;
+        }
+        Ok(())
     });
     let result = result.await;
     keycloak.stop().await?;
@@ -53,7 +58,17 @@ async fn static_checks() -> Result<()> {
     step("documentation", doc.env("RUSTDOCFLAGS", "--deny warnings")).await
 }
 
+/// What Redis is there for, once more with it: all else was tested just as it is.
+async fn apis_with_redis(url: &str, keycloak: &Keycloak) -> Result<()> {
+    let redis = ThrowAwayRedis::start().await?;
+    let apis = ["--test", "api"].map(str::to_owned);
+    let result = cargo_test("APIs with Redis", &apis, url, keycloak, Some(&redis)).await;
+    redis.stop().await?;
+    result
+}
+
 async fn cargo_test(
+    name: &str,
     arguments: &[String],
     url: &str,
     keycloak: &Keycloak,
@@ -64,7 +79,7 @@ async fn cargo_test(
     if let Some(redis) = redis {
         command.env("TEST_REDIS_URL", redis.url());
     }
-    step("tests", command.args(arguments).env("TEST_DATABASE_URL", url)).await
+    step(name, command.args(arguments).env("TEST_DATABASE_URL", url)).await
 }
 
 async fn step(name: &str, command: &mut Command) -> Result<()> {
