@@ -7,6 +7,7 @@ mod connection;
 mod followed;
 mod frame;
 mod hub;
+mod keep_presence;
 mod mailbox;
 mod places;
 mod presence;

@@ -3,7 +3,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::rfc3339;
 
-use super::rotate::find;
 use crate::error::Error;
 use crate::models::service_key::{CURRENT, NEXT, RETIRED, ServiceKey};
 
@@ -96,6 +95,11 @@ pub(super) fn decide<'a>(
         return Err(Refused::TooManyRetired(first));
     }
     next.ok_or(Refused::NoNext).map(|next| (current, Some(next)))
+}
+
+/// The key of the ring that is in `state`.
+pub(super) fn find<'a>(keys: &'a [ServiceKey], state: &str) -> Option<&'a ServiceKey> {
+    keys.iter().find(|key| key.state == state)
 }
 
 #[cfg(test)]

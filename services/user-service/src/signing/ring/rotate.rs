@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::super::LARGEST_LEEWAY;
 use super::super::store::{KeyStores, MAKING, NewKey};
-use super::decide::decide;
 pub use super::decide::{CLIENTS_CACHE, Occasion, Refused};
+use super::decide::{decide, find};
 use crate::audit::{self, Event, Kind};
 use crate::config::Settings;
 use crate::error::Error;
@@ -76,10 +76,6 @@ impl Rotation {
 /// Whether the ring has all that it needs.
 pub(crate) fn is_whole(keys: &[ServiceKey]) -> bool {
     find(keys, CURRENT).is_some() && find(keys, NEXT).is_some()
-}
-
-pub(super) fn find<'a>(keys: &'a [ServiceKey], state: &str) -> Option<&'a ServiceKey> {
-    keys.iter().find(|key| key.state == state)
 }
 
 /// Makes what the ring lacks, and answers it whole.
