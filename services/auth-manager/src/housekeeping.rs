@@ -13,7 +13,8 @@ use prometheus::IntGaugeVec;
 
 use crate::error::Error;
 use crate::models::{
-    authorization_state, drawn_token, grant_count, logout_token, token_use, user_session,
+    authorization_state, drawn_token, grant_count, logout_token, provider_call, token_use,
+    user_session,
 };
 use crate::state::State;
 
@@ -97,6 +98,7 @@ impl Clean for Past {
             ("states", authorization_state::delete_expired(connection, now, BATCH).await?),
             ("drawn_tokens", drawn_token::delete_expired(connection, now, BATCH).await?),
             ("ledger_entries", token_use::delete_before(connection, used, BATCH).await?),
+            ("heard_calls", provider_call::delete_ended(connection, now, BATCH).await?),
             ("logout_tokens", logout_token::delete_expired(connection, now, BATCH).await?),
             ("ended_sessions", user_session::delete_ended(connection, ended, BATCH).await?),
         ])

@@ -96,9 +96,11 @@ pub(super) async fn take_in(
 ) -> Result<Done, RowError> {
     let row = row(importer, found);
     lock_identity(connection, &row.key()).await?;
-    if !provider_call::list_concerning(connection, &row.key()).await?.is_empty() {
+    let calls = provider_call::list_concerning(connection, &row.key(), importer.now).await?;
+    if !calls.is_empty() {
         return Err(RowError::Bad(
-            "a revocation of the same grant is under way: run it again soon",
+            "a revocation of the same grant is under way, or ended a moment ago: run it again in a \
+             few minutes",
         ));
     }
     let hash = &row.token_hash;

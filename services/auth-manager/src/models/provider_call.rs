@@ -6,6 +6,7 @@ use diesel::sql_types::Timestamptz;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::delete_batch;
 use super::grant::GrantKey;
 use crate::schema::provider_calls;
 
@@ -221,10 +222,11 @@ pub async fn end(
 }
 
 /// Entries that a new grant of `key` meets: revocations of its identity, of either token type, and
-/// ends of its session. Those that ended within the last minutes are among them.
+/// ends of its session. Those that ended are among them for as long as they are to be remembered.
 pub async fn list_concerning(
     connection: &mut AsyncPgConnection,
     key: &GrantKey<'_>,
+    now: DateTime<Utc>,
 ) -> QueryResult<Vec<ProviderCall>> {
     use provider_calls::dsl;
     let same_grant = dsl::subject.eq(key.subject).and(dsl::client_id.eq(key.client_id));
@@ -233,6 +235,7 @@ pub async fn list_concerning(
         .filter(dsl::provider.eq(key.provider))
         .filter(dsl::session_state_id.eq(key.session_state_id))
         .filter(dsl::kind.eq(CallKind::EndSession.as_str()).or(same_grant))
+        .filter(dsl::state.ne("ended").or(dsl::next_at.gt(now)))
         .load(connection)
         .await
 }
@@ -250,15 +253,8 @@ pub async fn delete_ended(
     now: DateTime<Utc>,
     batch: i64,
 ) -> QueryResult<usize> {
-    use provider_calls::dsl;
-    let old = dsl::provider_calls
-        .select(dsl::id)
-        .filter(dsl::state.eq("ended"))
-        .filter(dsl::next_at.le(now))
-        .limit(batch)
-        .load::<Uuid>(connection)
-        .await?;
-    delete(connection, &old).await
+    let heard = "state = 'ended' AND next_at <= $1";
+    delete_batch(connection, "provider_calls", heard, now, batch).await
 }
 
 /// How many calls are still to be heard.

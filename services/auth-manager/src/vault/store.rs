@@ -60,7 +60,7 @@ async fn store_once(
 ) -> Result<Option<StoredGrant>, Error> {
     let replaced = lock_for(state, connection, new).await?;
     let now = state.clock.now();
-    let calls = provider_call::list_concerning(connection, &new.key()).await?;
+    let calls = provider_call::list_concerning(connection, &new.key(), now).await?;
     if calls.iter().any(|call| call.under_way(now).is_some()) {
         return Ok(None);
     }

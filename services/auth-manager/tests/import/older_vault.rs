@@ -160,3 +160,29 @@ async fn of_two_tokens_of_one_grant_the_newer_stays_under_both_ids() {
         assert_eq!(import(&world, &older, false).await.skipped, 2);
     }
 }
+
+#[tokio::test]
+async fn a_revocation_keeps_a_grant_out_while_it_is_under_way_and_for_minutes_after_it() {
+    let (world, older) = (World::start().await, older().await);
+    let offline = token("Offline", "subject-1", "sid-1", "a");
+    add(&older, Uuid::new_v4(), &offline, 7, &offline).await;
+    for (kind, state, next_at, taken) in [
+        ("end_session", "pending", "now() - interval '1 hour'", false),
+        ("revoke", "ended", "now() + interval '1 hour'", false),
+        ("revoke", "ended", "now() - interval '1 second'", true),
+    ] {
+        world
+            .run(&format!(
+                "DELETE FROM provider_calls;
+                 INSERT INTO provider_calls (id, kind, state, provider, subject, client_id,
+                     session_state_id, next_at, created_at)
+                 VALUES (gen_random_uuid(), '{kind}', '{state}', 'keycloak', 'subject-1', 'login',
+                     'sid-1', {next_at}, now())"
+            ))
+            .await;
+        let tally = import(&world, &older, false).await;
+        assert_eq!((tally.migrated, tally.errors.len()), if taken { (1, 0) } else { (0, 1) });
+        let why = tally.errors.first().map_or("run it again", |(_, why)| why);
+        assert!(why.contains("run it again"), "{why}");
+    }
+}

@@ -2,7 +2,7 @@ use serde_json::json;
 use test_support::{ProxyFault, TestRealm, eventually};
 
 use crate::app::App;
-use crate::world::{LOGIN, OFFLINE, REVOKE, SESSIONS, World, token_of};
+use crate::world::{LOGIN, OFFLINE, REVOKE, SESSIONS, TOKEN, World, token_of};
 
 async fn until_depth(app: &App, depth: i64) {
     let line = "auth_manager_outbox_depth ";
@@ -91,4 +91,23 @@ async fn a_session_that_could_not_be_ended_is_ended_later() {
     world.let_pass(600);
     world.until("provider_calls WHERE state <> 'ended'", 0).await;
     assert!(world.realm.refresh(LOGIN, &person.refresh_token).await.is_err());
+}
+
+#[tokio::test]
+async fn what_was_heard_is_remembered_for_minutes_and_no_longer() {
+    let world = World::new().await;
+    let app = world.app().await;
+    let person = world.person(&app).await;
+    let id = world.consent(&app, &person).await;
+    let answer = app.revoke_persistent_id(&person, &id).await.expect(200);
+    assert_eq!(answer.json["data"]["token_revoked"], true);
+    assert_eq!(world.count("provider_calls WHERE state = 'ended'").await, 1);
+    world.let_pass(180);
+    // No token is tried for its sake any more.
+    let traded = world.proxy.calls(TOKEN);
+    world.consent(&app, &person).await;
+    assert_eq!(world.proxy.calls(TOKEN), traded + 1);
+    // A replica cleans at its start.
+    let _next = world.app().await;
+    world.until("provider_calls", 0).await;
 }
