@@ -17,6 +17,7 @@ use crate::models::{
     user_session,
 };
 use crate::state::State;
+use crate::vault::queue_unshared;
 
 const EVERY: Duration = Duration::from_mins(1);
 /// How soon to look again while the database is away.
@@ -51,7 +52,11 @@ pub(crate) async fn run(state: State) {
 async fn turn(state: &State) -> Result<(), Error> {
     count_connections(state);
     let mut connection = state.pool.get().await?;
-    let past = Past { now: state.clock.now(), ledger_life: state.settings.vault.ledger_life };
+    let now = state.clock.now();
+    if queue_unshared(&mut connection, now, BATCH).await? > 0 {
+        state.outbox.wake();
+    }
+    let past = Past { now, ledger_life: state.settings.vault.ledger_life };
     clean_all(&mut connection, &past).await?.count(&state.metrics.cleaned);
     count_grants(&mut connection, &state.metrics.grants).await?;
     Ok(())

@@ -2,8 +2,9 @@
 //! asked under the locks of `vault::lock`.
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::{count_star, exists, not, select};
+use diesel::dsl::{count_star, exists, not, select, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -70,6 +71,7 @@ async fn list_together(
 pub async fn count_sharers(
     connection: &mut AsyncPgConnection,
     grant: &Grant,
+    now: DateTime<Utc>,
 ) -> QueryResult<Sharers> {
     use auth_vault::dsl;
     let good = [GrantState::Live.as_str(), GrantState::OutcomeUnknown.as_str()];
@@ -77,12 +79,18 @@ pub async fn count_sharers(
     let rows: Vec<(Uuid, Vec<u8>, i64)> = dsl::auth_vault
         .inner_join(persistent_tokens::table)
         .filter(dsl::id.eq_any(together))
-        .filter(dsl::id.eq(grant.id).or(dsl::state.eq_any(good)))
+        .filter(dsl::id.eq(grant.id).or(dsl::state.eq_any(good).and(is_unexpired(now))))
         .group_by((dsl::id, dsl::token_hash))
         .select((dsl::id, dsl::token_hash, count_star()))
         .load(connection)
         .await?;
     Ok(sum(grant, &rows))
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+fn is_unexpired(now: DateTime<Utc>) -> _ {
+    let ends: auth_vault::grant_expires_at = auth_vault::grant_expires_at;
+    ends.is_null().or(ends.assume_not_null().gt(now))
 }
 
 fn sum(grant: &Grant, rows: &[(Uuid, Vec<u8>, i64)]) -> Sharers {
@@ -113,6 +121,27 @@ pub async fn list_unqueued(
         .filter(dsl::state.eq(GrantState::Revoking.as_str()))
         .filter(not(exists(queued)))
         .order(dsl::id)
+        .load(connection)
+        .await
+}
+
+/// Grants that were given up and wait for no call yet, in the order of their ids, those after
+/// `after`.
+pub async fn list_waiting(
+    connection: &mut AsyncPgConnection,
+    after: Uuid,
+    limit: i64,
+) -> QueryResult<Vec<Uuid>> {
+    use auth_vault::dsl;
+    let queued = provider_calls::table.filter(provider_calls::grant_id.eq(dsl::id.nullable()));
+    dsl::auth_vault
+        .select(dsl::id)
+        // Not a parameter, so that the plan knows of the index for these.
+        .filter(dsl::state.eq(sql::<Text>("'revoking'")))
+        .filter(dsl::id.gt(after))
+        .filter(not(exists(queued)))
+        .order(dsl::id)
+        .limit(limit)
         .load(connection)
         .await
 }
@@ -179,14 +208,15 @@ pub async fn list_online(
         .await
 }
 
-/// Gives a grant up: from now on only the outbox presents its token.
+/// Gives a grant up, unless it is already: from now on only the outbox presents its token.
 pub async fn mark_revoking(
     connection: &mut AsyncPgConnection,
     grant: Uuid,
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
     use auth_vault::dsl;
-    diesel::update(dsl::auth_vault.find(grant))
+    let kept = dsl::auth_vault.find(grant).filter(dsl::state.ne(GrantState::Revoking.as_str()));
+    diesel::update(kept)
         .set((
             dsl::state.eq(GrantState::Revoking.as_str()),
             dsl::dead_reason.eq(None::<String>),

@@ -146,7 +146,7 @@ async fn clear(
     };
     let online = of_type(TokenType::Refresh);
     let mut cleared =
-        connection.transaction(async |inner| delete_grants(inner, online).await).await?;
+        connection.transaction(async |inner| delete_grants(inner, online, now).await).await?;
     if offline {
         let filter = of_type(TokenType::Offline);
         cleared += connection

@@ -130,7 +130,7 @@ async fn decide(
         provider_call::postpone(connection, entry.id, until, last_error).await?;
         return Ok(Some(Outcome::InUse));
     }
-    drop_if_shared(connection, entry, &grant).await
+    drop_if_shared(connection, entry, &grant, now).await
 }
 
 /// Counts the sharers again.
@@ -138,8 +138,9 @@ async fn drop_if_shared(
     connection: &mut AsyncPgConnection,
     entry: &ProviderCall,
     grant: &Grant,
+    now: DateTime<Utc>,
 ) -> Result<Option<Outcome>, Error> {
-    let sharers = sharing::count_sharers(connection, grant).await?;
+    let sharers = sharing::count_sharers(connection, grant, now).await?;
     match Fate::decide(&sharers, false) {
         Fate::Revoke => return Ok(None),
         Fate::Forget => sharing::delete(connection, &[grant.id]).await?,

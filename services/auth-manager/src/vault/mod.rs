@@ -47,6 +47,7 @@ pub use permission::{Draw, DrawnBy};
 pub use revoke::{Revocation, RevocationReason, revoke_persistent_id};
 pub use scope::Scope;
 pub use seal::{access_token_identity, id_token_identity, token_identity, verifier_identity};
+pub(crate) use share::queue_unshared;
 pub use share::{delete_grants, queue_revocations};
 pub use store::{StoredGrant, store_grant};
 

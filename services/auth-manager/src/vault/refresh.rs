@@ -6,12 +6,14 @@ use std::time::Duration;
 use common::settings::Secret;
 use diesel_async::AsyncConnection as _;
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use super::draw::{COME_BACK, Draws, text};
 use super::fresh::AccessToken;
 use super::lease::Lease;
 use super::scope::Scope;
 use super::seal::token_identity;
+use super::share::queue_waiting_for;
 use crate::error::Error;
 use crate::models::grant::GrantState;
 use crate::models::{drawn_token, grant_lease};
@@ -172,10 +174,23 @@ impl Draws {
         if buried {
             let (provider, user_id) = (&head.provider, head.user_id);
             tracing::warn!(grant_id = %head.id, %user_id, provider, reason, "grant_dead");
+            self.let_go_on(head.id).await;
             return Err(Error::TokenNotActive);
         }
         self.release(lease, false).await?;
         Ok(Refreshed::Overtaken)
+    }
+
+    /// What waited for a grant that is dead now goes on; where that fails, housekeeping sees to it.
+    async fn let_go_on(&self, dead: Uuid) {
+        let now = self.tools.clock.now();
+        let queued = async {
+            let mut connection = self.tools.pool.get().await?;
+            queue_waiting_for(&mut connection, dead, now).await.map_err(Error::from)
+        };
+        if let Err(error) = queued.await {
+            tracing::warn!(grant_id = %dead, %error, "revocation_still_waits");
+        }
     }
 
     async fn give_back(&self, lease: &Lease, error: Error) -> Result<Refreshed, Error> {

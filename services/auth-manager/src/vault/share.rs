@@ -3,11 +3,11 @@
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::lock::lock_grants;
-use crate::models::grant::Grant;
+use crate::models::grant::{self, Grant, GrantState};
 use crate::models::provider_call::{self, CallKind, ProviderCall};
 use crate::models::sharing::{self, GrantFilter, Sharers};
 use crate::models::{drawn_token, persistent_token};
@@ -26,7 +26,8 @@ pub(super) struct Released {
 pub(super) enum Fate {
     /// Others hold ids on it.
     Stay,
-    /// The provider would revoke the other type's grant with it: the last of both revokes.
+    /// The provider would revoke the other type's grant with it: the last of both revokes, or
+    /// whatever ends that one.
     Wait,
     /// Its token stands in another row, where it goes on.
     Forget,
@@ -57,7 +58,7 @@ pub(super) async fn release(
     call_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> QueryResult<Released> {
-    let sharers = sharing::count_sharers(connection, grant).await?;
+    let sharers = sharing::count_sharers(connection, grant, now).await?;
     let fate = Fate::decide(&sharers, busy_until(grant, now).is_some());
     if fate == Fate::Stay {
         return Ok(Released { sharers, queued: Vec::new() });
@@ -114,14 +115,69 @@ pub async fn queue_revocations(
 }
 
 /// Deletes the grants that `filter` means without a word to their providers, where it is over with
-/// them already. Within the caller's transaction, as [`queue_revocations`].
+/// them already; what waited for them is revoked. Within the caller's transaction, as
+/// [`queue_revocations`].
 pub async fn delete_grants(
     connection: &mut AsyncPgConnection,
     filter: GrantFilter<'_>,
+    now: DateTime<Utc>,
 ) -> QueryResult<usize> {
     let grants = lock_matching(connection, filter).await?;
     let ids: Vec<Uuid> = grants.iter().map(|grant| grant.id).collect();
-    sharing::delete(connection, &ids).await
+    let deleted = sharing::delete(connection, &ids).await?;
+    for grant in &grants {
+        queue(connection, grant, now, now).await?;
+    }
+    Ok(deleted)
+}
+
+/// Has revoked what waited for the grant `dead`, which is good for nothing any more.
+pub(super) async fn queue_waiting_for(
+    connection: &mut AsyncPgConnection,
+    dead: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    connection
+        .transaction(async |connection| {
+            let Some(dead) = grant::find(connection, dead).await? else { return Ok(()) };
+            lock_grants(connection, std::slice::from_ref(&dead)).await?;
+            queue(connection, &dead, now, now).await.map(drop)
+        })
+        .await
+}
+
+/// Looks again at all grants that wait for sharers, up to `batch` at once: those that nobody shares
+/// with any more, say since the other grant has expired, are revoked. Answers how many; wake the
+/// outbox where there are any.
+pub(crate) async fn queue_unshared(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    let (mut count, mut last) = (0, Uuid::nil());
+    loop {
+        let waiting = sharing::list_waiting(connection, last, batch).await?;
+        let Some(&next) = waiting.last() else { return Ok(count) };
+        for id in waiting {
+            count += connection
+                .transaction(async |connection| release_again(connection, id, now).await)
+                .await?;
+        }
+        last = next;
+    }
+}
+
+async fn release_again(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let seen = grant::find(connection, id).await?;
+    lock_grants(connection, seen.as_slice()).await?;
+    let grant = grant::find(connection, id).await?;
+    let given_up = grant.filter(|grant| grant.state() == GrantState::Revoking);
+    let Some(grant) = given_up else { return Ok(0) };
+    Ok(release(connection, &grant, now, now).await?.queued.len())
 }
 
 /// The grants as they are once nobody else can change them.

@@ -57,7 +57,7 @@ async fn an_older_layout_is_completed_imported_and_served() {
 
     let tally = account_vault(&world.importer(false), &mut |_| ()).await.unwrap();
     assert_eq!((tally.migrated, tally.skipped, tally.errors), (1, 1, Vec::new()));
-    assert_eq!(migrate(&world).await, Ok(1));
+    migrate(&world).await.unwrap();
     assert_eq!(world.count("users WHERE name = 'one'").await, 1);
 
     // Somebody new, of whom the older columns know nothing.
@@ -76,8 +76,9 @@ async fn an_older_layout_is_not_dropped_by_a_step_back() {
     let realm = TestRealm::create(&json!({})).await;
     let world = older(&realm).await;
     world.run("UPDATE user_sessions SET refresh_token = NULL").await;
-    assert_eq!(migrate(&world).await, Ok(2));
-    assert_eq!(step_back(&world).await, Ok(()));
+    for _ in 1..migrate(&world).await.unwrap() {
+        assert_eq!(step_back(&world).await, Ok(()));
+    }
     let refused = step_back(&world).await.unwrap_err();
     assert!(refused.contains("restore a backup instead"), "{refused}");
     assert_eq!(world.count("users WHERE name = 'one'").await, 1);

@@ -67,6 +67,11 @@ impl App {
         Self::begin(self.request(Method::DELETE, path, Some(person)).query(&[("id", id)]))
     }
 
+    pub(crate) async fn draw(&self, person: &Person, id: &str) -> Answer {
+        let request = self.request(Method::POST, "access-token", Some(person));
+        Self::send(request.query(&[("persistent_token_id", id)])).await
+    }
+
     /// The value of a metric's line.
     pub(crate) async fn metric(&self, line: &str) -> Option<i64> {
         let url = self.server.as_ref().expect("it runs").admin_url("/metrics");
@@ -75,10 +80,13 @@ impl App {
         line.trim().parse().ok()
     }
 
-    fn request(&self, method: Method, path: &str, person: Option<&Person>) -> RequestBuilder {
+    pub(crate) fn url(&self, path: &str) -> String {
         let server = self.server.as_ref().expect("it runs");
-        let url = server.url(&format!("/api/auth/manager/{path}"));
-        let request = self.client.request(method, url);
+        server.url(&format!("/api/auth/manager/{path}"))
+    }
+
+    fn request(&self, method: Method, path: &str, person: Option<&Person>) -> RequestBuilder {
+        let request = self.client.request(method, self.url(path));
         match person {
             Some(person) => request.bearer_auth(&person.access_token),
             None => request,

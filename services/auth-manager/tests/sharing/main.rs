@@ -10,4 +10,5 @@ mod outbox;
 mod person;
 mod races;
 mod revocation;
+mod waiting;
 mod world;
