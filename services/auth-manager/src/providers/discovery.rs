@@ -15,6 +15,7 @@ use super::{Call, Fault};
 
 /// A document that was read this recently is not blamed for what goes wrong.
 const TRUSTED: Duration = Duration::from_secs(30);
+const NAMES_ITSELF: &str = "authorization_response_iss_parameter_supported";
 
 /// Where one provider is called.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ pub(crate) struct Endpoints {
     jwks: Option<Url>,
     /// Clients authenticate in the form instead of the header (RFC 6749, section 2.3.1).
     pub(crate) client_in_form: bool,
+    /// It names itself in every answer to an authorization request (RFC 9207, section 3).
+    pub(super) names_itself: bool,
 }
 
 /// The document, read when it is first needed and again when it is in doubt.
@@ -123,6 +126,7 @@ impl Discovery {
             userinfo: endpoint(&own.userinfo, "userinfo_endpoint")?,
             jwks: endpoint(&own.jwks, "jwks_uri")?,
             client_in_form: !takes_basic(document),
+            names_itself: document.get(NAMES_ITSELF).and_then(Value::as_bool) == Some(true),
         })
     }
 }
@@ -173,6 +177,7 @@ fn configured(given: &EndpointSettings, client_in_form: bool) -> Result<Endpoint
         userinfo: url(&given.userinfo)?,
         jwks: url(&given.jwks)?,
         client_in_form,
+        names_itself: false,
     })
 }
 

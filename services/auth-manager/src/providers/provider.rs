@@ -115,6 +115,13 @@ impl Provider {
         self.settings.verify_locally
     }
 
+    /// Whether every answer to an authorization request names its issuer (RFC 9207): Keycloak's do,
+    /// and another's where discovery says so.
+    pub async fn names_itself(&self) -> Result<bool, Fault> {
+        Ok(self.kind() == ProviderKind::Keycloak
+            || self.endpoints(self.http.deadline()).await?.names_itself)
+    }
+
     /// Where to send a browser; `nonce` only where there are id tokens.
     pub async fn authorization_url(
         &self,

@@ -119,7 +119,7 @@ pub async fn finish(
     visitor: Visitor,
 ) -> Result<SignedIn, Error> {
     let provider = state.providers.get(&redeemed.provider).ok_or(Error::InvalidStateToken)?;
-    check_issuer(provider, returned.issuer)?;
+    check_issuer(provider, returned.issuer).await?;
     let code = returned.code.map_err(|(code, description)| Error::ProviderRefused {
         code: cut(code),
         description: description.map(cut),

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::models::grant::{GrantKey, TokenType};
 use crate::models::session_event::{self, EventKind};
 use crate::models::{account, user_session};
-use crate::providers::{AuthorizationRequest, Provider, ProviderKind};
+use crate::providers::{AuthorizationRequest, Provider};
 use crate::sessions::states::{self, NewState, RedeemedState, StateKind};
 use crate::state::State;
 
@@ -112,7 +112,7 @@ pub async fn accept_consent(state: &State, returned: &Returned<'_>) -> Result<Co
     let redeemed = states::redeem(state, returned.state, &[StateKind::Consent], None).await?;
     let asker = asker(&redeemed)?;
     let provider = state.providers.get(asker.provider).ok_or(Error::InvalidStateToken)?;
-    check_issuer(provider, returned.issuer)?;
+    check_issuer(provider, returned.issuer).await?;
     let code = returned.code.map_err(|(code, description)| Error::ProviderRefused {
         code: cut(code),
         description: description.map(cut),
@@ -152,13 +152,14 @@ fn redirect_uri(state: &State) -> String {
     format!("{}{CALLBACK}", state.settings.public_url.trim_end_matches('/'))
 }
 
-/// An answer of another issuer is none to this request (RFC 9207). Keycloak always says its own.
-pub(crate) fn check_issuer(provider: &Provider, issuer: Option<&str>) -> Result<(), Error> {
-    match issuer {
-        Some(issuer) if issuer == provider.issuer() => Ok(()),
-        None if provider.kind() != ProviderKind::Keycloak => Ok(()),
-        Some(_) | None => Err(Error::InvalidStateToken),
-    }
+/// An answer of another issuer is none to this request, nor is one without an issuer where the
+/// provider always names itself (RFC 9207, section 2.4).
+pub(crate) async fn check_issuer(provider: &Provider, issuer: Option<&str>) -> Result<(), Error> {
+    let good = match issuer {
+        Some(issuer) => issuer == provider.issuer(),
+        None => !provider.names_itself().await?,
+    };
+    if good { Ok(()) } else { Err(Error::InvalidStateToken) }
 }
 
 /// The account that the grant belongs to; an error where it is another person's, or not offline.

@@ -9,6 +9,7 @@ mod hostile;
 mod logout;
 mod offline;
 mod online_grants;
+mod openid;
 mod sessions;
 mod sign_in;
 mod support;
