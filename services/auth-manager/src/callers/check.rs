@@ -218,7 +218,7 @@ impl Callers {
 
     async fn ask(&self, provider: &Provider, token: &str) -> Result<Answer, Fault> {
         let (asked, asked_at) = (self.forgotten.moment(), Instant::now());
-        let said = if provider.verify_locally() {
+        let said = if provider.verifies_locally().await? {
             provider.check_access_token(token).await?
         } else {
             let said = provider.introspect(token).await?;

@@ -142,6 +142,11 @@ impl Endpoints {
         known(self.token.as_ref(), "token")
     }
 
+    /// Whether there is an introspection endpoint.
+    pub(super) fn has_introspection(&self) -> bool {
+        self.introspection.is_some()
+    }
+
     /// The introspection endpoint.
     pub(super) fn introspection(&self) -> Result<&Url, Fault> {
         known(self.introspection.as_ref(), "introspection")

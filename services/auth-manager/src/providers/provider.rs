@@ -109,10 +109,11 @@ impl Provider {
         clients.find(|client| client.client_id == client_id && client.subject == subject)
     }
 
-    /// Whether callers' tokens are checked against the JWKS instead of by introspection.
-    #[must_use]
-    pub fn verify_locally(&self) -> bool {
-        self.settings.verify_locally
+    /// Whether callers' tokens are checked against the JWKS: where configuration says so, and where
+    /// there is no introspection endpoint.
+    pub async fn verifies_locally(&self) -> Result<bool, Fault> {
+        Ok(self.settings.verify_locally
+            || !self.endpoints(self.http.deadline()).await?.has_introspection())
     }
 
     /// Whether every answer to an authorization request names its issuer (RFC 9207): Keycloak's do,

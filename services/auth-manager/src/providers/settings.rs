@@ -22,7 +22,7 @@ pub struct ProviderSettings {
     pub other_clients: Vec<ClientCredentials>,
     /// Scope asked for at sign-in.
     pub scope: Option<String>,
-    /// Callers' tokens are checked against the JWKS instead of by introspection.
+    /// Callers' tokens are checked against the JWKS although there is introspection.
     #[serde(default)]
     pub verify_locally: bool,
     /// Where refresh tokens rotate: how often one may be presented again

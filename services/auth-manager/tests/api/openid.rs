@@ -2,10 +2,11 @@
 //! says.
 
 use actix_web::{HttpResponse, web};
+use reqwest::Method;
 use serde_json::{Value, json};
 use test_support::{Browser, StandInServer, TestRealm, TestUser};
 
-use crate::support::{LOGIN_CLIENT, TestApp, with_parameter};
+use crate::support::{LOGIN_CLIENT, TestApp, data, text, with_parameter};
 
 struct Issuer {
     realm: TestRealm,
@@ -79,4 +80,18 @@ async fn an_issuer_that_promises_no_name_need_give_none_and_no_other() {
         let changed = with_parameter(&back, "iss", named.as_deref());
         browser.get(changed.as_str()).await.expect(status);
     }
+}
+
+#[tokio::test]
+async fn callers_of_an_issuer_without_introspection_are_known_by_its_keys() {
+    let issuer = Issuer::without("introspection_endpoint").await;
+    let app = TestApp::start_with(&[], &issuer.table()).await;
+    let signed_in = app.sign_in_as(&Browser::new(), SIGN_IN, &issuer.user).await;
+    let token = text(&signed_in, "access_token");
+    let valid = data(&app.ask(Method::GET, "/validate-token", token).await.expect(200));
+    assert_eq!(valid["user_id"], signed_in["user_id"]);
+    let (head, signature) = token.rsplit_once('.').unwrap();
+    let flipped = if signature.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{head}.{flipped}{}", &signature[1..]);
+    app.ask(Method::GET, "/validate-token", &forged).await.expect_error(401, "token_not_active");
 }
