@@ -85,7 +85,7 @@ impl Draws {
     /// Draws with `tools`. Called within the runtime that looks things up for all of them.
     #[must_use]
     pub fn new(tools: DrawTools) -> Self {
-        let lookups = Lookups::start(tools.lookup_pool.clone());
+        let lookups = Lookups::start(tools.lookup_pool.clone(), &tools.metrics.tasks);
         Self { tools: Arc::new(tools), flights: Flights::default(), lookups }
     }
 

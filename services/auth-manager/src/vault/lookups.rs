@@ -4,11 +4,13 @@
 //! and the busier the service, the more draws share one round trip.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::database::{Pool, PoolError, is_unavailable};
 use common::http::Problem;
-use tokio::sync::{mpsc, oneshot};
+use common::tasks::Tasks;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -39,21 +41,17 @@ struct Asked {
 
 impl Lookups {
     /// Starts to answer; ends with its last clone.
-    pub(super) fn start(pool: Pool) -> Self {
-        let (sender, mut receiver) = mpsc::channel(BATCH);
-        tokio::spawn(async move {
-            let mut batch = Vec::with_capacity(BATCH);
-            while receiver.recv_many(&mut batch, BATCH).await > 0 {
-                answer(&pool, &mut batch).await;
-            }
-        });
+    pub(super) fn start(pool: Pool, tasks: &Tasks) -> Self {
+        let (sender, receiver) = mpsc::channel(BATCH);
+        let receiver = Arc::new(Mutex::new(receiver));
+        tasks.run("lookups", move || run(pool.clone(), Arc::clone(&receiver)));
         Self(sender)
     }
 
     /// What there is for `id` and `scope`. A problem with the database is everybody's in the query,
     /// and already logged.
     pub(super) async fn find(&self, id: Uuid, scope: &str) -> Result<Found, Error> {
-        let ended = || Error::Internal("draws are no longer looked up".to_owned());
+        let ended = || Error::Internal("the look-up of a draw broke off".to_owned());
         let (answer, answered) = oneshot::channel();
         let asked = Asked { id, scope: scope.to_owned(), answer };
         let found = timeout(PATIENCE, async {
@@ -61,6 +59,15 @@ impl Lookups {
             answered.await.map_err(|_| ended())
         });
         Ok(found.await.map_err(|_| PoolError::TimedOut)???)
+    }
+}
+
+/// The receiver outlives a panic, which costs those their answers who waited for one.
+async fn run(pool: Pool, receiver: Arc<Mutex<mpsc::Receiver<Asked>>>) {
+    let mut receiver = receiver.lock().await;
+    let mut batch = Vec::with_capacity(BATCH);
+    while receiver.recv_many(&mut batch, BATCH).await > 0 {
+        answer(&pool, &mut batch).await;
     }
 }
 

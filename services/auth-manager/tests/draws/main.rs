@@ -9,6 +9,7 @@ mod endpoints;
 mod faults;
 mod fresh;
 mod ledger;
+mod lookups;
 mod permissions;
 mod process;
 mod realm;
