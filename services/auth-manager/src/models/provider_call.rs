@@ -89,6 +89,13 @@ impl ProviderCall {
         }
     }
 
+    /// The revocation of a token that stands in no row, to be remembered until `forget_at`.
+    #[must_use]
+    pub fn ended(key: &GrantKey<'_>, forget_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let call = Self::new(CallKind::Revoke, key, None, forget_at, now);
+        Self { state: "ended".to_owned(), attempts: 1, ..call }
+    }
+
     /// The identity that it concerns.
     #[must_use]
     pub fn key(&self) -> GrantKey<'_> {

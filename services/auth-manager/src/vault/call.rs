@@ -21,7 +21,7 @@ use crate::state::State;
 const SLACK: Duration = Duration::from_secs(5);
 /// An ended call is remembered for longer than any token obtained before its end stays on its way
 /// into the vault.
-const REMEMBERED: TimeDelta = TimeDelta::minutes(2);
+pub(super) const REMEMBERED: TimeDelta = TimeDelta::minutes(2);
 /// A caller who queued something makes the call; the table's readers leave it to them this long.
 pub(super) const HEAD_START: TimeDelta = TimeDelta::seconds(10);
 

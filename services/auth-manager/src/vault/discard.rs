@@ -1,12 +1,17 @@
 //! What becomes of a token that nobody here may keep.
 
+use std::time::Duration;
+
 use common::settings::Secret;
-use diesel_async::AsyncConnection as _;
+use diesel::QueryResult;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use tokio::time::timeout;
 
+use super::call::REMEMBERED;
 use super::lock::lock_identity;
 use crate::error::Error;
 use crate::models::grant::GrantKey;
+use crate::models::provider_call::{self, ProviderCall};
 use crate::models::sharing;
 use crate::providers::Provider;
 use crate::state::State;
@@ -35,6 +40,9 @@ pub(crate) async fn discard(
     }
 }
 
+/// Two transactions, since what the first one leaves behind must be there though we die in the
+/// second: a token of the same session may be on its way into the vault at this moment, and whoever
+/// finds the entry tries it.
 async fn revoke_unless_shared(
     state: &State,
     provider: &Provider,
@@ -42,16 +50,36 @@ async fn revoke_unless_shared(
     token: &Secret,
 ) -> Result<bool, Error> {
     let mut connection = state.pool.get().await?;
+    let window = state.settings.providers.timeout.0;
+    let free = connection
+        .transaction(async |connection| {
+            let free = is_free(connection, key).await?;
+            if free {
+                let now = state.clock.now();
+                let entry = ProviderCall::ended(key, now + window + REMEMBERED, now);
+                provider_call::insert(connection, &entry).await?;
+            }
+            QueryResult::Ok(free)
+        })
+        .await?;
+    if !free {
+        return Ok(false);
+    }
     connection
         .transaction(async |connection| {
-            lock_identity(connection, key).await?;
-            if sharing::has_grant(connection, key).await? {
+            if !is_free(connection, key).await? {
                 return Ok(false);
             }
             let call = provider.revoke(key.client_id, token.expose());
-            let late = || Error::ProviderUnavailable(std::time::Duration::from_secs(1));
-            timeout(state.settings.providers.timeout.0, call).await.map_err(|_| late())??;
+            let late = || Error::ProviderUnavailable(Duration::from_secs(1));
+            timeout(window, call).await.map_err(|_| late())??;
             Ok(true)
         })
         .await
+}
+
+/// Whether no grant of ours stands at `key`; none comes until the transaction ends.
+async fn is_free(connection: &mut AsyncPgConnection, key: &GrantKey<'_>) -> QueryResult<bool> {
+    lock_identity(connection, key).await?;
+    Ok(!sharing::has_grant(connection, key).await?)
 }

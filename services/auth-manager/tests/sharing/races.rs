@@ -106,6 +106,29 @@ async fn a_consent_whose_token_dies_in_the_call_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_consent_under_way_while_a_token_of_its_session_is_thrown_away_is_tried() {
+    let world = World::new().await;
+    let app = world.app().await;
+    let (asking, person) = (world.person(&app).await, world.person(&app).await);
+    let asked = app.request_offline_token(&asking).await.expect(200).json["data"].clone();
+    let wrong = person.follow(asked["consent_url"].as_str().unwrap()).await;
+    let own = consent_at_hand(&app, &person).await;
+    world.proxy.fail(REVOKE, ProxyFault::HoldBefore);
+    let refusing = app.begin_finish(&wrong);
+    world.proxy.until_calls(REVOKE, 1).await;
+    let traded = world.proxy.calls(TOKEN);
+    let storing = app.begin_finish(&own);
+    world.proxy.until_answered(TOKEN, traded + 1).await;
+    world.proxy.mend(REVOKE);
+    refusing.await.unwrap().expect_error(400, "invalid_state_token");
+    storing.await.unwrap().expect_error(409, "consent_required");
+    assert_eq!(world.count("auth_vault").await, 0);
+    let id = world.consent(&app, &person).await;
+    let token = token_of(&world.grant_of(&id).await);
+    assert!(world.realm.refresh(OFFLINE, &token).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_token_that_arrives_while_the_revocation_waits_is_the_one_that_is_revoked() {
     let world = World::new().await;
     let app = world.app().await;
