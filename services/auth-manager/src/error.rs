@@ -39,7 +39,7 @@ pub enum Error {
     /// The account at the provider belongs to another user.
     #[error("account linked to another user")]
     AccountTaken,
-    /// A state that is bad, used, too old, or another browser's or user's.
+    /// A state that is bad, used, too old, another browser's or user's, or of an ended session.
     #[error("invalid state token")]
     InvalidStateToken,
     /// The user has to consent first; where.
@@ -125,7 +125,8 @@ impl Error {
             Self::InvalidStateToken => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "invalid_state_token",
-                "the state is unknown, used, too old or another browser's; start again",
+                "the state is unknown, used, too old, another browser's or of an ended session; \
+                 start again",
             ),
             Self::ConsentRequired { consent_url } => Problem::new(
                 StatusCode::CONFLICT,

@@ -21,7 +21,7 @@ pub enum StateKind {
     SignIn,
     /// To link another account; bound to user and browser.
     Link,
-    /// To consent to offline use; bound to user and session.
+    /// To consent to offline use; bound to user and session, and worth nothing once that has ended.
     Consent,
 }
 

@@ -162,7 +162,8 @@ pub(crate) async fn check_issuer(provider: &Provider, issuer: Option<&str>) -> R
     if good { Ok(()) } else { Err(Error::InvalidStateToken) }
 }
 
-/// The account that the grant belongs to; an error where it is another person's, or not offline.
+/// The account that the grant belongs to; an error where it is another person's, or not offline, or
+/// where the session that asked has ended since.
 async fn owner(
     state: &State,
     provider: &Provider,
@@ -176,6 +177,11 @@ async fn owner(
         return Err(not_offline());
     }
     let mut connection = state.pool.get().await?;
+    let (name, sid) = (asker.provider, asker.session_state_id);
+    let session = user_session::find_by_provider_session(&mut connection, name, sid).await?;
+    if session.is_some_and(|session| !session.active) {
+        return Err(Error::InvalidStateToken);
+    }
     let account =
         account::find_by_subject(&mut connection, provider.issuer(), asker.subject).await?;
     // Unlinked, or even linked to somebody else, since consent was asked for.

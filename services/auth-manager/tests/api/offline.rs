@@ -1,6 +1,8 @@
 use reqwest::Method;
+use serde_json::Value;
 use test_support::Browser;
 
+use crate::logout::catch;
 use crate::support::{TestApp, data, text};
 
 pub(crate) const OFFLINE_CLIENT: &str = "latchkey-offline";
@@ -34,4 +36,37 @@ async fn a_state_is_good_for_what_it_was_asked_for() {
     let as_consent = app.url(&format!("/offline-token/callback?{query}"));
     browser.get(&as_consent).await.expect_error(400, "invalid_state_token");
     browser.get(signed_in.as_str()).await.expect(200);
+}
+
+/// Somebody asks for consent, their session ends as `end` has it, and only then they give it, in
+/// another browser: its session at the provider is well.
+async fn consent_after(end: impl AsyncFnOnce(&TestApp, &Value)) {
+    let app = TestApp::start().await;
+    let signed_in = app.sign_in(&Browser::new()).await;
+    let token = text(&signed_in, "access_token");
+    let asked = data(&app.ask(Method::GET, "/offline-token", token).await.expect(200));
+    end(&app, &signed_in).await;
+    let browser = Browser::new();
+    let back = app.return_from(&browser, text(&asked, "consent_url")).await;
+    browser.get(back.as_str()).await.expect_error(400, "invalid_state_token");
+    assert_eq!(app.count("SELECT FROM auth_vault WHERE token_type = 'offline'").await, 0);
+    assert!(app.realm.offline_sessions(&app.user, OFFLINE_CLIENT).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_consent_that_was_asked_for_is_worth_nothing_after_a_logout() {
+    consent_after(async |app, signed_in| {
+        let path = format!("/sessions/{}", text(signed_in, "session_id"));
+        app.ask(Method::DELETE, &path, text(signed_in, "access_token")).await.expect(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_consent_that_was_asked_for_is_worth_nothing_after_a_back_channel_logout() {
+    consent_after(async |app, signed_in| {
+        let logout = catch(app, text(signed_in, "session_state_id")).await;
+        app.post_logout_token(&logout).await.expect(200);
+    })
+    .await;
 }
