@@ -27,12 +27,16 @@ pub struct PersistentToken {
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// Adds an id.
+/// Adds an id, unless it is there.
 pub async fn insert(
     connection: &mut AsyncPgConnection,
     token: &PersistentToken,
 ) -> QueryResult<usize> {
-    diesel::insert_into(persistent_tokens::table).values(token).execute(connection).await
+    diesel::insert_into(persistent_tokens::table)
+        .values(token)
+        .on_conflict_do_nothing()
+        .execute(connection)
+        .await
 }
 
 /// Whose an id is.

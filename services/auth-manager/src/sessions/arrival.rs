@@ -59,7 +59,7 @@ impl Arrival {
     pub(super) fn session(
         &self,
         account: &Account,
-        visitor: Visitor,
+        visitor: &Visitor,
         now: DateTime<Utc>,
     ) -> UserSession {
         UserSession {
@@ -68,9 +68,9 @@ impl Arrival {
             account_id: Some(account.id),
             provider: Some(account.provider.clone()),
             provider_session_id: Some(self.session_state_id.clone()),
-            fingerprint: Some(visitor.fingerprint),
-            user_agent: visitor.user_agent,
-            address_range: Some(visitor.address_range),
+            fingerprint: Some(visitor.fingerprint.clone()),
+            user_agent: visitor.user_agent.clone(),
+            address_range: Some(visitor.address_range.clone()),
             metadata: json!({}),
             active: true,
             created_at: now,

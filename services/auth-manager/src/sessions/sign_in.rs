@@ -21,7 +21,8 @@ use crate::models::user_session::{self, UserSession};
 use crate::providers::{AuthorizationRequest, Provider};
 use crate::state::State;
 use crate::vault::{
-    NewGrant, Returned, check_issuer, cut, discard, id_token_identity, store_grant, trade,
+    NewGrant, Returned, check_issuer, cut, discard, id_token_identity, store_grant, surely,
+    to_its_end, trade,
 };
 
 /// Where the provider sends the browser back to, below the public URL.
@@ -124,11 +125,24 @@ pub async fn finish(
         code: cut(code),
         description: description.map(cut),
     })?;
+    let (state, provider, code) = (state.clone(), Arc::clone(provider), code.to_owned());
+    to_its_end(async move { take_in(&state, &provider, redeemed, &code, &visitor).await }).await
+}
+
+/// Trades the code, and then sees to it that what came is stored or thrown away.
+async fn take_in(
+    state: &State,
+    provider: &Provider,
+    redeemed: RedeemedState,
+    code: &str,
+    visitor: &Visitor,
+) -> Result<SignedIn, Error> {
     let client_id = &provider.login_client().id;
     let (claims, answer) =
         trade(provider, client_id, code, &redeemed, &redirect_uri(state)).await?;
     let arrival = Arrival::new(claims, answer);
-    let account = match owner(state, provider, &redeemed, &arrival).await {
+    let account = surely(&state.clock, || owner(state, provider, &redeemed, &arrival)).await;
+    let account = match account {
         Ok(account) => account,
         Err(error) => {
             throw_away(state, provider, &arrival).await;
@@ -136,7 +150,7 @@ pub async fn finish(
         }
     };
     let persistent_token_id = store(state, provider, &account, &arrival).await?;
-    let session = open(state, &account, &arrival, visitor).await?;
+    let session = surely(&state.clock, || open(state, &account, &arrival, visitor)).await?;
     Ok(SignedIn {
         user_id: account.user_id,
         session_id: session.id,
@@ -215,7 +229,7 @@ async fn open(
     state: &State,
     account: &Account,
     arrival: &Arrival,
-    visitor: Visitor,
+    visitor: &Visitor,
 ) -> Result<UserSession, Error> {
     let now = state.clock.now();
     let tokens = account_tokens(state, account, arrival, now);

@@ -1,6 +1,8 @@
 //! Consent to offline use: asked through a client of its own, so that a later revocation leaves
 //! the sign-in alone, and accepted only from the person and for the request that asked.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use uuid::Uuid;
 
@@ -8,6 +10,7 @@ use super::discard::discard;
 use super::given::{Given, cut, exchange, not_offline, offline_client};
 use super::new_grant::NewGrant;
 use super::store::{StoredGrant, store_grant};
+use super::surely::{surely, to_its_end};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::models::grant::{GrantKey, TokenType};
@@ -110,15 +113,26 @@ pub async fn request_consent(state: &State, asker: &Asker<'_>) -> Result<Consent
 /// stores the offline token.
 pub async fn accept_consent(state: &State, returned: &Returned<'_>) -> Result<Consented, Error> {
     let redeemed = states::redeem(state, returned.state, &[StateKind::Consent], None).await?;
-    let asker = asker(&redeemed)?;
-    let provider = state.providers.get(asker.provider).ok_or(Error::InvalidStateToken)?;
+    let provider = state.providers.get(&redeemed.provider).ok_or(Error::InvalidStateToken)?;
     check_issuer(provider, returned.issuer).await?;
     let code = returned.code.map_err(|(code, description)| Error::ProviderRefused {
         code: cut(code),
         description: description.map(cut),
     })?;
-    let given = exchange(provider, code, &redeemed, &redirect_uri(state)).await?;
-    let account_id = owner(state, provider, &asker, &given).await;
+    let (state, provider, code) = (state.clone(), Arc::clone(provider), code.to_owned());
+    to_its_end(async move { take_in(&state, &provider, &redeemed, &code).await }).await
+}
+
+/// Trades the code, and then sees to it that what came is stored or thrown away.
+async fn take_in(
+    state: &State,
+    provider: &Provider,
+    redeemed: &RedeemedState,
+    code: &str,
+) -> Result<Consented, Error> {
+    let asker = asker(redeemed)?;
+    let given = exchange(provider, code, redeemed, &redirect_uri(state)).await?;
+    let account_id = surely(&state.clock, || owner(state, provider, &asker, &given)).await;
     let account_id = match account_id {
         Ok(account_id) => account_id,
         Err(error) => {
@@ -228,7 +242,10 @@ async fn store(
         },
     )
     .await?;
-    note(state, asker).await?;
+    if let Err(error) = note(state, asker).await {
+        // Of no weight: the id that was made is the answer.
+        tracing::warn!(user_id = %asker.user_id, %error, "consent_not_noted");
+    }
     Ok(Consented { stored, session_state_id: session_state_id.to_owned() })
 }
 

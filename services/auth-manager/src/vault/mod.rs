@@ -26,6 +26,7 @@ mod seal;
 mod settle;
 mod share;
 mod store;
+mod surely;
 mod tell;
 mod trial;
 
@@ -50,5 +51,6 @@ pub use seal::{access_token_identity, id_token_identity, token_identity, verifie
 pub(crate) use share::queue_unshared;
 pub use share::{delete_grants, queue_revocations};
 pub use store::{StoredGrant, store_grant};
+pub(crate) use surely::{surely, to_its_end};
 
 pub use crate::models::sharing::GrantFilter;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use common::http::correlated;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::call;
 use super::outcome::Outcome;
+use super::surely::to_its_end;
 use crate::error::Error;
 use crate::models::provider_call;
 use crate::state::State;
@@ -57,8 +57,7 @@ impl Outbox {
     /// waits. It goes on when its caller is gone.
     pub async fn run_now(&self, state: &State, id: Uuid) -> Result<Outcome, Error> {
         let state = state.clone();
-        let made = tokio::spawn(correlated(async move { patiently(&state, id).await }));
-        made.await.map_err(|error| Error::Internal(error.to_string()))?
+        to_its_end(async move { patiently(&state, id).await }).await
     }
 
     /// Waits for the end of some call, or for the time to look whether it has ended elsewhere.

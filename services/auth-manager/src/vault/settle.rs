@@ -1,12 +1,9 @@
 //! What a refresh brought, stored before anybody is answered.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use common::settings::Secret;
 use diesel::QueryResult;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
-use tokio::time::sleep;
 
 use super::draw::Draws;
 use super::fresh::AccessToken;
@@ -15,16 +12,13 @@ use super::lock::{self, lock_all};
 use super::refresh::Refreshed;
 use super::scope::Scope;
 use super::seal::{access_token_identity, token_identity};
+use super::surely::surely;
 use crate::error::Error;
 use crate::models::drawn_token::{self, DrawnToken};
 use crate::models::grant::{self, GrantHead, GrantState, TokenType};
 use crate::models::grant_lease::{self, Successor};
 use crate::models::{account, user_session};
 use crate::providers::{TokenAnswer, TokenFacts};
-
-/// The database may be away just now: a token that arrived is kept for about a minute.
-const TRIES: u32 = 60;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What goes into the rows.
 struct Brought {
@@ -47,16 +41,13 @@ impl Draws {
         answer: &TokenAnswer,
     ) -> Result<Refreshed, Error> {
         let brought = self.seal_brought(lease, scope, presented, answer);
-        for _ in 1..TRIES {
-            match self.store(lease, presented, &brought).await {
-                Ok(state) => return self.conclude(lease, answer, &brought, state),
-                Err(error) => {
-                    tracing::error!(grant_id = %lease.head.id, %error, "token_not_stored");
-                }
-            }
-            sleep(PAUSE).await;
-        }
-        let state = self.store(lease, presented, &brought).await?;
+        let state = surely(&self.tools.clock, async || {
+            let stored = self.store(lease, presented, &brought).await;
+            stored.inspect_err(|error| {
+                tracing::error!(grant_id = %lease.head.id, %error, "token_not_stored");
+            })
+        })
+        .await?;
         self.conclude(lease, answer, &brought, state)
     }
 

@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::discard::discard;
 use super::fresh::AccessToken;
 use super::lock::{self, lock_all};
 use super::new_grant::NewGrant;
 use super::seal::{access_token_identity, token_identity};
 use super::share::release;
-use super::trial::{Tried, try_token};
+use super::surely::surely;
+use super::trial::Incoming;
 use crate::error::Error;
 use crate::models::drawn_token::{self, DrawnToken};
 use crate::models::grant::{Grant, TokenType};
@@ -32,32 +35,57 @@ pub struct StoredGrant {
 }
 
 /// Stores a token: in the place of the one that its natural key has, or on its own, or not at all
-/// where the same token is there already; and makes an id on it. [`Error::ConsentRequired`] where
-/// a revocation has just ended it.
+/// where the same token is there already; and makes an id on it. Again where the database fails,
+/// since nobody else has the token; one that can't be stored in the end is revoked.
+/// [`Error::ConsentRequired`] where a revocation has just ended it.
 pub async fn store_grant(state: &State, new: &NewGrant<'_>) -> Result<StoredGrant, Error> {
-    let mut waited = false;
+    // One for all attempts, since a commit may have been heard though its answer was not.
+    let (id, incoming) = (Uuid::new_v4(), Mutex::new(Incoming::new(new)));
+    let stored = surely(&state.clock, async || {
+        let stored = store_in_turn(state, new, id, &mut *incoming.lock().await).await;
+        stored.inspect_err(|error| {
+            tracing::error!(user_id = %new.user_id, persistent_token_id = %id, %error, "token_not_stored");
+        })
+    })
+    .await;
+    if let (Err(Error::Database(_) | Error::Pool(_)), Some(provider)) =
+        (&stored, state.providers.get(new.provider))
+    {
+        discard(state, provider, &new.key(), &incoming.into_inner().token).await;
+    }
+    stored
+}
+
+/// Waits while a call against the same grant or session is under way.
+async fn store_in_turn(
+    state: &State,
+    new: &NewGrant<'_>,
+    id: Uuid,
+    incoming: &mut Incoming,
+) -> Result<StoredGrant, Error> {
     loop {
         let mut connection = state.pool.get().await?;
-        let stored = connection
-            .transaction(async |connection| store_once(state, connection, new, waited).await)
+        let grant_id = connection
+            .transaction(async |connection| store_once(state, connection, new, id, incoming).await)
             .await?;
         drop(connection);
-        if let Some(stored) = stored {
+        if let Some(grant_id) = grant_id {
             state.outbox.wake();
-            return Ok(stored);
+            return Ok(StoredGrant { grant_id, persistent_token_id: id });
         }
-        waited = true;
+        incoming.suspect = true;
         state.outbox.wait_for_an_end().await;
     }
 }
 
-/// None while a call against the same grant or session is under way.
+/// The row's id; none while a call against the same grant or session is under way.
 async fn store_once(
     state: &State,
     connection: &mut AsyncPgConnection,
     new: &NewGrant<'_>,
-    waited: bool,
-) -> Result<Option<StoredGrant>, Error> {
+    id: Uuid,
+    incoming: &mut Incoming,
+) -> Result<Option<Uuid>, Error> {
     let replaced = lock_for(state, connection, new).await?;
     let now = state.clock.now();
     let calls = provider_call::list_concerning(connection, &new.key(), now).await?;
@@ -65,21 +93,16 @@ async fn store_once(
         return Ok(None);
     }
     // A call that has begun may have ended this token, even one whose answer never came.
-    let answer = if waited || calls.iter().any(|call| call.attempts > 0) {
-        Some(try_token(state, new).await?)
-    } else {
-        None
-    };
-    let tried = match &answer {
-        Some(answer) => answer.tried(new),
-        None => Tried::untried(new),
-    };
+    incoming.suspect |= calls.iter().any(|call| call.attempts > 0);
+    if incoming.suspect {
+        incoming.try_out(state, new).await?;
+    }
     let ids: Vec<Uuid> = calls.iter().map(|call| call.id).collect();
     provider_call::delete(connection, &ids).await?;
-    let grant_id = put(state, connection, new, &tried, now).await?;
+    let grant_id = put(state, connection, new, incoming, now).await?;
     replace_online(connection, grant_id, &replaced, now).await?;
-    let persistent_token_id = add_id(connection, new, grant_id, now).await?;
-    Ok(Some(StoredGrant { grant_id, persistent_token_id }))
+    add_id(connection, new, id, grant_id, now).await?;
+    Ok(Some(grant_id))
 }
 
 /// Takes all locks in their order. Answers the online grants that this one replaces.
@@ -111,10 +134,10 @@ async fn put(
     state: &State,
     connection: &mut AsyncPgConnection,
     new: &NewGrant<'_>,
-    tried: &Tried<'_>,
+    incoming: &Incoming,
     now: DateTime<Utc>,
 ) -> Result<Uuid, Error> {
-    let row = row(state, new, tried, now);
+    let row = row(state, new, incoming, now);
     let hash = &row.token_hash;
     let known = grant_upsert::find_duplicate(connection, new.user_id, new.provider, hash).await?;
     if let Some(known) = known.filter(|known| known.key() != new.key()) {
@@ -123,7 +146,7 @@ async fn put(
     let id = grant_upsert::upsert(connection, &row).await?;
     grant_upsert::delete_foreign_ids(connection, id, new.user_id).await?;
     drawn_token::delete_of_grant(connection, id).await?;
-    if let Some(AccessToken { token, obtained_at, expires_at }) = tried.access {
+    if let Some(AccessToken { token, obtained_at, expires_at }) = &incoming.access {
         let identity = access_token_identity(&new.key(), new.token_type, "");
         let sealed = state.keyring.seal(&identity, token.expose().as_bytes());
         let drawn = DrawnToken {
@@ -139,8 +162,8 @@ async fn put(
     Ok(id)
 }
 
-fn row(state: &State, new: &NewGrant<'_>, tried: &Tried<'_>, now: DateTime<Utc>) -> Grant {
-    let token = tried.token.expose().as_bytes();
+fn row(state: &State, new: &NewGrant<'_>, incoming: &Incoming, now: DateTime<Utc>) -> Grant {
+    let token = incoming.token.expose().as_bytes();
     let sealed = state.keyring.seal(&token_identity(&new.key(), new.token_type), token);
     Grant {
         id: Uuid::new_v4(),
@@ -157,11 +180,11 @@ fn row(state: &State, new: &NewGrant<'_>, tried: &Tried<'_>, now: DateTime<Utc>)
         token_hash: state.hasher.hash(token).to_vec(),
         scope: new.scope.to_owned(),
         metadata: new.metadata.clone(),
-        grant_expires_at: tried.grant_expires_at,
-        state: tried.state.as_str().to_owned(),
+        grant_expires_at: incoming.grant_expires_at,
+        state: incoming.state.as_str().to_owned(),
         dead_reason: None,
         version: 0,
-        presentations: tried.presentations,
+        presentations: incoming.presentations,
         lease_holder: None,
         lease_until: None,
         call_deadline: None,
@@ -190,10 +213,10 @@ async fn replace_online(
 async fn add_id(
     connection: &mut AsyncPgConnection,
     new: &NewGrant<'_>,
+    id: Uuid,
     grant_id: Uuid,
     now: DateTime<Utc>,
-) -> Result<Uuid, Error> {
-    let id = Uuid::new_v4();
+) -> Result<(), Error> {
     let token = PersistentToken {
         id,
         grant_id,
@@ -203,5 +226,5 @@ async fn add_id(
         last_used_at: None,
     };
     persistent_token::insert(connection, &token).await?;
-    Ok(id)
+    Ok(())
 }

@@ -105,3 +105,28 @@ async fn browsers_are_sent_only_to_origins_on_the_list() {
     let answer = browser.get(back.as_str()).await.expect(302);
     assert_eq!(answer.header("location"), target);
 }
+
+#[tokio::test]
+async fn a_sign_in_whose_code_is_traded_goes_on_when_the_database_refuses_a_write() {
+    let app = TestApp::start().await;
+    app.run(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('refusals_' || TG_TABLE_NAME) = 1 THEN RAISE EXCEPTION 'not now'; END IF;
+             RETURN NEW; END $$",
+    )
+    .await;
+    for table in ["accounts", "auth_vault", "user_sessions"] {
+        let first = format!(
+            "CREATE SEQUENCE refusals_{table}; CREATE TRIGGER refuse BEFORE INSERT ON {table} \
+             FOR EACH ROW EXECUTE FUNCTION refuse()"
+        );
+        app.run(&first).await;
+    }
+    let signed_in = app.sign_in(&Browser::new()).await;
+    assert_eq!(app.proxy.calls("/token"), 1);
+    for rows in ["accounts", "auth_vault", "persistent_tokens", "user_sessions"] {
+        assert_eq!(app.count(&format!("SELECT FROM {rows}")).await, 1, "{rows}");
+    }
+    let token = text(&signed_in, "access_token");
+    app.ask(Method::GET, "/validate-token", token).await.expect(200);
+}

@@ -54,6 +54,20 @@ impl App {
         Self::begin(self.request(Method::GET, path, None).query(parameters))
     }
 
+    /// Where the service listens.
+    pub(crate) fn address(&self) -> String {
+        let url = self.server.as_ref().expect("it runs").url("");
+        url.trim_start_matches("http://").to_owned()
+    }
+
+    /// A browser's request that brings these, as it goes over the wire.
+    pub(crate) fn callback(&self, parameters: &Parameters) -> String {
+        let request = self.request(Method::GET, "offline-token/callback", None).query(parameters);
+        let url = request.build().unwrap().url().clone();
+        let (path, query) = (url.path(), url.query().unwrap());
+        format!("GET {path}?{query} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address())
+    }
+
     pub(crate) async fn issue_persistent_id(&self, person: &Person) -> Answer {
         Self::send(self.request(Method::POST, "offline-token-id", Some(person))).await
     }

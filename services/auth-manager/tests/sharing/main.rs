@@ -6,6 +6,7 @@
 mod app;
 mod consent;
 mod issue;
+mod outages;
 mod outbox;
 mod person;
 mod races;
