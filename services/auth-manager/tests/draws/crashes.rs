@@ -1,10 +1,11 @@
-//! A process dies at each point of a refresh; another one goes on.
+//! A process of the service is killed at each point of a refresh; another one goes on.
 
 use auth_manager::models::grant::GrantState;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use test_support::ProxyFault;
 
 use crate::realm::{ROTATIONS, Rotation};
+use crate::service::Service;
 use crate::world::{TOKEN, World};
 
 /// What another process makes of it, once the dead one's call must have ended.
@@ -54,10 +55,10 @@ async fn killed_with_the_lease_and_before_the_call_nothing_is_lost() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
         let lock = hold_counting(&world).await;
-        let process = world.process().await;
-        let _drawing = process.begin(world.request());
+        let service = Service::start(&world).await;
+        let _drawing = service.begin(world.ids[0]);
         world.until_blocked("call_deadline").await;
-        process.kill();
+        service.kill().await;
         drop(lock);
         world.until_row("its call counted", |row| row.presentations == 1).await;
         assert_eq!(world.proxy.calls(TOKEN), 0);
@@ -70,11 +71,11 @@ async fn killed_with_the_lease_and_before_the_call_nothing_is_lost() {
 async fn killed_during_a_call_that_keycloak_never_saw_nothing_is_lost() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        let process = world.process().await;
+        let service = Service::start(&world).await;
         world.proxy.fail(TOKEN, ProxyFault::HoldBefore);
-        let _drawing = process.begin(world.request());
+        let _drawing = service.begin(world.ids[0]);
         world.proxy.until_calls(TOKEN, 1).await;
-        process.kill();
+        service.kill().await;
         world.proxy.fail(TOKEN, ProxyFault::CutBefore);
         let row = world.row().await;
         assert_eq!((row.state(), row.presentations), (GrantState::Live, 1));
@@ -87,11 +88,11 @@ async fn killed_during_a_call_that_keycloak_never_saw_nothing_is_lost() {
 async fn killed_during_a_call_that_keycloak_answers_the_realm_decides() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        let process = world.process().await;
+        let service = Service::start(&world).await;
         world.proxy.fail(TOKEN, ProxyFault::HoldAfter);
-        let _drawing = process.begin(world.request());
+        let _drawing = service.begin(world.ids[0]);
         world.proxy.until_answered(TOKEN, 1).await;
-        process.kill();
+        service.kill().await;
         expect_alive_or_said(&world).await;
     }
 }
@@ -100,9 +101,9 @@ async fn killed_during_a_call_that_keycloak_answers_the_realm_decides() {
 async fn killed_with_the_answer_and_before_the_commit_the_realm_decides() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        let process = world.process().await;
+        let service = Service::start(&world).await;
         world.proxy.fail(TOKEN, ProxyFault::HoldAfter);
-        let _drawing = process.begin(world.request());
+        let _drawing = service.begin(world.ids[0]);
         world.proxy.until_answered(TOKEN, 1).await;
         let mut lock = world.database.connect().await;
         diesel::sql_query("BEGIN").execute(&mut lock).await.unwrap();
@@ -110,7 +111,7 @@ async fn killed_with_the_answer_and_before_the_commit_the_realm_decides() {
         query.execute(&mut lock).await.unwrap();
         world.proxy.mend(TOKEN);
         world.until_blocked("encrypted_token").await;
-        process.kill();
+        service.kill().await;
         drop(lock);
         expect_alive_or_said(&world).await;
     }
@@ -120,10 +121,10 @@ async fn killed_with_the_answer_and_before_the_commit_the_realm_decides() {
 async fn killed_after_the_commit_the_token_is_there_for_the_next() {
     for rotation in ROTATIONS {
         let world = World::with(rotation, 1).await;
-        let process = world.process().await;
-        let drawing = process.begin(world.request());
+        let service = Service::start(&world).await;
+        let drawing = service.begin(world.ids[0]);
         world.until_row("the successor stored", |row| row.version == 1).await;
-        process.kill();
+        service.kill().await;
         drop(drawing);
         let next = world.process().await;
         assert!(world.draw(&next).await.is_ok());

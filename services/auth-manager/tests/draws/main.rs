@@ -14,5 +14,6 @@ mod permissions;
 mod process;
 mod realm;
 mod revoking;
+mod service;
 mod silent;
 mod world;

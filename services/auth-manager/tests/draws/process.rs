@@ -1,4 +1,4 @@
-//! One process of the service, as far as draws go: a runtime of its own, so that it can be killed.
+//! One process of the service, as far as draws go: a runtime of its own, whose clock can be turned.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +27,16 @@ pub(crate) struct Process {
     runtime: Option<Runtime>,
 }
 
+pub(crate) const DEFAULTS: [(&str, &str); 5] = [
+    ("AUTH_MANAGER__ENVIRONMENT", "development"),
+    ("AUTH_MANAGER__DATABASE__MAX_CONNECTIONS", "8"),
+    ("AUTH_MANAGER__PROVIDERS__TIMEOUT", "2s"),
+    ("AUTH_MANAGER__PROVIDERS__BREAKER_FAILURES", "1000"),
+    ("AUTH_MANAGER__DRAW__LEASE", "300ms"),
+];
+
 pub(crate) fn settings(environment: &[(&str, &str)]) -> Settings {
-    let defaults = [
-        ("AUTH_MANAGER__ENVIRONMENT", "development"),
-        ("AUTH_MANAGER__DATABASE__MAX_CONNECTIONS", "8"),
-        ("AUTH_MANAGER__PROVIDERS__TIMEOUT", "2s"),
-        ("AUTH_MANAGER__PROVIDERS__BREAKER_FAILURES", "1000"),
-        ("AUTH_MANAGER__DRAW__LEASE", "300ms"),
-    ];
-    let environment: Environment = defaults.iter().chain(environment).copied().collect();
+    let environment: Environment = DEFAULTS.iter().chain(environment).copied().collect();
     SCHEMA.load(&environment).unwrap()
 }
 
@@ -78,11 +79,6 @@ impl Process {
 
     pub(crate) async fn draw(&self, draw: Draw) -> Drawn {
         self.begin(draw).await.unwrap()
-    }
-
-    /// As `kill -9` does: nothing of it goes on.
-    pub(crate) fn kill(mut self) {
-        self.runtime.take().expect("a live process").shutdown_background();
     }
 
     /// The value of a metric's line.

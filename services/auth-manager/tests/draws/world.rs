@@ -88,7 +88,12 @@ impl World {
             discovery = realm.path("/.well-known/openid-configuration"),
             token = realm.path("/protocol/openid-connect/token"),
         );
-        std::fs::write(self.folder.path().join("providers.toml"), text).unwrap();
+        std::fs::write(self.providers_file(), text).unwrap();
+    }
+
+    /// Where that is.
+    pub(crate) fn providers_file(&self) -> String {
+        self.folder.path().join("providers.toml").display().to_string()
     }
 
     pub(crate) async fn process(&self) -> Process {
@@ -100,7 +105,7 @@ impl World {
     }
 
     pub(crate) fn settings(&self, more: &[(&str, &str)]) -> Settings {
-        let file = self.folder.path().join("providers.toml").display().to_string();
+        let file = self.providers_file();
         let own = [
             ("AUTH_MANAGER__DATABASE__URL", self.database.url()),
             ("AUTH_MANAGER__PROVIDERS__FILE", file.as_str()),
