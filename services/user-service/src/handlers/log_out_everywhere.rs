@@ -25,6 +25,9 @@ impl LoggedOutEverywhere {
 }
 
 /// End all own sessions
+///
+/// This one too, so that no recent proof of the person is asked for: who has stolen a session gains
+/// nothing by it.
 #[utoipa::path(tag = "sessions", security(("bearer" = [])), responses(
     (status = 200, description = "All have ended, this one too", body = LoggedOutEverywhere),
     (status = 401, description = "`unauthorized` or `invalid_token`", body = ErrorBody),

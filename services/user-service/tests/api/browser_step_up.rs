@@ -135,3 +135,27 @@ async fn in_browsers_a_password_is_changed_with_the_present_one_and_a_proof_of_m
     assert!(is_live(&browser).await && !is_live(&other).await);
     let _ = browser.get(SESSIONS).await.expect(200);
 }
+
+#[tokio::test]
+async fn logging_out_everywhere_ends_the_own_session_too_and_so_needs_no_new_proof() {
+    let app = TestApp::with(&[ES256]).await;
+    let browser = long_ago(&app).await;
+    let phone = app.log_in(&app.register_device().await, "alice").await;
+    let _ = browser.delete(SESSIONS).await.expect_error(401, INSUFFICIENT);
+    let everywhere = browser.post("/api/v5/auth/logout-all", &json!({})).await.expect(200);
+    assert_eq!(everywhere.json["sessions_ended"], 2);
+    assert!(!is_live(&browser).await && !app.is_live(&phone).await);
+
+    let phone = app.log_in(&phone.device, "alice").await;
+    app.clock.turn(TimeDelta::minutes(6));
+    let _ = browser.get_csrf().await.expect(200);
+    let _ = log_in(&browser, "alice").await.expect(200);
+    let removal = format!(
+        "/api/auth/sessions/{}",
+        claims(&browser.cookie("access").unwrap())["sid"].as_str().unwrap()
+    );
+    let _ = app.delete_as(&phone, &removal).await.expect_error(401, INSUFFICIENT);
+    let everywhere = app.post_as(&phone, "/api/auth/logout-all", &json!({})).await.expect(200);
+    assert_eq!(everywhere.json["sessions_ended"], 2);
+    assert!(!is_live(&browser).await && !app.is_live(&phone).await);
+}

@@ -10,6 +10,9 @@ use crate::sessions::{Caller, EndReason, end_own};
 use crate::state::State;
 
 /// End all own sessions, in browsers and in apps
+///
+/// This one too, so that no recent proof of the person is asked for: who has stolen a session gains
+/// nothing by it.
 #[utoipa::path(tag = "browser",
     params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "All have ended, this one too, and its cookies are cleared", body = LoggedOutEverywhere),
