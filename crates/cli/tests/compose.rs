@@ -6,13 +6,18 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use common::settings::Environment;
 use test_support::TestRedis;
 use tokio::process::Command;
+use user_service::config::{LimitStore, SCHEMA, Settings};
+
+fn page(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)).unwrap()
+}
 
 /// The shell's words of a service's health check.
 fn health_check(service: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docker-compose.yml");
-    let text = fs::read_to_string(path).unwrap();
+    let text = page("docker-compose.yml");
     let (_, section) = text.split_once(&format!("\n  {service}:\n")).unwrap();
     let section = section.split("\n\n").next().unwrap();
     let (_, check) = section.split_once("    healthcheck:\n      test: ").unwrap();
@@ -49,4 +54,22 @@ async fn redis_is_healthy_by_its_password_which_no_command_line_shows() {
     assert!(shown.lines().count() == 3 && !shown.contains("the-right-one"), "{shown}");
     drop(redis);
     assert!(!is_healthy("the-right-one").await, "it is gone");
+}
+
+#[tokio::test]
+async fn with_the_readme_s_lines_for_redis_limits_are_counted_in_it() {
+    let readme = page("README.md");
+    let (_, rest) = readme.split_once("<!-- redis -->\n```sh\n").unwrap();
+    let (script, _) = rest.split_once("```\n<!-- end of redis -->").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-e", "-c", script]).current_dir(&folder);
+    assert!(command.status().await.unwrap().success());
+    let made = fs::read_to_string(folder.path().join(".env")).unwrap();
+    let given = made.lines().map(|line| line.split_once('=').unwrap());
+    let environment: Environment =
+        given.chain([("USER_SERVICE__ENVIRONMENT", "development")]).collect();
+    let settings: Settings = SCHEMA.load(&environment).unwrap();
+    assert!(settings.redis.url.is_some());
+    assert_eq!(settings.limit_store(), LimitStore::Redis);
 }

@@ -205,9 +205,7 @@ fn missing_variables(
 ) -> Result<Vec<(String, String)>> {
     let user_url = USER.url(environment)?;
     let auth_url = AUTH.url(environment)?;
-    let with_redis = redis.into_iter().flat_map(|url| {
-        [("USER_SERVICE__REDIS__URL", url), ("USER_SERVICE__LIMITS__STORE", "redis")]
-    });
+    let with_redis = redis.map(|url| ("USER_SERVICE__REDIS__URL", url));
     let wanted = [
         ("USER_SERVICE__DATABASE__URL", urls[0].as_str()),
         ("CHAT_SERVICE__DATABASE__URL", &urls[1]),

@@ -199,8 +199,8 @@ pub enum LimitStore {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitSettings {
-    /// Where limits are counted.
-    pub store: LimitStore,
+    /// Where limits are counted, where that is said; see [`Settings::limit_store`].
+    pub store: Option<LimitStore>,
     /// Whether anybody may register.
     pub registration_open: bool,
     /// From one address.
@@ -224,6 +224,14 @@ pub struct LimitSettings {
 }
 
 impl Settings {
+    /// Where limits are counted: as it is said, else in Redis where there is one.
+    #[must_use]
+    pub fn limit_store(&self) -> LimitStore {
+        let unsaid =
+            if self.redis.url.is_some() { LimitStore::Redis } else { LimitStore::Postgres };
+        self.limits.store.unwrap_or(unsaid)
+    }
+
     /// `iss` of access tokens and discovery's `issuer`.
     #[must_use]
     pub fn issuer(&self) -> &str {

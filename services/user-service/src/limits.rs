@@ -190,7 +190,7 @@ pub trait RateLimiter: Send + Sync {
     fn wait(&self, limit: Limit, key: LimitKey) -> BoxFuture<'_, Result<Option<Duration>, Error>>;
 }
 
-/// The store that the settings name.
+/// The store that the settings mean.
 #[must_use]
 pub fn limiter(
     settings: &Settings,
@@ -200,7 +200,7 @@ pub fn limiter(
 ) -> Arc<dyn RateLimiter> {
     let rules = Rules::new(&settings.limits, settings.captcha.login_failures);
     let database = PostgresLimiter::new(rules, clock.clone(), pool);
-    let store: Arc<dyn RateLimiter> = match (settings.limits.store, redis) {
+    let store: Arc<dyn RateLimiter> = match (settings.limit_store(), redis) {
         (LimitStore::Memory, _) => Arc::new(MemoryLimiter::new(rules, clock)),
         (LimitStore::Redis, Some(redis)) => {
             let fallbacks = metrics.redis_fallbacks.clone();

@@ -72,7 +72,7 @@ impl Settings {
     }
 
     fn check_limit_store(&self) -> Result<(), String> {
-        if self.limits.store == LimitStore::Redis && self.redis.url.is_none() {
+        if self.limit_store() == LimitStore::Redis && self.redis.url.is_none() {
             return Err("`limits.store` is `redis`, and there is no `redis.url`".to_owned());
         }
         Ok(())

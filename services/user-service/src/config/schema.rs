@@ -82,8 +82,7 @@ const PASSWORDS: &[Setting] = &[
 ];
 
 const LIMITS: &[Setting] = &[
-    Setting::new("limits.store", "Where limits are counted: `postgres` or `redis`, for all replicas together, or `memory`, by each for itself")
-        .default("postgres"),
+    Setting::new("limits.store", "Where limits are counted: `postgres` or `redis`, for all replicas together, or `memory`, by each for itself; where nothing is said, in Redis if there is one (`redis.url`), else in PostgreSQL"),
     Setting::new("limits.registration_open", "Whether anybody may register").default("true"),
     Setting::new("limits.registrations_per_hour", "Registrations an hour from one address")
         .default("60"),

@@ -13,13 +13,13 @@ use super::support::{PASSWORD, Session, TestApp, count, send};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 const BY_ADDRESS: (&str, &str) = ("USER_SERVICE__LIMITS__LOGINS_PER_MINUTE", "3");
-const STORE: (&str, &str) = ("USER_SERVICE__LIMITS__STORE", "redis");
 const PREFIX: (&str, &str) = ("USER_SERVICE__REDIS__PREFIX", "test:");
 const URL: &str = "USER_SERVICE__REDIS__URL";
 const ROWS: &str = "SELECT count(*) AS count FROM rate_limits";
 
+/// A service that has this Redis and is told nothing else of it.
 async fn app(url: &str, more: &[(&str, &str)]) -> TestApp {
-    TestApp::with(&[&[ES256, STORE, PREFIX, (URL, url)], more].concat()).await
+    TestApp::with(&[&[ES256, PREFIX, (URL, url)], more].concat()).await
 }
 
 /// Refreshes with one token at once on both replicas; what came of each, successors each once.
@@ -79,6 +79,16 @@ async fn limits_are_counted_in_redis_and_in_the_database_while_it_is_away() {
     })
     .await;
     assert_eq!(app.metric("user_service_redis_up").await, 1);
+}
+
+#[tokio::test]
+async fn who_has_a_redis_may_still_have_limits_counted_in_the_database() {
+    let redis = TestRedis::start().await;
+    let app = app(&redis.url(), &[("USER_SERVICE__LIMITS__STORE", "postgres")]).await;
+    let device = app.register_device().await;
+    let _ = app.post("/api/auth/login", &app.login_body(&device, "nobody-at-all")).await;
+    assert!(count(&mut app.database.connect().await, ROWS).await > 0);
+    assert_eq!(redis.ask("DBSIZE").await, "0");
 }
 
 #[tokio::test]
@@ -194,7 +204,7 @@ async fn the_log_says_once_that_redis_answers_waits_that_no_limit_has() {
     redis.say(-1);
     let app = app(&redis.url(), &[]).await;
     let url = redis.url();
-    let more = [("__REDIS__URL", url.as_str()), ("__LIMITS__STORE", "redis")];
+    let more = [("__REDIS__URL", url.as_str())];
     let process = start(&app, "", &more).await;
     for name in ["alice", "bob", "carol"] {
         let body = json!({ "username": name, "password": PASSWORD });

@@ -31,7 +31,6 @@ async fn redis_is_asked_over_tls_and_only_where_the_authority_is_the_configured_
             ("USER_SERVICE__REDIS__URL", url.as_str()),
             // A handshake on a busy machine decides nothing.
             ("USER_SERVICE__REDIS__TIMEOUT", "5s"),
-            ("USER_SERVICE__LIMITS__STORE", "redis"),
         ];
         settings.extend(ca.map(|ca| ("USER_SERVICE__REDIS__CA_FILE", ca)));
         let app = TestApp::with(&settings).await;

@@ -220,7 +220,7 @@ impl TestApp {
 fn redis_settings() -> Vec<(String, String)> {
     let Some(url) = redis_url() else { return Vec::new() };
     let prefix = uuid::Uuid::new_v4().to_string();
-    [("REDIS__URL", url), ("REDIS__PREFIX", prefix), ("LIMITS__STORE", "redis".to_owned())]
+    [("REDIS__URL", url), ("REDIS__PREFIX", prefix)]
         .map(|(key, value)| (format!("USER_SERVICE__{key}"), value))
         .into()
 }
