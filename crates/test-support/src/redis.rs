@@ -100,7 +100,7 @@ async fn is_up(port: u16, child: &mut Child) -> bool {
 async fn ask(port: u16, command: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     stream.write_all(format!("{command}\r\n").as_bytes()).await.ok()?;
-    let mut answer = [0; 512];
+    let mut answer = [0; 4096];
     let read = stream.read(&mut answer).await.ok()?;
     let text = String::from_utf8_lossy(&answer[..read]).trim_end().to_owned();
     text.get(1..).map(str::to_owned)

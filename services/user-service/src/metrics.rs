@@ -133,7 +133,7 @@ impl ServiceMetrics {
             refresh_mutex: metrics.counter(
                 "refresh_mutex_total",
                 "Refreshes by what came of their session's mutex in Redis: held, waited (for \
-                 another's), gave_up (waiting), away",
+                 another's), gave_up (waiting for one that has died, in whose place it went on), away",
                 &["outcome"],
             ),
             captcha_checks: metrics.counter(

@@ -1,12 +1,13 @@
 //! One rotation of a family at a time across replicas, where there is Redis: the others wait for it
-//! and then read the row, in place of preparing one each. The database stays the judge: whoever
-//! holds the mutex, or nobody, only one rotation is possible.
+//! and then read the row, in place of preparing one each. Who has waited for a dead one goes on in
+//! its place and takes away what it left, so that its death costs once. The database stays the judge:
+//! whoever holds the mutex, or nobody, only one rotation is possible.
 
 use std::time::Duration;
 
 use common::redis::{Away, Redis};
 use redis::{ExistenceCheck, Script, SetExpiry, SetOptions};
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::state::State;
@@ -34,13 +35,14 @@ pub(super) enum Turn {
 pub(super) struct Held {
     redis: Redis,
     key: String,
+    /// Ours, or that of a dead holder in whose place we go on; empty where there is nothing to release.
     token: String,
 }
 
 /// Takes the mutex of `family`, or waits until its holder has done.
 pub(super) async fn take_turn(state: &State, family: Uuid) -> Turn {
     let Some(redis) = &state.redis else { return Turn::Ours(None) };
-    let held = Held {
+    let mut held = Held {
         redis: redis.clone(),
         key: redis.key("refresh", &family.to_string()),
         token: Uuid::new_v4().to_string(),
@@ -51,10 +53,15 @@ pub(super) async fn take_turn(state: &State, family: Uuid) -> Turn {
             Turn::Ours(Some(held))
         }
         Ok(false) => {
-            let waited = held.wait_for_holder().await;
-            held.forget();
-            count(state, waited.unwrap_or("away"));
-            if waited == Ok("waited") { Turn::Done } else { Turn::Ours(None) }
+            let (outcome, dead) = match wait_for_holder(async || held.holder().await).await {
+                Ok(None) => ("waited", None),
+                Ok(dead) => ("gave_up", dead),
+                Err(Away) => ("away", None),
+            };
+            count(state, outcome);
+            // There is nothing of ours to release, but in the place of a dead one what it has left.
+            held.token = dead.unwrap_or_default();
+            if outcome == "waited" { Turn::Done } else { Turn::Ours(Some(held)) }
         }
         // It may have been set all the same; dropping it sees to that.
         Err(Away) => {
@@ -77,25 +84,36 @@ impl Held {
         set.await.map(|set| set.is_some())
     }
 
-    async fn wait_for_holder(&self) -> Result<&'static str, Away> {
-        let (started, mut pause) = (Instant::now(), FIRST_LOOK);
-        while started.elapsed() < PATIENCE {
+    /// The token of whoever holds it.
+    async fn holder(&self) -> Result<Option<String>, Away> {
+        let asked = self.redis.run(async |connection| {
+            redis::cmd("GET").arg(&self.key).query_async::<Option<String>>(connection).await
+        });
+        asked.await
+    }
+}
+
+/// Looks until the first holder has let go, whoever came after it; who it still is once patience is
+/// over.
+async fn wait_for_holder(
+    look: impl AsyncFn() -> Result<Option<String>, Away>,
+) -> Result<Option<String>, Away> {
+    let mut first = None;
+    let looking = async {
+        let mut pause = FIRST_LOOK;
+        loop {
+            let holder = look().await?;
+            if holder.is_none() || first.is_some() && first != holder {
+                return Ok(None);
+            }
+            first = holder;
             sleep(pause).await;
             pause = (pause * 2).min(LOOK_EVERY);
-            let held = self.redis.run(async |connection| {
-                redis::cmd("EXISTS").arg(&self.key).query_async::<bool>(connection).await
-            });
-            if !held.await? {
-                return Ok("waited");
-            }
         }
-        Ok("gave_up")
-    }
-
-    /// There is nothing to release.
-    fn forget(mut self) {
-        self.token.clear();
-    }
+    };
+    let looked = timeout(PATIENCE, looking).await;
+    // Redis may take longer than all our patience for its first answer.
+    looked.unwrap_or_else(|_| first.map(Some).ok_or(Away))
 }
 
 impl Drop for Held {
@@ -120,5 +138,42 @@ fn count(state: &State, outcome: &str) {
     state.metrics.refresh_mutex.with_label_values(&[outcome]).inc();
     if outcome == "away" {
         state.metrics.redis_fallbacks.with_label_values(&["refresh"]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_holder_is_waited_for_two_seconds_however_long_looking_takes() {
+        for a_look in [0, 190, 3000].map(Duration::from_millis) {
+            let started = Instant::now();
+            let waited = wait_for_holder(async || {
+                sleep(a_look).await;
+                Ok(Some("dead".to_owned()))
+            });
+            let seen = a_look < PATIENCE;
+            assert_eq!(waited.await, if seen { Ok(Some("dead".to_owned())) } else { Err(Away) });
+            assert_eq!(started.elapsed(), PATIENCE);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_holds_it_after_the_first_one_is_not_waited_for() {
+        for after in [None, Some("another".to_owned())] {
+            let looks = Cell::new(0);
+            let waited = wait_for_holder(async || {
+                looks.set(looks.get() + 1);
+                Ok(if looks.get() < 4 { Some("first".to_owned()) } else { after.clone() })
+            });
+            assert_eq!(waited.await, Ok(None));
+            assert_eq!(looks.get(), 4);
+        }
+        assert_eq!(wait_for_holder(async || Err(Away)).await, Err(Away));
     }
 }

@@ -45,6 +45,7 @@ mod races;
 mod readiness;
 mod redis;
 mod redis_tls;
+mod refresh_mutex;
 mod refresh_races;
 mod registration;
 mod security_events;

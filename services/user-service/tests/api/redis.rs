@@ -3,41 +3,22 @@
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use test_support::{TcpProxy, TestRedis, eventually};
 
-use super::crashes::{killed, start};
+use super::crashes::start;
 use super::lying_redis::LyingRedis;
-use super::support::{PASSWORD, Session, TestApp, count, send};
+use super::support::{PASSWORD, TestApp, count, send};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 const BY_ADDRESS: (&str, &str) = ("USER_SERVICE__LIMITS__LOGINS_PER_MINUTE", "3");
-const PREFIX: (&str, &str) = ("USER_SERVICE__REDIS__PREFIX", "test:");
+pub(crate) const PREFIX: (&str, &str) = ("USER_SERVICE__REDIS__PREFIX", "test:");
 const URL: &str = "USER_SERVICE__REDIS__URL";
 const ROWS: &str = "SELECT count(*) AS count FROM rate_limits";
 
 /// A service that has this Redis and is told nothing else of it.
-async fn app(url: &str, more: &[(&str, &str)]) -> TestApp {
+pub(crate) async fn app(url: &str, more: &[(&str, &str)]) -> TestApp {
     TestApp::with(&[&[ES256, PREFIX, (URL, url)], more].concat()).await
-}
-
-/// Refreshes with one token at once on both replicas; what came of each, successors each once.
-async fn refresh_at_once(app: &TestApp, session: &Session, times: usize) -> Vec<String> {
-    let replica = app.replica().await;
-    let body = json!({ "refresh_token": session.refresh_token });
-    let answers = join_all((0..times).map(|number| {
-        let server = if number % 2 == 0 { &app.server } else { &replica };
-        send(app.client.post(server.url("/api/auth/refresh")).json(&body))
-    }));
-    let mut found: Vec<String> = answers
-        .await
-        .into_iter()
-        .map(|answer| answer.expect(200).member("refresh_token"))
-        .collect();
-    found.sort();
-    found.dedup();
-    found
 }
 
 async fn mutex(app: &TestApp, outcome: &str) -> u64 {
@@ -107,61 +88,6 @@ async fn a_redis_that_falls_silent_holds_nobody_up_and_a_new_connection_is_made(
         (mutex(&app, "held").await > 0).then_some(())
     })
     .await;
-}
-
-#[tokio::test]
-async fn one_of_many_refreshes_holds_the_mutex_and_lets_go_of_it() {
-    let redis = TestRedis::start().await;
-    let app = app(&redis.url(), &[]).await;
-    let session = app.sign_in().await;
-    assert_eq!(refresh_at_once(&app, &session, 20).await.len(), 1);
-    assert!(mutex(&app, "held").await <= 20);
-    let mut connection = app.database.connect().await;
-    let counter = "SELECT counter AS count FROM auth_sessions WHERE ended_at IS NULL";
-    assert_eq!(count(&mut connection, counter).await, 1);
-    eventually("it is free again", async || {
-        let held = redis.ask(&format!("EXISTS test:refresh:{}", session.id)).await;
-        (held == "0").then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_holder_that_dies_costs_two_seconds_and_no_session() {
-    let redis = TestRedis::start().await;
-    let app = app(&redis.url(), &[]).await;
-    let session = app.sign_in().await;
-    let url = redis.url();
-    let more = [("__REDIS__URL", url.as_str()), ("__REDIS__PREFIX", PREFIX.1)];
-    killed(&app, &session, "refresh_before_commit", &more).await;
-    assert_eq!(redis.ask(&format!("EXISTS test:refresh:{}", session.id)).await, "1");
-    let started = Instant::now();
-    assert_eq!(refresh_at_once(&app, &session, 4).await.len(), 1);
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    assert!(mutex(&app, "gave_up").await > 0);
-}
-
-#[tokio::test]
-async fn a_redis_that_lies_makes_no_second_head() {
-    let redis = TestRedis::start().await;
-    let app = app(&redis.url(), &[]).await;
-    let session = app.sign_in().await;
-    let key = format!("test:refresh:{}", session.id);
-    // Everybody is told that it is free.
-    let forgetting = async {
-        loop {
-            redis.ask(&format!("DEL {key}")).await;
-        }
-    };
-    let found = tokio::select! {
-        found = refresh_at_once(&app, &session, 20) => found,
-        () = forgetting => unreachable!("it goes on for ever"),
-    };
-    assert_eq!(found.len(), 1);
-    // What another has set is not ours to remove.
-    redis.ask(&format!("SET {key} another")).await;
-    let _ = app.refresh(&found[0]).await.expect(200);
-    assert_eq!(redis.ask(&format!("EXISTS {key}")).await, "1");
 }
 
 #[tokio::test]
