@@ -1,6 +1,27 @@
-use serde_json::Value;
+use serde_json::{Value, json};
+use test_support::{Answer, TestDevice, TestServer};
 
 use super::world::{ALICE, BOB, Chain, text};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// Somebody new, signed in: their id and access token.
+async fn sign_in(server: &TestServer, username: &str) -> (String, String) {
+    let post = async |path: &str, body: Value| {
+        let request = reqwest::Client::new().post(server.url(path)).json(&body);
+        Answer::read(request.send().await.unwrap()).await
+    };
+    let account = json!({ "username": username, "password": PASSWORD });
+    let _ = post("/api/auth/register", account).await.expect(201);
+    let offer = TestDevice::offer();
+    let body = json!({ "public_key": offer.public_key, "device_name": "phone" });
+    let device = post("/api/auth/register-device", body).await.expect(201);
+    let device = TestDevice::agree(&offer, &device.json);
+    let login = device.login(username, PASSWORD, chrono::Utc::now().timestamp_millis());
+    let signed_in = post("/api/auth/login", login).await.expect(200);
+    let id = signed_in.json["user"]["user_id"].as_str().unwrap().to_owned();
+    (id, signed_in.member("access_token"))
+}
 
 #[tokio::test]
 async fn who_is_forgotten_is_gone_from_every_column_and_the_chain_still_verifies() {
@@ -51,4 +72,36 @@ async fn whose_events_are_meant_is_said_by_name_as_well() {
     }
     assert_eq!(chain.json(&["forget", "--user", "alice", "--json"])["forgotten"], 3);
     assert_eq!(chain.told(&["export", "--user", "alice"], &[]), "");
+}
+
+#[tokio::test]
+async fn no_row_of_an_admin_s_names_whose_role_it_was_once_that_one_is_forgotten() {
+    let chain = Chain::empty().await;
+    let server = chain.serve().await;
+    let ((admin, token), (changed, _)) =
+        (sign_in(&server, "alice").await, sign_in(&server, "bob").await);
+    chain.sql("UPDATE users SET role = 'admin' WHERE username = 'alice'").await;
+    let path = server.url(&format!("/api/v5/auth/users/{changed}/role"));
+    let request = reqwest::Client::new().patch(path).bearer_auth(token);
+    let request = request.json(&json!({ "role": "admin" }));
+    let _ = Answer::read(request.send().await.unwrap()).await.expect(200);
+    drop(server);
+    let change_of = |user: &str| {
+        let exported = chain.told(&["export", "--user", user], &[]);
+        let mut events = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.find(|event| event["kind"] == "role_changed").unwrap()
+    };
+    // Each of the two is told of it, and by what they share it is known for one change.
+    let (by, of) = (change_of(&admin), change_of(&changed));
+    assert_eq!((&by["details"]["role"], &by["details"]), (&json!("admin"), &of["details"]));
+    let _ = chain.told(&["forget", "--user", &changed], &[]);
+    chain
+        .sql(&format!(
+            "DO $$ BEGIN ASSERT NOT EXISTS (SELECT FROM security_events AS event
+             WHERE event::text LIKE '%{changed}%'); END $$"
+        ))
+        .await;
+    assert_eq!(change_of(&admin), by);
+    let verified = chain.json(&["verify", "--json"]);
+    assert!(verified["forgotten"].as_u64().unwrap() >= 3, "{verified}");
 }

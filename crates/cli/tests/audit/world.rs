@@ -1,10 +1,13 @@
 use std::process::{Command, Output};
 
+use common::clock::Clock;
+use common::settings::Environment;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 use serde_json::Value;
-use test_support::TestDatabase;
-use user_service::MIGRATIONS;
+use test_support::{TestDatabase, TestServer};
 use user_service::audit::{Event, Kind, record_all};
+use user_service::config::SCHEMA;
+use user_service::{MIGRATIONS, app};
 use uuid::Uuid;
 
 pub(crate) const ALICE: Uuid = Uuid::from_u128(0xa11ce);
@@ -19,10 +22,14 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// Nothing yet.
+    pub(crate) async fn empty() -> Self {
+        Self { database: TestDatabase::create("user", || MIGRATIONS).await }
+    }
+
     /// Six linked events, of Alice and Bob in turn.
     pub(crate) async fn linked() -> Self {
-        let database = TestDatabase::create("user", || MIGRATIONS).await;
-        let chain = Self { database };
+        let chain = Self::empty().await;
         chain.write(6).await;
         chain.link();
         chain
@@ -48,6 +55,17 @@ impl Chain {
             .transaction(async |connection| record_all(connection, &events).await)
             .await
             .unwrap();
+    }
+
+    /// The service, which writes events itself.
+    pub(crate) async fn serve(&self) -> TestServer {
+        let environment = Environment::from_iter([
+            ("USER_SERVICE__ENVIRONMENT", "development"),
+            ("USER_SERVICE__DATABASE__URL", self.database.url()),
+            ("USER_SERVICE__SIGNING__ALGORITHM", "ES256"),
+        ]);
+        let settings = SCHEMA.load(&environment).unwrap();
+        TestServer::start(move || app::build(settings, Clock::default())).await
     }
 
     /// Nothing is purged of what is as young as this; but it is linked.

@@ -43,9 +43,10 @@ use crate::models::security_event::{self, NewSecurityEvent};
 use crate::sessions::Caller;
 
 /// Members of `details` that name nobody: they stay when a user is forgotten.
-const IMPERSONAL: [&str; 11] = [
+const IMPERSONAL: [&str; 12] = [
     "action",
     "api",
+    "change_id",
     "counter",
     "emergency",
     "keys",

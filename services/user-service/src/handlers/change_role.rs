@@ -56,12 +56,12 @@ pub(crate) async fn change_role(
 ) -> Result<web::Json<ChangedRole>, Error> {
     let Proven { caller, client, body: ChangeRole { role, .. }, .. } = request;
     let (admin, whose) = (caller.user_id, user_id.unwrap_or_default());
-    // Each of the two may ask for what is theirs, or to be forgotten.
+    // Each of the two may ask for what is theirs, or to be forgotten: neither's event names the
+    // other, and what they share says that they are of one change.
+    let details = json!({ "role": role.as_str(), "change_id": Uuid::new_v4() });
     let by = caller.event(Kind::RoleChanged, &client);
-    let details = json!({ "role": role.as_str(), "changed_user_id": whose });
     let of = Event { user: Some(whose), ..Event::new(Kind::RoleChanged) };
-    let events =
-        [Event { details, ..by }, Event { details: json!({ "role": role.as_str() }), ..of }];
+    let events = [by, of].map(|event| Event { details: details.clone(), ..event });
     let mut connection = state.pool.get().await?;
     connection
         .transaction(async |connection| {
