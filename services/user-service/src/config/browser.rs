@@ -77,7 +77,7 @@ pub(super) const BROWSER: &[Setting] = &[
         .default("10"),
     Setting::new("browser.step_back_failures", "The same where a refresh failed although the session lives; 0 never")
         .default("10"),
-    Setting::new("browser.step_back_least", "So many people must be concerned, whatever the percentage; at least 2")
+    Setting::new("browser.step_back_least", "So many people, with accounts older than the decision, must be concerned, whatever the percentage; at least 2")
         .default("20"),
     Setting::new("browser.step_back_window", "How far back is counted for it, from 1m to 1d").default("1h"),
 ];

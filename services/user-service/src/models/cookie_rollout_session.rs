@@ -38,7 +38,8 @@ pub struct Counts {
 
 /// Notes what was seen under `revision`, in the order of the key: replicas do so at once. Of sessions
 /// that are not live it is believed only that a replay has ended them, since `begun` and when it did:
-/// who holds no session counts for nothing.
+/// who holds no session counts for nothing. Neither does an account that is younger than the decision,
+/// which was made at `begun`: it may have been opened to have it taken back.
 pub async fn note(
     connection: &mut AsyncPgConnection,
     revision: i64,
@@ -54,6 +55,7 @@ pub async fn note(
              CASE WHEN session.ended_at IS NULL AND seen.failed THEN $2 END
          FROM unnest($3, $4, $5) AS seen (id, csrf_refused, failed)
          JOIN auth_sessions AS session ON session.id = seen.id AND session.api = 'cookie'
+         JOIN users ON users.id = session.user_id AND users.created_at < $6
          WHERE session.ended_at IS NULL AND session.expires_at > $2
              OR seen.failed AND session.end_reason = 'replay' AND session.ended_at >= $6
          ORDER BY session.id

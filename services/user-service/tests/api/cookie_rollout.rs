@@ -7,7 +7,7 @@ use user_service::config::{SCHEMA, Settings};
 use user_service::rollout::Operator;
 
 use super::browser_support::{LOGOUT, SESSIONS, deployed, is_live, log_in, refresh};
-use super::support::TestApp;
+use super::support::{TestApp, count};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 /// Strict: no token is good a second time.
@@ -24,8 +24,22 @@ impl TestApp {
 
     /// Sets the share, as an operator does, and waits until the service goes by it.
     pub(crate) async fn set_share(&self, share: u8) {
+        self.decide(share, &[&self.server]).await;
+    }
+
+    /// The same, on all of these replicas.
+    pub(crate) async fn decide(&self, share: u8, replicas: &[&TestServer]) {
         let _ = self.operator().await.set(share).await.unwrap();
-        self.follows(share).await;
+        let revision = "SELECT revision AS count FROM cookie_rollout";
+        let revision = count(&mut self.database.connect().await, revision).await;
+        let heard = "user_service_cookie_rollout_revision";
+        for replica in replicas {
+            eventually("the service goes by the decision", async || {
+                let heard = self.metric_of(replica, heard).await;
+                (i64::try_from(heard).unwrap() == revision).then_some(())
+            })
+            .await;
+        }
     }
 
     pub(crate) async fn follows(&self, share: u8) {

@@ -9,7 +9,7 @@ use user_service::models::cookie_rollout_session::{Counts, Seen, count as count_
 use uuid::Uuid;
 
 use super::browser_support::{FIREFOX, LOGOUT, ORIGIN, REFRESH, is_live, log_in, refresh};
-use super::cookie_rollout::{held, rollout};
+use super::cookie_rollout::held;
 use super::support::{TestApp, count};
 
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
@@ -24,6 +24,15 @@ const SEEN: &str = "SELECT count(*) AS count FROM cookie_rollout_sessions";
 async fn refuse_csrf(browser: &TestBrowser) -> Answer {
     let request = browser.request(Method::POST, REFRESH).header("x-csrf-token", "wrong");
     browser.send(request.json(&json!({}))).await.expect_error(403, "csrf_invalid")
+}
+
+/// All of `PEOPLE`, each in a browser of their own.
+async fn browse_all(app: &TestApp) -> Vec<TestBrowser> {
+    let mut browsers = Vec::new();
+    for name in PEOPLE {
+        browsers.push(app.browse_as(name).await.0);
+    }
+    browsers
 }
 
 async fn stored(app: &TestApp, query: &str, number: i64) {
@@ -60,6 +69,7 @@ async fn people_whose_csrf_tokens_are_refused_bring_all_back_once_for_two_replic
         let _ = log_in(&browser, name).await.expect(200);
         browsers.push(browser);
     }
+    app.decide(100, &[&app.server, &other]).await;
     for browser in &browsers {
         let _ = refuse_csrf(browser).await;
     }
@@ -77,11 +87,7 @@ async fn people_whose_csrf_tokens_are_refused_bring_all_back_once_for_two_replic
         assert!(held(browser, "v5").is_empty() && held(browser, "v4").len() == 4);
     }
     // An operator begins anew, and what was counted before counts no more.
-    app.set_share(100).await;
-    eventually("the other replica follows", || async {
-        (rollout(&app, &other).await == Some(100)).then_some(())
-    })
-    .await;
+    app.decide(100, &[&app.server, &other]).await;
     for browser in browsers.iter().chain(&browsers) {
         let _ = refresh(browser).await.expect(200);
     }
@@ -97,11 +103,11 @@ async fn people_whose_tokens_are_replayed_or_whose_refreshes_fail_bring_all_back
         [("replay", "replays: 3 of 4 people"), ("ahead", "failures: 3 of 4 people")]
     {
         let app = TestApp::with(&[ES256, LEAST, STRICT]).await;
-        let (well, _) = app.browse_as("dora").await;
+        let (well, browsers) = (app.browse_as("dora").await.0, browse_all(&app).await);
+        app.set_share(100).await;
         let _ = refresh(&well).await.expect(200);
         stored(&app, SEEN, 1).await;
-        for name in PEOPLE {
-            let (browser, _) = app.browse_as(name).await;
+        for browser in browsers {
             let first = browser.cookie("refresh").unwrap();
             let _ = refresh(&browser).await.expect(200);
             if kind == "replay" {
@@ -120,8 +126,9 @@ async fn people_whose_tokens_are_replayed_or_whose_refreshes_fail_bring_all_back
 #[tokio::test]
 async fn nobody_without_a_session_can_force_it() {
     let app = TestApp::with(&[ES256, LEAST, STRICT]).await;
-    for name in PEOPLE {
-        let (browser, _) = app.browse_as(name).await;
+    let (own, browsers) = (app.browse_as("dora").await.0, browse_all(&app).await);
+    app.set_share(100).await;
+    for (name, browser) in PEOPLE.into_iter().zip(browsers) {
         // Pages of others, though the victim's browser sends its cookies along.
         let line = browser.cookies().into_iter().map(|(name, value)| format!("{name}={value}"));
         let line = line.collect::<Vec<_>>().join("; ");
@@ -148,8 +155,7 @@ async fn nobody_without_a_session_can_force_it() {
         let _ = refresh(&stranger).await.expect_error(401, "invalid_refresh_token");
     }
     // The statement that writes this down would have written all the rest with it.
-    let (browser, _) = app.browse_as("dora").await;
-    let _ = refuse_csrf(&browser).await;
+    let _ = refuse_csrf(&own).await;
     stored(&app, REFUSED, 1).await;
     let mut connection = app.database.connect().await;
     let bad = "SELECT count(*) AS count FROM cookie_rollout_sessions \
@@ -168,6 +174,7 @@ async fn one_person_with_many_sessions_can_t_force_it() {
         let _ = log_in(&browser, "mallory").await.expect(200);
         browsers.push(browser);
     }
+    app.set_share(100).await;
     for browser in &browsers[..5] {
         let _ = refuse_csrf(browser).await;
     }
@@ -177,6 +184,21 @@ async fn one_person_with_many_sessions_can_t_force_it() {
     stored(&app, REFUSED, 6).await;
     assert_eq!(reason(&app).await, None);
     assert!(is_live(&browsers[0]).await);
+}
+
+#[tokio::test]
+async fn accounts_that_were_opened_after_the_decision_can_t_force_it() {
+    let app = TestApp::with(&[ES256, LEAST]).await;
+    let (older, _) = app.browse_as("dora").await;
+    app.set_share(100).await;
+    for browser in browse_all(&app).await {
+        let _ = refuse_csrf(&browser).await;
+    }
+    // Written down by the statement that would have written the others, or a later one.
+    let _ = refuse_csrf(&older).await;
+    stored(&app, REFUSED, 1).await;
+    stored(&app, SEEN, 1).await;
+    assert_eq!(reason(&app).await, None);
 }
 
 fn id_of(session: &Value) -> Uuid {
