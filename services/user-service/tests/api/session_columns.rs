@@ -9,7 +9,8 @@ use diesel_migrations::MigrationHarness as _;
 use test_support::TestDatabase;
 use user_service::MIGRATIONS;
 
-use super::support::count;
+use super::browser_support::refresh;
+use super::support::{TestApp, count};
 
 const FIRST_STEP: &str = "20261127000020";
 const SESSIONS: usize = 3000;
@@ -47,18 +48,40 @@ const REFRESHES: &str = "
                 recent_rotations = ARRAY[now()], mac_version = 1, last_access_expires_at = now()
             WHERE id = chosen.id AND counter = chosen.counter AND ended_at IS NULL;
     END $$";
+/// Everything that the steps of this database make, one line each.
 const LAYOUT: &str = "
     SELECT string_agg(line, E'\\n' ORDER BY line) AS text FROM (
-        SELECT concat_ws(' ', attrelid::regclass, attname, format_type(atttypid, atttypmod),
-            attnotnull, pg_get_expr(adbin, adrelid), col_description(attrelid, attnum)) AS line
-        FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-        WHERE attrelid IN ('auth_sessions'::regclass, 'devices'::regclass)
+        SELECT concat_ws(' ', relkind, oid::regclass, relpersistence, reloptions,
+            obj_description(oid, 'pg_class')) AS line
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT concat_ws(' ', attrelid::regclass, attname,
+            format_type(atttypid, atttypmod), attnotnull, attidentity,
+            pg_get_expr(adbin, adrelid), col_description(attrelid, attnum))
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+            LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
             AND attnum > 0 AND NOT attisdropped
-        UNION ALL SELECT concat_ws(' ', conname, pg_get_constraintdef(oid), convalidated)
-        FROM pg_constraint WHERE conrelid IN ('auth_sessions'::regclass, 'devices'::regclass)
-        UNION ALL SELECT concat_ws(' ', indexdef, obj_description(indexname::regclass))
-        FROM pg_indexes WHERE tablename IN ('auth_sessions', 'devices')
+        UNION ALL SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid),
+            convalidated)
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+        UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+        UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+        UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace
     ) AS lines";
+/// Has every statement refused that writes a column of any index, its condition included.
+const NO_INDEX_MOVES: &str = "
+    CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE 'an index would have to move'; END $$;
+    DO $$ DECLARE columns text; BEGIN
+        SELECT string_agg(DISTINCT attname, ', ') INTO columns
+        FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum > 0
+        WHERE indrelid = 'auth_sessions'::regclass AND (attnum = ANY (indkey) OR EXISTS (
+            SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = indexrelid
+                AND refobjid = indrelid AND refobjsubid = attnum));
+        EXECUTE format('CREATE OR REPLACE TRIGGER refuses BEFORE UPDATE OF %s ON auth_sessions
+            EXECUTE FUNCTION refuse()', columns);
+    END $$";
 
 #[derive(diesel::QueryableByName)]
 struct Text {
@@ -185,4 +208,22 @@ async fn a_family_is_one_row_and_a_device_has_one_live_one_so_that_there_is_one_
         let error = connection.batch_execute(&again).await.unwrap_err().to_string();
         assert!(error.contains(broken), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_refresh_writes_no_column_of_any_index() {
+    let app = TestApp::with(&[("USER_SERVICE__SIGNING__ALGORITHM", "ES256")]).await;
+    let (session, proven) = (app.sign_in().await, app.sign_in().await);
+    let (browser, _) = app.browse_as("alice").await;
+    let mut connection = app.database.connect().await;
+    connection.batch_execute(NO_INDEX_MOVES).await.unwrap();
+    let next = app.refresh(&session.refresh_token).await.expect(200).member("refresh_token");
+    // Once more within the grace.
+    let _ = app.refresh(&session.refresh_token).await.expect(200);
+    let _ = app.refresh_proven(&proven, &proven.refresh_token).await.expect(200);
+    let _ = refresh(&browser).await.expect(200);
+    // With such an index it would be refused.
+    connection.batch_execute("CREATE INDEX ON auth_sessions (last_seen_at)").await.unwrap();
+    connection.batch_execute(NO_INDEX_MOVES).await.unwrap();
+    assert!(app.refresh(&next).await.status.is_server_error());
 }
