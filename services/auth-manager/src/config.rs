@@ -73,7 +73,8 @@ const PROVIDERS: &[Setting] = &[
     Setting::new("providers.default", "The provider where a request names none")
         .default("keycloak"),
     Setting::new("providers.timeout", "How long one call to a provider may take").default("10s"),
-    Setting::new("providers.connections", "Idle connections kept to each provider").default("32"),
+    Setting::new("providers.connections", "Calls to a provider at a time; others wait")
+        .default("32"),
     Setting::new(
         "providers.breaker_failures",
         "Failures in a row after which a provider counts as away",
@@ -220,7 +221,8 @@ pub struct ProvidersSettings {
     pub default: String,
     /// How long one call may take.
     pub timeout: Period,
-    /// Idle connections kept to each.
+    /// Calls to each at a time.
+    #[serde(deserialize_with = "common::settings::positive")]
     pub connections: usize,
     /// Failures in a row that open the breaker.
     pub breaker_failures: u32,

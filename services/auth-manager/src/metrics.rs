@@ -13,6 +13,8 @@ pub struct ServiceMetrics {
     pub provider_calls: IntCounterVec,
     /// Their duration by `provider` and `endpoint`.
     pub provider_call_duration: HistogramVec,
+    /// Calls that wait for a connection, by `provider`.
+    pub provider_calls_waiting: IntGaugeVec,
     /// Leases by `outcome`: `taken`, `waited`, `lost`.
     pub leases: IntCounterVec,
     /// Ledger entries that could not be kept.
@@ -55,6 +57,11 @@ impl ServiceMetrics {
                 "provider_call_duration_seconds",
                 "Duration of calls to providers",
                 &["provider", "endpoint"],
+            ),
+            provider_calls_waiting: metrics.gauges(
+                "provider_calls_waiting",
+                "Calls to a provider that wait for one of its connections",
+                &["provider"],
             ),
             leases: metrics.counter(
                 "leases_total",

@@ -41,6 +41,13 @@ struct Road {
     faults: watch::Sender<BTreeMap<&'static str, ProxyFault>>,
     seen: watch::Sender<Vec<Seen>>,
     answered: watch::Sender<Vec<String>>,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Default)]
+struct Connections {
+    open: usize,
+    most: usize,
 }
 
 struct Seen {
@@ -54,7 +61,8 @@ impl FaultProxy {
         let base = Url::parse(base).unwrap();
         let target = (base.host_str().unwrap().to_owned(), base.port_or_known_default().unwrap());
         let (faults, seen) = (watch::Sender::default(), watch::Sender::default());
-        let road = Road { target, faults, seen, answered: watch::Sender::default() };
+        let (answered, connections) = (watch::Sender::default(), Mutex::default());
+        let road = Road { target, faults, seen, answered, connections };
         let (listener, road) = (TcpListener::bind(("127.0.0.1", 0)).await.unwrap(), Arc::new(road));
         let address = listener.local_addr().unwrap();
         let listening = Mutex::new(Some(listen(listener, Arc::clone(&road))));
@@ -90,6 +98,12 @@ impl FaultProxy {
         let seen = self.road.seen.borrow();
         let last = seen.iter().rfind(|seen| is_named(path, &seen.path));
         last.map_or_else(String::new, |last| last.request.clone())
+    }
+
+    /// How many connections were open at the same time at most, each until its answer is on its
+    /// way.
+    pub fn most_at_once(&self) -> usize {
+        self.road.connections.lock().unwrap().most
     }
 
     /// Waits until so many have come.
@@ -148,7 +162,15 @@ fn listen(listener: TcpListener, road: Arc<Road>) -> JoinHandle<()> {
 impl Road {
     /// One request; none: the connection breaks.
     async fn carry(&self, mut stream: TcpStream) -> Option<()> {
-        let (path, request) = read_request(&mut stream).await?;
+        let answer = {
+            let _open = self.open();
+            self.answer(&mut stream).await?
+        };
+        stream.write_all(&answer).await.ok()
+    }
+
+    async fn answer(&self, stream: &mut TcpStream) -> Option<Vec<u8>> {
+        let (path, request) = read_request(stream).await?;
         let text = String::from_utf8_lossy(&request).into_owned();
         self.seen.send_modify(|seen| seen.push(Seen { path: path.clone(), request: text }));
         let mut fault = self.fault(&path);
@@ -165,17 +187,23 @@ impl Road {
                 answer
             }
         };
-        let answer = match fault {
-            Some(ProxyFault::CutAfter) => return None,
-            Some(ProxyFault::CutAfterHead) => head_of(answer),
-            Some(ProxyFault::Garble(body)) => written(200, body),
+        match fault {
+            Some(ProxyFault::CutAfter) => None,
+            Some(ProxyFault::CutAfterHead) => Some(head_of(answer)),
+            Some(ProxyFault::Garble(body)) => Some(written(200, body)),
             Some(ProxyFault::HoldAfter) => {
                 self.change(&path, &ProxyFault::HoldAfter).await;
-                answer
+                Some(answer)
             }
-            _ => answer,
-        };
-        stream.write_all(&answer).await.ok()
+            _ => Some(answer),
+        }
+    }
+
+    fn open(&self) -> Open<'_> {
+        let mut connections = self.connections.lock().unwrap();
+        connections.open += 1;
+        connections.most = connections.most.max(connections.open);
+        Open(self)
     }
 
     fn fault(&self, path: &str) -> Option<ProxyFault> {
@@ -194,6 +222,15 @@ impl Road {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.ok()?;
         Some(answer)
+    }
+}
+
+/// A connection that is counted as open.
+struct Open<'a>(&'a Road);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections.lock().unwrap().open -= 1;
     }
 }
 

@@ -41,19 +41,19 @@ impl Breaker {
     /// Leave to call now, or how long to wait.
     pub(super) fn admit(&self) -> Result<Permit<'_>, Duration> {
         let mut state = self.lock();
-        let probe = match *state {
-            State::Closed { .. } => false,
-            State::Open { until } => {
-                let left = until.saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    return Err(left);
-                }
-                *state = State::Probing;
-                true
-            }
-            State::Probing => return Err(WHILE_PROBED),
-        };
+        if let Some(left) = state.refusal() {
+            return Err(left);
+        }
+        let probe = matches!(*state, State::Open { .. });
+        if probe {
+            *state = State::Probing;
+        }
         Ok(Permit { breaker: self, probe, judged: false })
+    }
+
+    /// How long to wait, where there is no leave to call now.
+    pub(super) fn refusal(&self) -> Option<Duration> {
+        self.lock().refusal()
     }
 
     /// Whether calls are refused, but for a probe.
@@ -69,6 +69,19 @@ impl Breaker {
     fn set(&self, state: &mut State, new: State) {
         *state = new;
         self.open.set(i64::from(!matches!(new, State::Closed { .. })));
+    }
+}
+
+impl State {
+    fn refusal(self) -> Option<Duration> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open { until } => {
+                let left = until.saturating_duration_since(Instant::now());
+                (!left.is_zero()).then_some(left)
+            }
+            Self::Probing => Some(WHILE_PROBED),
+        }
     }
 }
 

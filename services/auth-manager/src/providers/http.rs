@@ -8,9 +8,11 @@ use common::tls::{describe, trust};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use serde_json::{Map, Value};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use super::breaker::{Breaker, Permit};
+use super::connections::Connections;
 use super::verdict::{Reply, judge, unusable};
 use super::{Call, Fault};
 use crate::config::ProvidersSettings;
@@ -33,8 +35,15 @@ pub(crate) struct Http {
     timeout: Duration,
     connect_timeout: Duration,
     pause: Duration,
+    connections: Connections,
     breaker: Breaker,
     metrics: ServiceMetrics,
+}
+
+/// Leave to call.
+struct Admission<'a> {
+    permit: Permit<'a>,
+    _connection: SemaphorePermit<'a>,
 }
 
 /// When an operation must have ended, whatever number of calls it takes.
@@ -62,8 +71,19 @@ impl Http {
         let pause = settings.breaker_pause.0;
         let open = metrics.breaker_open.with_label_values(&[provider]);
         let breaker = Breaker::new(settings.breaker_failures, pause, open);
+        let waiting = metrics.provider_calls_waiting.with_label_values(&[provider]);
+        let connections = Connections::new(settings.connections, waiting);
         let provider = provider.to_owned();
-        Ok(Self { client, provider, timeout, connect_timeout, pause, breaker, metrics })
+        Ok(Self {
+            client,
+            provider,
+            timeout,
+            connect_timeout,
+            pause,
+            connections,
+            breaker,
+            metrics,
+        })
     }
 
     /// How long a provider that is away is left alone.
@@ -74,18 +94,19 @@ impl Http {
     /// Whether anything answers at `url`. An answer does not close the breaker: that this is served
     /// proves nothing of the call that is to follow.
     pub(super) async fn probe(&self, url: &str) -> Result<(), Fault> {
-        let permit = self.admit(Call::Discovery)?;
+        let deadline = self.deadline();
+        let admission = self.admit(Call::Discovery, deadline.0).await?;
         let started = Instant::now();
-        let probed = self.reach(url).await;
+        let probed = self.reach(url, deadline).await;
         self.observe(Call::Discovery, started, probed.as_ref().err());
         if probed.is_err() {
-            permit.fail();
+            admission.permit.fail();
         }
         probed
     }
 
-    async fn reach(&self, url: &str) -> Result<(), Fault> {
-        let request = correlate(self.client.get(url)).timeout(self.timeout);
+    async fn reach(&self, url: &str, deadline: Deadline) -> Result<(), Fault> {
+        let request = correlate(self.client.get(url)).timeout(deadline.left());
         let sent = request.send().await;
         let status = sent.map_err(|error| self.away(Call::Discovery, error))?.status();
         if status.is_server_error() {
@@ -126,29 +147,40 @@ impl Http {
         deadline: Deadline,
         request: RequestBuilder,
     ) -> Result<Map<String, Value>, Fault> {
-        let left = deadline.left();
         // With less time than it takes to give up connecting, an end of it would not tell whether
         // anything was sent.
         let least = if call.may_be_repeated() { Duration::ZERO } else { self.connect_timeout };
-        if left <= least {
-            return Err(Fault::Away { sent: false, retry_after: self.pause });
-        }
-        let permit = self.admit(call)?;
+        let admission = self.admit(call, deadline.0 - least).await?;
         let started = Instant::now();
-        let judged = self.exchange(call, request.timeout(left)).await;
+        let judged = self.exchange(call, request.timeout(deadline.left())).await;
         self.observe(call, started, judged.as_ref().err());
         match &judged {
-            Err(Fault::Away { .. }) => permit.fail(),
-            _ => permit.succeed(),
+            Err(Fault::Away { .. }) => admission.permit.fail(),
+            _ => admission.permit.succeed(),
         }
         judged
     }
 
-    fn admit(&self, call: Call) -> Result<Permit<'_>, Fault> {
-        self.breaker.admit().map_err(|retry_after| {
+    /// Waits for a connection, but in no line for a provider that is left alone, and for as long
+    /// as a call may still begin.
+    async fn admit(&self, call: Call, until: Instant) -> Result<Admission<'_>, Fault> {
+        let away = |retry_after| Fault::Away { sent: false, retry_after };
+        let refuse = |retry_after| {
             self.count(call, "breaker_open");
-            Fault::Away { sent: false, retry_after }
-        })
+            away(retry_after)
+        };
+        if let Some(retry_after) = self.breaker.refusal() {
+            return Err(refuse(retry_after));
+        }
+        let Some(connection) = self.connections.take(until).await else {
+            self.count(call, "no_connection");
+            return Err(away(self.pause));
+        };
+        if until <= Instant::now() {
+            return Err(away(self.pause));
+        }
+        let permit = self.breaker.admit().map_err(refuse)?;
+        Ok(Admission { permit, _connection: connection })
     }
 
     async fn exchange(

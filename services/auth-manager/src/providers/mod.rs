@@ -6,6 +6,7 @@ mod breaker;
 mod call;
 mod claims;
 mod client_form;
+mod connections;
 mod discovery;
 mod fault;
 mod file;

@@ -6,6 +6,7 @@
 mod away;
 mod breaker;
 mod codes;
+mod connections;
 mod discovery;
 mod file;
 mod grants;
