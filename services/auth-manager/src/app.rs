@@ -140,6 +140,6 @@ fn document() -> OpenApi {
         "Latchkey auth-manager",
         "Sign-in at Keycloak and other providers, consent to offline use, and access tokens on \
          demand. Success bodies are `{\"success\": true, \"data\": …}`; errors have one body \
-         everywhere, whose `code` is stable.",
+         everywhere, whose `code` is stable: bad input is `validation_error`.",
     )
 }

@@ -1,6 +1,6 @@
 //! What can go wrong in auth-manager, and what callers are told of it.
 //!
-//! Handlers parse into [`Problem`]s of their own (400, 413, 415); rooms and models return this.
+//! What is parsed arrives as [`Problem`] (400, 413, 415); rooms and models return this.
 //! What a provider says arrives as [`Fault`] and is turned into one of these where it is known
 //! what it means there: a dead grant, our own client misconfigured and a provider that is away
 //! are three different things. Only `Internal` and the database are logged here, once.
@@ -42,6 +42,9 @@ pub enum Error {
     /// A state that is bad, used, too old, another browser's or user's, or of an ended session.
     #[error("invalid state token")]
     InvalidStateToken,
+    /// A logout token that is missing or not believed; why.
+    #[error("{0}")]
+    LogoutRefused(String),
     /// The user has to consent first; where.
     #[error("consent required")]
     ConsentRequired {
@@ -73,8 +76,13 @@ pub enum Error {
     Internal(String),
 }
 
+/// Bad input, which other services call `invalid_request`, has the name here that clients of the
+/// older systems know.
 impl From<Problem> for Error {
-    fn from(problem: Problem) -> Self {
+    fn from(mut problem: Problem) -> Self {
+        if problem.code == "invalid_request" {
+            problem.code = "validation_error";
+        }
         Self::Request(problem)
     }
 }
@@ -128,6 +136,8 @@ impl Error {
                 "the state is unknown, used, too old, another browser's or of an ended session; \
                  start again",
             ),
+            // `invalid_request`: OpenID Connect Back-Channel Logout 1.0, section 2.8.
+            Self::LogoutRefused(reason) => Problem::invalid_field("logout_token", reason.clone()),
             Self::ConsentRequired { consent_url } => Problem::new(
                 StatusCode::CONFLICT,
                 "consent_required",

@@ -100,13 +100,11 @@ fn not_json(message: &'static str) -> Problem {
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest for Query<T> {
-    type Error = Error;
-    type Future = std::future::Ready<Result<Self, Error>>;
+    type Error = Problem;
+    type Future = std::future::Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        std::future::ready(
-            parse_pairs(request.query_string().as_bytes()).map(Self).map_err(Error::from),
-        )
+        std::future::ready(parse_pairs(request.query_string().as_bytes()).map(Self))
     }
 }
 

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
 use actix_web::{post, web};
-use common::http::{ErrorBody, Problem, Query};
+use common::http::{ErrorBody, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Success, parse_id};
+use super::{Query, Success, parse_id};
 use crate::callers::Drawer;
+use crate::error::Error;
 use crate::state::State;
 use crate::vault::{AccessToken, Draw, DrawnBy, Scope};
 
@@ -43,7 +44,7 @@ pub(crate) struct DrawnToken {
 /// For the grant's own user, or a service client that configuration permits it.
 #[utoipa::path(tag = "access tokens", params(DrawQuery), security(("bearer" = [])), responses(
     (status = 200, description = "A token", body = Success<DrawnToken>),
-    (status = 400, description = "`invalid_request`, the field in `details`; `provider_error`", body = ErrorBody),
+    (status = 400, description = "`validation_error`, the field in `details`; `provider_error`", body = ErrorBody),
     (status = 401, description = "`unauthorized`; `token_not_active`: the caller's token, or the grant is dead and the user must consent again", body = ErrorBody),
     (status = 404, description = "`token_not_found`", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
@@ -54,7 +55,7 @@ pub(crate) async fn draw_access_token(
     state: web::Data<State>,
     caller: Drawer,
     Query(query): Query<DrawQuery>,
-) -> Result<web::Json<Success<DrawnToken>>, Problem> {
+) -> Result<web::Json<Success<DrawnToken>>, Error> {
     let draw = query.parse(caller.into())?;
     let AccessToken { token, expires_at, .. } = state.draws.draw(&draw).await?;
     let left = (expires_at - state.clock.now()).num_seconds();
@@ -65,7 +66,7 @@ pub(crate) async fn draw_access_token(
 }
 
 impl DrawQuery {
-    fn parse(&self, by: DrawnBy) -> Result<Draw, Problem> {
+    fn parse(&self, by: DrawnBy) -> Result<Draw, Error> {
         let field = Problem::invalid_field;
         let scope = Scope::parse(self.scope.as_deref().unwrap_or_default());
         let min_ttl: Option<u32> = match &self.min_ttl {
@@ -86,7 +87,7 @@ impl DrawQuery {
 mod tests {
     use super::*;
 
-    fn parse(id: Option<&str>, scope: &str, min_ttl: &str) -> Result<Draw, Problem> {
+    fn parse(id: Option<&str>, scope: &str, min_ttl: &str) -> Result<Draw, Error> {
         let query = DrawQuery {
             persistent_token_id: id.map(str::to_owned),
             scope: Some(scope.to_owned()),
@@ -113,8 +114,8 @@ mod tests {
             (parse(id, "", "-1"), "min_ttl"),
             (parse(id, "", "soon"), "min_ttl"),
         ] {
-            let problem = wrong.unwrap_err();
-            assert_eq!((problem.status.as_u16(), problem.code), (400, "invalid_request"));
+            let problem = wrong.unwrap_err().problem();
+            assert_eq!((problem.status.as_u16(), problem.code), (400, "validation_error"));
             assert_eq!(problem.details.unwrap()["field"], field);
         }
     }

@@ -1,10 +1,10 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, post, web};
-use common::http::{ErrorBody, Query};
+use common::http::ErrorBody;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Success;
+use super::{Query, Success};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::sessions::{self, Browser, Wish};
@@ -36,7 +36,7 @@ pub(crate) struct LinkRequest {
 /// answer, signs in there, and comes back to `callback`.
 #[utoipa::path(tag = "accounts", params(Link), security(("bearer" = [])), responses(
     (status = 200, description = "Where to go", body = Success<LinkRequest>, headers(("set-cookie" = String))),
-    (status = 400, description = "`invalid_request`: an unknown provider, or `return_to` is not on the list", body = ErrorBody),
+    (status = 400, description = "`validation_error`: an unknown provider, or `return_to` is not on the list", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
     (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),

@@ -1,12 +1,12 @@
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
-use common::http::{ErrorBody, Query};
+use common::http::ErrorBody;
 use common::paging::{Page, PageQuery, TimeAndId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::Success;
+use super::{Query, Success};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::models::account::{self, Account, Expired};
@@ -56,7 +56,7 @@ pub(crate) struct AccountQuery {
 /// List own linked accounts, newest first
 #[utoipa::path(tag = "accounts", params(AccountQuery), security(("bearer" = [])), responses(
     (status = 200, description = "A page of accounts", body = Success<Page<AccountView>>),
-    (status = 400, description = "`invalid_request`", body = ErrorBody),
+    (status = 400, description = "`validation_error`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
     (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),

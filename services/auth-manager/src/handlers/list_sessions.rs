@@ -1,10 +1,10 @@
 use actix_web::{get, web};
-use common::http::{ErrorBody, Query};
+use common::http::ErrorBody;
 use common::paging::{Page, PageQuery, TimeAndId};
 use uuid::Uuid;
 
-use super::Success;
 use super::show_session::SessionView;
+use super::{Query, Success};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::models::session_event;
@@ -17,7 +17,7 @@ const EVENTS: i64 = 5;
 /// List own live sessions, newest first
 #[utoipa::path(tag = "sessions", params(PageQuery), security(("bearer" = [])), responses(
     (status = 200, description = "A page of sessions, each with its last events", body = Success<Page<SessionView>>),
-    (status = 400, description = "`invalid_request`", body = ErrorBody),
+    (status = 400, description = "`validation_error`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
     (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),

@@ -1,12 +1,12 @@
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
-use common::http::{ErrorBody, Query, SegmentPath};
+use common::http::{ErrorBody, SegmentPath};
 use common::paging::{Page, PageQuery};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Success;
+use super::{Query, Success};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::models::token_use::TokenUse;
@@ -39,7 +39,7 @@ pub(crate) struct UseView {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "A page of uses", body = Success<Page<UseView>>),
-        (status = 400, description = "`invalid_request`", body = ErrorBody),
+        (status = 400, description = "`validation_error`", body = ErrorBody),
         (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
         (status = 404, description = "`token_not_found`", body = ErrorBody),
         (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),

@@ -1,13 +1,13 @@
 use actix_web::{get, web};
 use chrono::{DateTime, Utc};
 use common::clock::rfc3339;
-use common::http::{ErrorBody, Query};
+use common::http::ErrorBody;
 use common::paging::{Page, PageQuery, TimeAndId};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Success;
+use super::{Query, Success};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::models::grant::GrantHead;
@@ -50,7 +50,7 @@ pub(crate) struct TokenView {
 /// List own persistent ids, newest first
 #[utoipa::path(tag = "access tokens", params(PageQuery), security(("bearer" = [])), responses(
     (status = 200, description = "A page of ids", body = Success<Page<TokenView>>),
-    (status = 400, description = "`invalid_request`", body = ErrorBody),
+    (status = 400, description = "`validation_error`", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
     (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),

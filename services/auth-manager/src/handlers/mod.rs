@@ -11,6 +11,7 @@ pub(crate) mod list_accounts;
 pub(crate) mod list_sessions;
 pub(crate) mod list_token_uses;
 pub(crate) mod list_tokens;
+mod query;
 pub(crate) mod receive_backchannel_logout;
 pub(crate) mod request_offline_token;
 pub(crate) mod revoke_persistent_id;
@@ -24,6 +25,8 @@ use common::http::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use query::Query;
 
 /// The body of every success.
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,6 +1,6 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, post, web};
-use common::http::{ErrorBody, Form, Problem};
+use common::http::{ErrorBody, Form};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -43,7 +43,7 @@ pub(crate) async fn receive_backchannel_logout(
     state: web::Data<State>,
     Form(form): Form<Logout>,
 ) -> Result<HttpResponse, Error> {
-    let missing = || Problem::invalid_field("logout_token", "a form with `logout_token` is needed");
+    let missing = || Error::LogoutRefused("a form with `logout_token` is needed".to_owned());
     hear(&state, &form.logout_token.ok_or_else(missing)?).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -1,9 +1,9 @@
 use actix_web::{delete, web};
-use common::http::{ErrorBody, Query};
+use common::http::ErrorBody;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Success, parse_id};
+use super::{Query, Success, parse_id};
 use crate::callers::Person;
 use crate::error::Error;
 use crate::state::State;
@@ -47,7 +47,7 @@ pub(crate) struct RevokedId {
 /// The id is gone at once. The grant is revoked at the provider only with its last id.
 #[utoipa::path(tag = "offline use", params(Which), security(("bearer" = [])), responses(
     (status = 200, description = "The id is gone", body = Success<RevokedId>),
-    (status = 400, description = "`invalid_request`: no `id`, or not a UUID", body = ErrorBody),
+    (status = 400, description = "`validation_error`: no `id`, or not a UUID", body = ErrorBody),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),
     (status = 404, description = "`token_not_found`: none of the caller's", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),

@@ -1,9 +1,10 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use common::http::{ErrorBody, Query};
+use common::http::ErrorBody;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::Query;
 use crate::error::Error;
 use crate::sessions::{self, Browser, Wish};
 use crate::state::State;
@@ -26,7 +27,7 @@ pub(crate) struct Login {
 /// Code flow with PKCE (S256). The request is bound to this browser by a cookie, and good once.
 #[utoipa::path(tag = "sign-in", params(Login), responses(
     (status = 302, description = "To the provider", headers(("location" = String), ("set-cookie" = String))),
-    (status = 400, description = "`invalid_request`: an unknown provider, or `return_to` is not on the list", body = ErrorBody),
+    (status = 400, description = "`validation_error`: an unknown provider, or `return_to` is not on the list", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
     (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
 ))]

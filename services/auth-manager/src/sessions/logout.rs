@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use common::http::Problem;
 use diesel::QueryResult;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
@@ -48,8 +47,7 @@ fn sender<'a>(state: &'a State, token: &str) -> Result<&'a Arc<Provider>, Error>
 }
 
 fn refused(reason: Option<String>) -> Error {
-    let reason = reason.unwrap_or_else(|| "logout token: refused".to_owned());
-    Problem::invalid_field("logout_token", reason).into()
+    Error::LogoutRefused(reason.unwrap_or_else(|| "logout token: refused".to_owned()))
 }
 
 /// Tokens first, each step for itself, since each takes locks of its own: whatever fails, the token

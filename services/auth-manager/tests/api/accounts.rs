@@ -44,7 +44,7 @@ async fn an_account_is_linked_and_unlinked_and_its_grant_revoked() {
     assert_eq!(by_expiry("true").await[0]["id"], mine[0]["id"]);
     assert_eq!(by_expiry("false").await, mine[1..]);
     let path = "/accounts?expired=maybe";
-    app.ask(Method::GET, path, token).await.expect_error(400, "invalid_request");
+    app.ask(Method::GET, path, token).await.expect_error(400, "validation_error");
     // Either account is the same user from now on.
     let again = app.sign_in_as(&Browser::new(), "?provider=partner", &other).await;
     assert_eq!(again["user_id"], signed_in["user_id"]);

@@ -60,6 +60,8 @@ fn check(path: &str, operation: &Value) {
     let said = |status: &str, code: &str| {
         responses.get(status).is_some_and(|response| text(response, "description").contains(code))
     };
+    // Back-Channel Logout 1.0 has a code of its own for what is bad.
+    assert_eq!(said("400", "`invalid_request`"), own == "/backchannel-logout", "{path}");
     assert!(said("502", "`provider_misconfigured`"), "{path}");
     assert!(said("503", "`provider_unavailable` or `database_unavailable`"), "{path}");
     assert!(open || said("401", "`unauthorized`") && said("401", "`token_not_active`"), "{path}");

@@ -73,7 +73,7 @@ async fn what_the_provider_says_instead_of_a_code_is_passed_on() {
     let url = app.begin(&browser, "").await;
     let back = app.return_from(&browser, &url).await;
     let missing = with_parameter(&back, "code", None);
-    browser.get(missing.as_str()).await.expect_error(400, "invalid_request");
+    browser.get(missing.as_str()).await.expect_error(400, "validation_error");
     let failed = with_parameter(&missing, "error", Some("access_denied"));
     let answer = browser.get(failed.as_str()).await.expect_error(400, "provider_error");
     assert_eq!(answer.json["details"]["error"], "access_denied");
@@ -93,11 +93,11 @@ async fn browsers_are_sent_only_to_origins_on_the_list() {
     let browser = Browser::new();
     for target in ["https://evil.example.com/", "//app.example.com", "/"] {
         let url = app.url(&format!("/login?return_to={target}"));
-        let answer = browser.get(&url).await.expect_error(400, "invalid_request");
+        let answer = browser.get(&url).await.expect_error(400, "validation_error");
         assert_eq!(answer.json["details"]["field"], "return_to");
     }
     let answer = browser.get(&app.url("/login?provider=nobody")).await;
-    let answer = answer.expect_error(400, "invalid_request");
+    let answer = answer.expect_error(400, "validation_error");
     assert_eq!(answer.json["details"]["field"], "provider");
     let target = format!("{APP}/welcome");
     let url = app.begin(&browser, &format!("?return_to={target}")).await;

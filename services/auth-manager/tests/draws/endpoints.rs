@@ -78,7 +78,7 @@ async fn what_is_wrong_with_a_draw_is_said() {
         (format!("persistent_token_id={id}&scope=address"), "scope"),
     ] {
         let answer = service.draw(&query, &service.alice).await.expect(400);
-        assert_eq!(answer.json["code"], "invalid_request");
+        assert_eq!(answer.json["code"], "validation_error");
         assert_eq!(answer.json["details"]["field"], field, "{query}");
     }
     // Whether a token is stored already or not; a shorter one is never passed off as what was asked.

@@ -67,7 +67,7 @@ async fn a_scope_beyond_the_grants_is_the_callers_error() {
     let mut draw = world.request();
     draw.scope = Scope::parse("openid address").unwrap();
     let problem = process.draw(draw).await.unwrap_err();
-    assert_eq!((problem.status.as_u16(), problem.code), (400, "invalid_request"));
+    assert_eq!((problem.status.as_u16(), problem.code), (400, "validation_error"));
     assert_eq!(problem.details.unwrap()["field"], "scope");
     assert_eq!(world.proxy.calls(TOKEN), 0);
 }

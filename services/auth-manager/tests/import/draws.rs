@@ -89,6 +89,6 @@ async fn a_grant_without_a_known_scope_is_drawn_on_narrower_and_its_own_is_learn
     let learnt = world.text("SELECT scope FROM auth_vault").await;
     assert!(learnt.split(' ').any(|scope| scope == "email"), "{learnt}");
     let beyond = format!("{own}&scope=address");
-    idp.draw(&server, &beyond, token).await.expect_error(400, "invalid_request");
+    idp.draw(&server, &beyond, token).await.expect_error(400, "validation_error");
     idp.draw(&server, &narrower, token).await.expect(200);
 }
