@@ -86,6 +86,7 @@ async fn no_row_of_an_admin_s_names_whose_role_it_was_once_that_one_is_forgotten
     let request = request.json(&json!({ "role": "admin" }));
     let _ = Answer::read(request.send().await.unwrap()).await.expect(200);
     drop(server);
+    chain.link();
     let change_of = |user: &str| {
         let exported = chain.told(&["export", "--user", user], &[]);
         let mut events = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
