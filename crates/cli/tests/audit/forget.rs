@@ -1,3 +1,5 @@
+use common::clock::Clock;
+use reqwest::Client;
 use serde_json::{Value, json};
 use test_support::{Answer, TestDevice, TestServer};
 
@@ -6,9 +8,9 @@ use super::world::{ALICE, BOB, Chain, text};
 const PASSWORD: &str = "correct horse battery";
 
 /// Somebody new, signed in: their id and access token.
-async fn sign_in(server: &TestServer, username: &str) -> (String, String) {
+async fn sign_in(client: &Client, server: &TestServer, username: &str) -> (String, String) {
     let post = async |path: &str, body: Value| {
-        let request = reqwest::Client::new().post(server.url(path)).json(&body);
+        let request = client.post(server.url(path)).json(&body);
         Answer::read(request.send().await.unwrap()).await
     };
     let account = json!({ "username": username, "password": PASSWORD });
@@ -17,7 +19,7 @@ async fn sign_in(server: &TestServer, username: &str) -> (String, String) {
     let body = json!({ "public_key": offer.public_key, "device_name": "phone" });
     let device = post("/api/auth/register-device", body).await.expect(201);
     let device = TestDevice::agree(&offer, &device.json);
-    let login = device.login(username, PASSWORD, chrono::Utc::now().timestamp_millis());
+    let login = device.login(username, PASSWORD, Clock::default().now().timestamp_millis());
     let signed_in = post("/api/auth/login", login).await.expect(200);
     let id = signed_in.json["user"]["user_id"].as_str().unwrap().to_owned();
     (id, signed_in.member("access_token"))
@@ -77,13 +79,12 @@ async fn whose_events_are_meant_is_said_by_name_as_well() {
 #[tokio::test]
 async fn no_row_of_an_admin_s_names_whose_role_it_was_once_that_one_is_forgotten() {
     let chain = Chain::empty().await;
-    let server = chain.serve().await;
-    let ((admin, token), (changed, _)) =
-        (sign_in(&server, "alice").await, sign_in(&server, "bob").await);
+    let (server, client) = (chain.serve().await, Client::builder().build().unwrap());
+    let (admin, token) = sign_in(&client, &server, "alice").await;
+    let (changed, _) = sign_in(&client, &server, "bob").await;
     chain.sql("UPDATE users SET role = 'admin' WHERE username = 'alice'").await;
     let path = server.url(&format!("/api/v5/auth/users/{changed}/role"));
-    let request = reqwest::Client::new().patch(path).bearer_auth(token);
-    let request = request.json(&json!({ "role": "admin" }));
+    let request = client.patch(path).bearer_auth(token).json(&json!({ "role": "admin" }));
     let _ = Answer::read(request.send().await.unwrap()).await.expect(200);
     drop(server);
     chain.link();
