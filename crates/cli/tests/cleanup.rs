@@ -13,6 +13,39 @@ const EVENTS: &str =
     "security events stay; the service purges them itself, and `latchkey audit retention` does";
 const USER: &str = "00000000-0000-4000-8000-000000000001";
 
+/// Of every kind that use leaves behind one that is past, and of most one that is not.
+const PAST_IN_VAULT: &str = "
+    INSERT INTO users (id, created_at) VALUES ('00000000-0000-4000-8000-000000000001', now());
+    INSERT INTO user_sessions (id, user_id, active, created_at, updated_at, last_accessed_at,
+        expires_at, ended_at)
+        SELECT gen_random_uuid(), users.id, ended_at IS NULL, now(), now(), now(), expires_at,
+            ended_at
+        FROM users, (VALUES (now() - interval '1 minute', NULL::timestamptz),
+            (now() + interval '1 hour', NULL), (NULL, now() - interval '91 days'))
+            AS session (expires_at, ended_at);
+    INSERT INTO auth_vault (id, user_id, provider, subject, client_id, session_state_id, token_type,
+        encrypted_token, sealing_key_id, token_hash, state, dead_reason, grant_expires_at,
+        created_at, updated_at, last_access_at)
+        SELECT gen_random_uuid(), users.id, 'keycloak', 'subject', 'app', sid, kind, '', '', '',
+            CASE WHEN reason IS NULL THEN 'live' ELSE 'dead' END, reason, now() - ended, now(),
+            now() - ended, now()
+        FROM users, (VALUES ('sid-1', 'refresh', NULL, interval '8 days'),
+            ('sid-2', 'refresh', NULL, interval '6 days'),
+            ('sid-3', 'offline', 'session_ended', interval '91 days'),
+            ('sid-4', 'offline', 'session_ended', interval '89 days'))
+            AS ended (sid, kind, reason, ended);
+    INSERT INTO provider_calls (id, kind, state, provider, subject, client_id, session_state_id,
+        next_at, created_at)
+        SELECT gen_random_uuid(), 'revoke', 'ended', 'keycloak', 'subject', 'app', 'sid', at, now()
+        FROM (VALUES (now() - interval '1 second'), (now() + interval '1 hour')) AS call (at);
+    INSERT INTO drawn_tokens SELECT id, '', '', '', now(), now() - interval '1 second'
+        FROM auth_vault WHERE session_state_id = 'sid-4';
+    INSERT INTO token_uses (persistent_token_id, user_id, client_id, scope, outcome, used_at)
+        SELECT gen_random_uuid(), id, 'app', '', 'cached', now() - interval '9 years' FROM users;
+    INSERT INTO authorization_states (id, kind, provider, sealed_verifier, sealing_key_id, nonce,
+        created_at, expires_at)
+        VALUES ('', 'sign_in', 'keycloak', '', '', '', now(), now() - interval '1 second')";
+
 struct Databases {
     user: TestDatabase,
     chat: TestDatabase,
@@ -40,11 +73,14 @@ impl Databases {
              INSERT INTO room_invitations SELECT '{USER}', gen_random_uuid(), '{USER}',
                  now() + interval '1 hour' * number FROM generate_series(-2, 1) AS number"
         );
-        let in_auth = "INSERT INTO logout_tokens SELECT 'issuer', number::text,
-            now() + interval '1 hour' * number FROM generate_series(-4, 1) AS number";
+        let in_auth = format!(
+            "INSERT INTO logout_tokens SELECT 'issuer', number::text,
+                 now() + interval '1 hour' * number FROM generate_series(-4, 1) AS number;
+             {PAST_IN_VAULT}"
+        );
         user.connect().await.batch_execute(&in_user).await.unwrap();
         chat.connect().await.batch_execute(&in_chat).await.unwrap();
-        auth.connect().await.batch_execute(in_auth).await.unwrap();
+        auth.connect().await.batch_execute(&in_auth).await.unwrap();
         Self { user, chat, auth }
     }
 
@@ -86,7 +122,15 @@ async fn what_is_past_is_removed_from_every_database_and_said_by_kind() {
         "user-service: nonces 0",
         "chat-service: invitations 0",
         "auth-manager: logout_tokens 5",
-        "auth-manager: ended_sessions 0",
+        "auth-manager: expired_sessions_ended 1",
+        "auth-manager: ended_sessions 1",
+        "auth-manager: expired_grants 1",
+        "auth-manager: dead_grants 1",
+        "auth-manager: heard_calls 1",
+        "auth-manager: drawn_tokens 1",
+        "auth-manager: ledger_entries 1",
+        "auth-manager: states 1",
+        "auth-manager: revocations_queued 0",
     ] {
         assert!(said.contains(&format!("{line}\n")), "{said}");
     }

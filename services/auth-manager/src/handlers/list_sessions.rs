@@ -30,8 +30,9 @@ pub(crate) async fn list_sessions(
 ) -> Result<web::Json<Success<Page<SessionView>>>, Error> {
     let limit = page.limit()?;
     let before = page.before::<TimeAndId>()?.map(|TimeAndId(time, id)| (time, id));
-    let mut connection = state.pool.get().await?;
-    let rows = user_session::list_live(&mut connection, person.user_id, before, limit + 1).await?;
+    let (mut connection, now) = (state.pool.get().await?, state.clock.now());
+    let user = person.user_id;
+    let rows = user_session::list_live(&mut connection, user, now, before, limit + 1).await?;
     let ids: Vec<Uuid> = rows.iter().map(|session| session.id).collect();
     let events = session_event::list_of_each(&mut connection, &ids, EVENTS).await?;
     let key = |session: &UserSession| TimeAndId(session.created_at, session.id);

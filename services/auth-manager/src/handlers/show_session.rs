@@ -58,7 +58,7 @@ pub(crate) struct EventView {
     /// `signed_in`, `consented`, `tokens_cleared`, `ended` or `imported`.
     #[schema(example = "signed_in")]
     kind: String,
-    /// Why, where that says more.
+    /// Why, where that says more: `user`, `backchannel_logout`, `unlinked` or `expired`.
     #[schema(example = "backchannel_logout")]
     reason: Option<String>,
     #[serde(serialize_with = "common::clock::serialize")]

@@ -226,9 +226,11 @@ pub async fn clear_tokens(
              access_expires_at = CASE WHEN EXISTS (
                  SELECT FROM auth_vault AS g
                  WHERE g.account_id = a.id AND g.state IN ('live', 'outcome_unknown')
+                     AND (g.grant_expires_at IS NULL OR g.grant_expires_at > $2)
              ) THEN a.access_expires_at END
          WHERE a.id = ANY($1) AND NOT EXISTS (
-             SELECT FROM user_sessions AS s WHERE s.account_id = a.id AND s.active)",
+             SELECT FROM user_sessions AS s WHERE s.account_id = a.id AND s.active
+                 AND (s.expires_at IS NULL OR s.expires_at > $2))",
     )
     .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(accounts)
     .bind::<diesel::sql_types::Timestamptz, _>(now)

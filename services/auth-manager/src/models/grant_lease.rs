@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -216,11 +216,12 @@ pub async fn replace_token(
         .optional()
 }
 
-/// Settles a call whose answer brought an access token but no other grant token; answers the
-/// grant's state, none where the lease is lost.
+/// Settles a call whose answer brought an access token but no other grant token, and perhaps when
+/// that one now ends; answers the grant's state, none where the lease is lost.
 pub async fn keep_token(
     connection: &mut AsyncPgConnection,
     holder: Holder,
+    expires_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> QueryResult<Option<String>> {
     use auth_vault::dsl;
@@ -228,9 +229,16 @@ pub async fn keep_token(
         .find(holder.grant_id)
         .filter(dsl::version.eq(holder.version))
         .filter(dsl::lease_holder.eq(holder.id));
+    // An end that the token has outlived is none.
+    let expires_at = sql::<Nullable<Timestamptz>>("coalesce(")
+        .bind::<Nullable<Timestamptz>, _>(expires_at)
+        .sql(", CASE WHEN grant_expires_at > ")
+        .bind::<Timestamptz, _>(now)
+        .sql(" THEN grant_expires_at END)");
     diesel::update(held)
         .set((
             dsl::presentations.eq(0),
+            dsl::grant_expires_at.eq(expires_at),
             dsl::state.eq(sql::<Text>(LIVE)),
             dsl::dead_reason.eq(None::<String>),
             Settled::at(now),

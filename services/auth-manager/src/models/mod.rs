@@ -5,6 +5,7 @@ pub mod authorization_state;
 pub mod drawn_token;
 pub mod grant;
 pub mod grant_count;
+pub mod grant_end;
 pub mod grant_lease;
 pub mod grant_upsert;
 pub mod logout_token;

@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::grant::{Grant, GrantKey, GrantState, TokenType};
+use super::user_session;
 use crate::schema::{auth_vault, persistent_tokens, provider_calls, user_sessions};
 
 /// Which grants are meant.
@@ -233,10 +234,11 @@ pub async fn delete(connection: &mut AsyncPgConnection, grants: &[Uuid]) -> Quer
         .await
 }
 
-/// Whether any grant of ours stands at `key` that is not dead.
+/// Whether any grant of ours stands at `key` that is neither dead nor expired.
 pub async fn has_grant(
     connection: &mut AsyncPgConnection,
     key: &GrantKey<'_>,
+    now: DateTime<Utc>,
 ) -> QueryResult<bool> {
     use auth_vault::dsl;
     let grants = dsl::auth_vault
@@ -244,12 +246,12 @@ pub async fn has_grant(
         .filter(dsl::subject.eq(key.subject))
         .filter(dsl::client_id.eq(key.client_id))
         .filter(dsl::session_state_id.eq(key.session_state_id))
-        .filter(dsl::state.ne(GrantState::Dead.as_str()));
+        .filter(dsl::state.ne(GrantState::Dead.as_str()).and(is_unexpired(now)));
     select(exists(grants)).get_result(connection).await
 }
 
 /// Whether ending the provider's session would take something from somebody: a live session of
-/// ours, or a grant that is not dead.
+/// ours, or a grant that is neither dead nor expired.
 pub async fn session_is_in_use(
     connection: &mut AsyncPgConnection,
     provider: &str,
@@ -260,12 +262,11 @@ pub async fn session_is_in_use(
     let sessions = user_sessions::table
         .filter(user_sessions::provider.eq(provider))
         .filter(user_sessions::provider_session_id.eq(session_state_id))
-        .filter(user_sessions::active)
-        .filter(user_sessions::expires_at.is_null().or(user_sessions::expires_at.gt(now)));
+        .filter(user_sessions::active.and(user_session::is_unexpired(now)));
     let grants = dsl::auth_vault
         .filter(dsl::provider.eq(provider))
         .filter(dsl::session_state_id.eq(session_state_id))
-        .filter(dsl::state.ne(GrantState::Dead.as_str()));
+        .filter(dsl::state.ne(GrantState::Dead.as_str()).and(is_unexpired(now)));
     Ok(select(exists(sessions)).get_result(connection).await?
         || select(exists(grants)).get_result(connection).await?)
 }

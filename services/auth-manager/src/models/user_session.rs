@@ -58,6 +58,14 @@ pub enum Which<'a> {
     Provider(&'a str, &'a str),
 }
 
+impl UserSession {
+    /// Whether its time ran out before anybody ended it.
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        self.ended_at.is_some() && self.ended_at == self.expires_at
+    }
+}
+
 /// Stores a session. One that the provider knows by the same sid is the same session: it keeps its
 /// id and, had it ended, begins again.
 pub async fn store(
@@ -116,10 +124,11 @@ pub async fn find_by_provider_session(
         .optional()
 }
 
-/// Live sessions of `user`, newest first, those opened before `before`.
+/// Sessions of `user` that are live at `now`, newest first, those opened before `before`.
 pub async fn list_live(
     connection: &mut AsyncPgConnection,
     user: Uuid,
+    now: DateTime<Utc>,
     before: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> QueryResult<Vec<UserSession>> {
@@ -127,7 +136,7 @@ pub async fn list_live(
     let mut live = dsl::user_sessions
         .select(UserSession::as_select())
         .filter(dsl::user_id.eq(user))
-        .filter(dsl::active)
+        .filter(dsl::active.and(is_unexpired(now)))
         .order((dsl::created_at.desc(), dsl::id.desc()))
         .limit(limit)
         .into_boxed();
@@ -138,14 +147,40 @@ pub async fn list_live(
     live.load(connection).await
 }
 
-/// Ids of all live sessions of `user`.
+/// Ids of all sessions of `user` that are live at `now`.
 pub async fn list_live_ids(
     connection: &mut AsyncPgConnection,
     user: Uuid,
+    now: DateTime<Utc>,
 ) -> QueryResult<Vec<Uuid>> {
     use user_sessions::dsl;
-    let live = dsl::user_sessions.filter(dsl::user_id.eq(user)).filter(dsl::active);
+    let live = dsl::active.and(is_unexpired(now));
+    let live = dsl::user_sessions.filter(dsl::user_id.eq(user)).filter(live);
     live.select(dsl::id).order(dsl::id).load(connection).await
+}
+
+/// Ids of sessions that nobody has ended and whose time has run out.
+pub async fn list_expired(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> QueryResult<Vec<Uuid>> {
+    use user_sessions::dsl;
+    dsl::user_sessions
+        .select(dsl::id)
+        .filter(dsl::active)
+        .filter(dsl::expires_at.le(now))
+        .order(dsl::expires_at)
+        .limit(limit)
+        .load(connection)
+        .await
+}
+
+/// Whether the provider has not said that a session is over by now.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(super) fn is_unexpired(now: DateTime<Utc>) -> _ {
+    let ends: user_sessions::expires_at = user_sessions::expires_at;
+    ends.is_null().or(ends.assume_not_null().gt(now))
 }
 
 /// Records that the provider gave new tokens for a live session, and when it now ends.
@@ -201,6 +236,22 @@ pub async fn end(
             .into_boxed(),
     };
     live.returning(UserSession::as_returning()).get_results(connection).await
+}
+
+/// Ends a session whose time has run out, as of then; none where it has been ended, or goes on.
+pub async fn expire(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<Option<UserSession>> {
+    use user_sessions::dsl;
+    let over = dsl::user_sessions.find(id).filter(dsl::active).filter(dsl::expires_at.le(now));
+    diesel::update(over)
+        .set((dsl::active.eq(false), dsl::ended_at.eq(dsl::expires_at), dsl::updated_at.eq(now)))
+        .returning(UserSession::as_returning())
+        .get_result(connection)
+        .await
+        .optional()
 }
 
 /// Deletes a batch of sessions that ended before `time`, with their events.

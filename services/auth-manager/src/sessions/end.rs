@@ -34,7 +34,8 @@ pub async fn end_by_user(state: &State, user: Uuid, id: Uuid) -> Result<bool, Er
 
 /// Ends all live sessions of a user, each for itself, since each takes locks of its own.
 pub async fn end_all_by_user(state: &State, user: Uuid) -> Result<usize, Error> {
-    let ids = user_session::list_live_ids(&mut *state.pool.get().await?, user).await?;
+    let now = state.clock.now();
+    let ids = user_session::list_live_ids(&mut *state.pool.get().await?, user, now).await?;
     let mut ended = 0;
     for id in ids {
         ended += usize::from(end_by_user(state, user, id).await?);
@@ -89,6 +90,37 @@ pub async fn unlink_all(
             Ok(UnlinkedAll { accounts, sessions, grants })
         })
         .await
+}
+
+/// Ends the sessions whose time has run out, each for itself; says how many. Their providers know,
+/// and their online grants have expired with them.
+pub(crate) async fn end_expired(
+    connection: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+    batch: i64,
+) -> QueryResult<usize> {
+    let mut count = 0;
+    loop {
+        let ids = user_session::list_expired(connection, now, batch).await?;
+        if ids.is_empty() {
+            return Ok(count);
+        }
+        for id in ids {
+            count += connection.transaction(async |inner| expire(inner, id, now).await).await?;
+        }
+    }
+}
+
+async fn expire(
+    connection: &mut AsyncPgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let Some(session) = user_session::expire(connection, id, now).await? else { return Ok(0) };
+    let at = session.ended_at.unwrap_or(now);
+    session_event::insert(connection, &[id], EventKind::Ended, Some("expired"), at).await?;
+    clear_accounts(connection, &[session], now).await?;
+    Ok(1)
 }
 
 /// Ends the sessions and enters why.

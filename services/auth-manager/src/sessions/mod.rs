@@ -16,6 +16,7 @@ pub use accounts::find_or_create_account;
 pub use arrival::Visitor;
 pub use browser::Browser;
 pub use cache::SessionCache;
+pub(crate) use end::end_expired;
 pub use end::{UnlinkedAll, end_all_by_user, end_by_user, unlink, unlink_all};
 pub use logout::hear;
 pub use sign_in::{SignedIn, Wish, finish, redeem, start};

@@ -10,7 +10,8 @@ const PRECISION: TimeDelta = TimeDelta::minutes(1);
 
 /// Looks at the session that a caller's token belongs to: one that has ended here opens nothing,
 /// even where the provider could not be told yet. A session that was not opened here is nobody's
-/// business. Notes the use, to a minute.
+/// business, nor is one that only its time has ended: whether it goes on after all, the provider
+/// knows. Notes the use, to a minute.
 pub async fn watch(state: &State, provider: &str, sid: &str) -> Result<(), Error> {
     let now = state.clock.now();
     match state.sessions.get(provider, sid) {
@@ -20,7 +21,8 @@ pub async fn watch(state: &State, provider: &str, sid: &str) -> Result<(), Error
     }
     let looked = state.sessions.moment();
     let mut connection = state.pool.get().await?;
-    let mut found = user_session::find_by_provider_session(&mut connection, provider, sid).await?;
+    let found = user_session::find_by_provider_session(&mut connection, provider, sid).await?;
+    let mut found = found.filter(|session| !session.has_expired());
     if let Some(session) = &mut found {
         if !session.active {
             return Err(Error::TokenNotActive);

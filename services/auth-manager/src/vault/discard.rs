@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use common::settings::Secret;
 use diesel::QueryResult;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
@@ -53,9 +54,9 @@ async fn revoke_unless_shared(
     let window = state.settings.providers.timeout.0;
     let free = connection
         .transaction(async |connection| {
-            let free = is_free(connection, key).await?;
+            let now = state.clock.now();
+            let free = is_free(connection, key, now).await?;
             if free {
-                let now = state.clock.now();
                 let entry = ProviderCall::ended(key, now + window + REMEMBERED, now);
                 provider_call::insert(connection, &entry).await?;
             }
@@ -67,7 +68,7 @@ async fn revoke_unless_shared(
     }
     connection
         .transaction(async |connection| {
-            if !is_free(connection, key).await? {
+            if !is_free(connection, key, state.clock.now()).await? {
                 return Ok(false);
             }
             let call = provider.revoke(key.client_id, token.expose());
@@ -79,7 +80,11 @@ async fn revoke_unless_shared(
 }
 
 /// Whether no grant of ours stands at `key`; none comes until the transaction ends.
-async fn is_free(connection: &mut AsyncPgConnection, key: &GrantKey<'_>) -> QueryResult<bool> {
+async fn is_free(
+    connection: &mut AsyncPgConnection,
+    key: &GrantKey<'_>,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
     lock_identity(connection, key).await?;
-    Ok(!sharing::has_grant(connection, key).await?)
+    Ok(!sharing::has_grant(connection, key, now).await?)
 }

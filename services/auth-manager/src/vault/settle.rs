@@ -164,11 +164,12 @@ async fn write(
     brought: &Brought,
     now: DateTime<Utc>,
 ) -> QueryResult<Option<String>> {
+    let (holder, expires_at) = (lease.holder, brought.refresh_expires_at);
     let state = match &brought.successor {
         Some((successor, _)) => {
-            grant_lease::replace_token(connection, lease.holder, successor, now).await?
+            grant_lease::replace_token(connection, holder, successor, now).await?
         }
-        None => grant_lease::keep_token(connection, lease.holder, now).await?,
+        None => grant_lease::keep_token(connection, holder, expires_at, now).await?,
     };
     let drawable = state.as_deref().map(GrantState::of) == Some(GrantState::Live);
     if drawable {

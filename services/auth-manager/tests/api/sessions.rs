@@ -1,5 +1,9 @@
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+use common::database::locate;
+use common::housekeeping::Removed;
+use common::settings::Period;
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 use test_support::{Browser, eventually};
@@ -94,4 +98,41 @@ async fn while_the_pool_is_exhausted_others_are_503_in_time_and_all_is_well_afte
     let _ = done.expect(200);
     let listed = data(&app.ask(Method::GET, "/sessions", token).await.expect(200));
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}
+
+/// What `latchkey cleanup` and a running service's housekeeping do.
+async fn clean_up(app: &TestApp) -> Removed {
+    let database = locate(&app.database.secret(), None).unwrap();
+    let ledger_life = Period(Duration::from_hours(24));
+    auth_manager::housekeeping::clean_up(&database, ledger_life).await.unwrap().removed
+}
+
+#[tokio::test]
+async fn a_session_whose_time_has_run_out_is_live_no_more_and_ends_as_of_then() {
+    let app = TestApp::start().await;
+    let (first, second) = (app.sign_in(&Browser::new()).await, app.sign_in(&Browser::new()).await);
+    let expire = "UPDATE user_sessions SET expires_at = now() - interval '1 minute' WHERE id = ";
+    app.run(&format!("{expire}'{}'", text(&first, "session_id"))).await;
+    let token = text(&second, "access_token");
+    let listed = data(&app.ask(Method::GET, "/sessions", token).await.expect(200));
+    let items = listed["items"].as_array().unwrap();
+    let ids: Vec<&str> = items.iter().map(|session| text(session, "id")).collect();
+    assert_eq!(ids, [text(&second, "session_id")]);
+    assert_eq!(clean_up(&app).await["expired_sessions_ended"], 1);
+    let path = format!("/sessions/{}", text(&first, "session_id"));
+    let shown = data(&app.ask(Method::GET, &path, token).await.expect(200));
+    assert_eq!((&shown["active"], &shown["ended_at"]), (&false.into(), &shown["expires_at"]));
+    assert_eq!(shown["events"][0]["kind"], "ended");
+    assert_eq!(shown["events"][0]["reason"], "expired");
+    app.ask(Method::DELETE, &path, token).await.expect_error(404, "session_not_found");
+    // Keycloak goes on with it, and nobody has ended it. Later than what was looked up before.
+    app.clock.turn(TimeDelta::seconds(70));
+    let go_on = text(&first, "access_token");
+    app.ask(Method::GET, "/validate-token", go_on).await.expect(200);
+    // The account's own tokens go with its last session.
+    assert_eq!(app.count("SELECT FROM accounts WHERE sealed_id_token IS NULL").await, 0);
+    app.run(&format!("{expire}'{}'", text(&second, "session_id"))).await;
+    assert_eq!(clean_up(&app).await["expired_sessions_ended"], 1);
+    assert_eq!(app.count("SELECT FROM accounts WHERE sealed_id_token IS NULL").await, 1);
+    assert_eq!(clean_up(&app).await["expired_sessions_ended"], 0);
 }

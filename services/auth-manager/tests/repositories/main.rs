@@ -4,6 +4,7 @@
 
 mod accounts;
 mod counts;
+mod over;
 mod sessions;
 mod users;
 mod vault;

@@ -90,10 +90,10 @@ async fn sessions_end_one_by_one_by_account_by_sid_and_all_at_once() {
     let last = world.add_session("sid-4", 4).await;
     let (stranger, user) = (world.add_user().await, world.user);
     let connection = &mut world.connection;
-    let page = user_session::list_live(connection, user, None, 2).await.unwrap();
+    let page = user_session::list_live(connection, user, at(9), None, 2).await.unwrap();
     assert_eq!(ids(&page), [last.id, of_account.id]);
     let before = Some((page[1].created_at, page[1].id));
-    let page = user_session::list_live(connection, user, before, 9).await.unwrap();
+    let page = user_session::list_live(connection, user, at(9), before, 9).await.unwrap();
     assert_eq!(ids(&page), [by_sid.id, one.id]);
     for (which, ended) in [
         (Which::One(stranger, one.id), vec![]),
@@ -108,7 +108,7 @@ async fn sessions_end_one_by_one_by_account_by_sid_and_all_at_once() {
         assert_eq!(ids(&sessions), ended, "{which:?}");
         assert!(sessions.iter().all(|session| !session.active && session.ended_at == Some(at(9))));
     }
-    assert!(user_session::list_live_ids(connection, user).await.unwrap().is_empty());
+    assert!(user_session::list_live_ids(connection, user, at(9)).await.unwrap().is_empty());
     // Forgotten later, with their events.
     assert_eq!(user_session::delete_ended(connection, at(8), 10).await.unwrap(), 0);
     assert_eq!(user_session::delete_ended(connection, at(9), 3).await.unwrap(), 3);

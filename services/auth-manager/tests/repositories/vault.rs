@@ -146,9 +146,9 @@ async fn a_person_s_ids_are_listed_with_their_grants_and_go_with_them() {
     assert_eq!(sharing::delete(connection, &[offline.id]).await.unwrap(), 1);
     let left = persistent_token::list_of_user(connection, user, None, 9).await.unwrap();
     assert!(left.is_empty());
-    assert!(sharing::has_grant(connection, &online.key()).await.unwrap());
+    assert!(sharing::has_grant(connection, &online.key(), at(0)).await.unwrap());
     assert_eq!(sharing::delete(connection, &[online.id]).await.unwrap(), 1);
-    assert!(!sharing::has_grant(connection, &online.key()).await.unwrap());
+    assert!(!sharing::has_grant(connection, &online.key(), at(0)).await.unwrap());
 }
 
 #[tokio::test]

@@ -23,7 +23,10 @@ struct Both {
 
 impl Both {
     async fn new(world: &World, app: &App) -> Self {
-        let person = world.person(app).await;
+        Self::of(world, app, world.person(app).await).await
+    }
+
+    async fn of(world: &World, app: &App, person: Person) -> Self {
         let offline = world.consent(app, &person).await;
         let grant = world.grant_of(&offline).await;
         let session = &grant.session_state_id;
@@ -99,13 +102,14 @@ async fn it_goes_on_waiting_while_the_other_grant_is_good() {
 }
 
 #[tokio::test]
-async fn an_expired_grant_shares_nothing() {
+async fn an_expired_grant_shares_nothing_and_keeps_no_session() {
     let world = World::new().await;
     let app = world.app().await;
-    let both = Both::new(&world, &app).await;
+    let both = Both::of(&world, &app, world.stranger(&app).await).await;
     world.run(EXPIRE).await;
     let answer = app.revoke_persistent_id(&both.person, &both.offline).await.expect(200);
     let data = &answer.json["data"];
     assert_eq!((&data["token_revoked"], &data["shared_with"]), (&json!(true), &json!(0)));
+    assert_eq!((&data["session_revoked"], &data["pending"]), (&json!(true), &json!(false)));
     both.until_revoked(&world).await;
 }
