@@ -33,7 +33,7 @@ pub(crate) struct RevokedId {
     /// The provider has not heard of it yet; it will.
     #[schema(example = false)]
     pending: bool,
-    /// Why: `revoked`, `shared_grant`, `shared_token`, `shared_session`, `consented_anew`,
+    /// Why: `revoked`, `shared_grant`, `shared_token`, `shared_session`, `consented_anew`, `over`,
     /// `in_use`, `provider_away` or `provider_refuses`.
     #[schema(example = "revoked")]
     reason: &'static str,

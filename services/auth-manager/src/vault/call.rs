@@ -69,7 +69,7 @@ async fn begin(state: &State, id: Uuid) -> Result<Beginning, Error> {
         .transaction(async |connection| {
             let now = state.clock.now();
             let Some(entry) = lock_entry(connection, id).await? else {
-                return Ok(Beginning::Not(Outcome::Dropped));
+                return Ok(Beginning::Not(Outcome::Withdrawn));
             };
             if entry.state == "ended" {
                 return Ok(Beginning::Not(MADE));
@@ -115,7 +115,7 @@ async fn decide(
         let (provider, session) = (&entry.provider, &entry.session_state_id);
         if sharing::session_is_in_use(connection, provider, session, now).await? {
             provider_call::delete(connection, &[entry.id]).await?;
-            return Ok(Some(Outcome::Dropped));
+            return Ok(Some(Outcome::Withdrawn));
         }
         return Ok(None);
     };
@@ -123,7 +123,7 @@ async fn decide(
     let revoking = grant.filter(|grant| grant.state() == GrantState::Revoking);
     let Some(grant) = revoking else {
         provider_call::delete(connection, &[entry.id]).await?;
-        return Ok(Some(Outcome::Dropped));
+        return Ok(Some(Outcome::Withdrawn));
     };
     if let Some(until) = busy_until(&grant, now) {
         let last_error = entry.last_error.as_deref();
@@ -146,7 +146,7 @@ async fn drop_if_shared(
         Fate::Forget => sharing::delete(connection, &[grant.id]).await?,
         Fate::Stay | Fate::Wait => provider_call::delete(connection, &[entry.id]).await?,
     };
-    Ok(Some(Outcome::Dropped))
+    Ok(Some(Outcome::Shared(sharers)))
 }
 
 /// Writes the end in one transaction; answers the entry that follows, if one does.

@@ -1,3 +1,5 @@
+use crate::models::sharing::Sharers;
+
 /// What came of an entry of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -8,8 +10,11 @@ pub enum Outcome {
         /// Whether that is still to be heard.
         session_pending: bool,
     },
-    /// There was nothing to be made any more: somebody consented anew or shares the grant.
-    Dropped,
+    /// It is not made, since these share by now what it would revoke.
+    Shared(Sharers),
+    /// There is nothing to be made any more: somebody consented anew, the grant is over by another
+    /// way, or the session is in use.
+    Withdrawn,
     /// The grant's token is being refreshed, or somebody else makes the call.
     InUse,
     /// The provider is away; it is tried again.

@@ -6,6 +6,7 @@ use super::call::HEAD_START;
 use super::give_up::give_up;
 use super::outcome::Outcome;
 use crate::error::Error;
+use crate::models::grant::{self, GrantState};
 use crate::models::sharing::Sharers;
 use crate::state::State;
 
@@ -37,6 +38,8 @@ pub enum RevocationReason {
     SharedSession,
     /// Somebody consented anew before the provider was called.
     ConsentedAnew,
+    /// The grant was over before the provider was called, say by a logout there.
+    Over,
     /// The grant is being refreshed at this moment.
     InUse,
     /// The provider can't be reached.
@@ -55,6 +58,7 @@ impl RevocationReason {
             Self::SharedToken => "shared_token",
             Self::SharedSession => "shared_session",
             Self::ConsentedAnew => "consented_anew",
+            Self::Over => "over",
             Self::InUse => "in_use",
             Self::ProviderAway => "provider_away",
             Self::ProviderRefuses => "provider_refuses",
@@ -74,6 +78,10 @@ impl RevocationReason {
             }
             Self::ConsentedAnew => {
                 "the id is gone; the grant goes on, since consent was given anew"
+            }
+            Self::Over => {
+                "the id is gone; the grant was over before the provider was called, so that \
+                 nothing is left to revoke"
             }
             Self::InUse => {
                 "the id is gone; the grant is in use at this moment and revoked after it"
@@ -105,13 +113,23 @@ pub async fn revoke_persistent_id(
     for entry in &released.queued {
         outcome = Some(worse(outcome, state.outbox.run_now(state, *entry).await?));
     }
-    Ok(explain(released.sharers, outcome.as_ref()))
+    let state = match outcome {
+        Some(Outcome::Withdrawn) => state_of(state, released.grant_id).await?,
+        _ => None,
+    };
+    Ok(explain(released.sharers, outcome.as_ref(), state))
+}
+
+/// The state of a grant; none where it is gone.
+async fn state_of(state: &State, grant_id: Uuid) -> Result<Option<GrantState>, Error> {
+    let grant = grant::find(&mut *state.pool.get().await?, grant_id).await?;
+    Ok(grant.map(|grant| grant.state()))
 }
 
 /// Of several calls the one that went least far; those that had nothing to do say nothing.
 fn worse(known: Option<Outcome>, next: Outcome) -> Outcome {
     let rank = |outcome: &Outcome| match outcome {
-        Outcome::Dropped => 0,
+        Outcome::Shared(_) | Outcome::Withdrawn => 0,
         Outcome::Made { .. } => 1,
         Outcome::InUse => 2,
         Outcome::Away => 3,
@@ -123,21 +141,40 @@ fn worse(known: Option<Outcome>, next: Outcome) -> Outcome {
     }
 }
 
-fn explain(sharers: Sharers, outcome: Option<&Outcome>) -> Revocation {
+/// `state` is the grant's, where its revocation was withdrawn.
+fn explain(sharers: Sharers, outcome: Option<&Outcome>, state: Option<GrantState>) -> Revocation {
     use RevocationReason as Reason;
+    let sharers = match outcome {
+        Some(Outcome::Shared(by_now)) => *by_now,
+        _ => sharers,
+    };
     let (token_revoked, session_revoked, pending, reason) = match outcome {
-        None if sharers.same_grant > 0 => (false, false, false, Reason::SharedGrant),
-        None if sharers.same_token > 0 => (false, false, false, Reason::SharedToken),
-        None => (false, false, false, Reason::SharedSession),
+        None | Some(Outcome::Shared(_)) => (false, false, false, why_shared(sharers)),
         Some(Outcome::Made { session_ended, session_pending }) => {
             (true, *session_ended, *session_pending, Reason::Revoked)
         }
-        Some(Outcome::Dropped) => (false, false, false, Reason::ConsentedAnew),
+        Some(Outcome::Withdrawn) => match state {
+            Some(GrantState::Live | GrantState::OutcomeUnknown) => {
+                (false, false, false, Reason::ConsentedAnew)
+            }
+            Some(GrantState::Revoking) => (false, false, true, Reason::InUse),
+            Some(GrantState::Dead) | None => (false, false, false, Reason::Over),
+        },
         Some(Outcome::InUse) => (false, false, true, Reason::InUse),
         Some(Outcome::Away) => (false, false, true, Reason::ProviderAway),
         Some(Outcome::Refused) => (false, false, true, Reason::ProviderRefuses),
     };
     Revocation { token_revoked, session_revoked, shared_with: sharers.total(), pending, reason }
+}
+
+fn why_shared(sharers: Sharers) -> RevocationReason {
+    if sharers.same_grant > 0 {
+        RevocationReason::SharedGrant
+    } else if sharers.same_token > 0 {
+        RevocationReason::SharedToken
+    } else {
+        RevocationReason::SharedSession
+    }
 }
 
 #[cfg(test)]
@@ -147,14 +184,31 @@ mod tests {
     #[test]
     fn the_answer_says_how_far_it_went_and_why() {
         let shared = Sharers { same_grant: 2, ..Sharers::default() };
-        let answer = explain(shared, None);
+        let answer = explain(shared, None, None);
         assert_eq!((answer.shared_with, answer.token_revoked), (2, false));
         assert_eq!(answer.reason, RevocationReason::SharedGrant);
-        let away = explain(Sharers::default(), Some(&Outcome::Away));
+        let away = explain(Sharers::default(), Some(&Outcome::Away), None);
         assert!(away.pending && !away.token_revoked);
         let made = Outcome::Made { session_ended: true, session_pending: false };
-        let made = explain(Sharers::default(), Some(&made));
+        let made = explain(Sharers::default(), Some(&made), None);
         assert!(made.token_revoked && made.session_revoked && !made.pending);
+    }
+
+    #[test]
+    fn what_was_not_made_says_why() {
+        let by_now = Sharers { same_session: 2, ..Sharers::default() };
+        let answer = explain(Sharers::default(), Some(&Outcome::Shared(by_now)), None);
+        assert_eq!((answer.shared_with, answer.reason), (2, RevocationReason::SharedSession));
+        for (state, reason, pending) in [
+            (Some(GrantState::Live), RevocationReason::ConsentedAnew, false),
+            (Some(GrantState::Revoking), RevocationReason::InUse, true),
+            (Some(GrantState::Dead), RevocationReason::Over, false),
+            (None, RevocationReason::Over, false),
+        ] {
+            let answer = explain(Sharers::default(), Some(&Outcome::Withdrawn), state);
+            assert_eq!((answer.reason, answer.pending), (reason, pending), "{state:?}");
+            assert!(!answer.token_revoked);
+        }
     }
 
     #[test]

@@ -13,8 +13,10 @@ use crate::models::sharing::{self, GrantFilter, Sharers};
 use crate::models::{drawn_token, persistent_token};
 
 /// What became of a grant that lost an id.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Released {
+    /// It.
+    pub(super) grant_id: Uuid,
     /// Ids that go on.
     pub(super) sharers: Sharers,
     /// Entries of the outbox that revoke it, and what had to wait for it.
@@ -61,19 +63,19 @@ pub(super) async fn release(
     let sharers = sharing::count_sharers(connection, grant, now).await?;
     let fate = Fate::decide(&sharers, busy_until(grant, now).is_some());
     if fate == Fate::Stay {
-        return Ok(Released { sharers, queued: Vec::new() });
+        return Ok(Released { grant_id: grant.id, sharers, queued: Vec::new() });
     }
     drawn_token::delete_of_grant(connection, grant.id).await?;
     if fate == Fate::Forget {
         sharing::delete(connection, &[grant.id]).await?;
-        return Ok(Released { sharers, queued: Vec::new() });
+        return Ok(Released { grant_id: grant.id, sharers, queued: Vec::new() });
     }
     sharing::mark_revoking(connection, grant.id, now).await?;
     let queued = match fate {
         Fate::Revoke => queue(connection, grant, call_at, now).await?,
         Fate::Stay | Fate::Wait | Fate::Forget => Vec::new(),
     };
-    Ok(Released { sharers, queued })
+    Ok(Released { grant_id: grant.id, sharers, queued })
 }
 
 /// Until when somebody may still be presenting the grant's token: then another may take its place,

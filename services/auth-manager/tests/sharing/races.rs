@@ -6,7 +6,7 @@ use crate::person::{Parameters, Person};
 use crate::world::{OFFLINE, REVOKE, TOKEN, World, token_of};
 
 /// Somebody seems to refresh the grant.
-const LEASE: &str = "UPDATE auth_vault
+pub(crate) const LEASE: &str = "UPDATE auth_vault
      SET lease_holder = gen_random_uuid(), lease_until = now() + interval '1 hour'";
 
 /// A callback that waits to be brought; its code gives a token of the same session.

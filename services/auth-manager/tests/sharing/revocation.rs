@@ -4,6 +4,7 @@ use test_support::Answer;
 
 use crate::app::App;
 use crate::person::Person;
+use crate::races::LEASE;
 use crate::world::{LOGIN, OFFLINE, REVOKE, SESSIONS, World, token_of};
 
 fn data(answer: Answer) -> Value {
@@ -115,4 +116,31 @@ async fn an_equal_token_in_another_row_shares() {
     let answer = data(app.revoke_persistent_id(&person, &other).await);
     assert_eq!(answer["token_revoked"], true);
     assert!(world.realm.refresh(OFFLINE, &token).await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_says_what_became_of_the_grant_while_its_revocation_waited() {
+    let world = World::new().await;
+    let app = world.app().await;
+    let person = world.person(&app).await;
+    let id = world.consent(&app, &person).await;
+    let grant = world.grant_of(&id).await;
+    world.run(LEASE).await;
+    let revoking = app.begin_revoke(&person, &id);
+    world.until("provider_calls", 1).await;
+    let session = &grant.session_state_id;
+    let online = world.add_grant(&grant, session, TokenType::Refresh, "an online token").await;
+    world.run("UPDATE auth_vault SET lease_holder = NULL, lease_until = NULL").await;
+    let answer = data(revoking.await.unwrap());
+    assert_eq!((&answer["shared_with"], &answer["reason"]), (&1.into(), &"shared_session".into()));
+
+    world.run(LEASE).await;
+    let revoking = app.begin_revoke(&person, &online);
+    world.until("provider_calls", 2).await;
+    // As with a logout that is heard.
+    world.run("DELETE FROM auth_vault").await;
+    let answer = data(revoking.await.unwrap());
+    assert_eq!((&answer["token_revoked"], &answer["pending"]), (&false.into(), &false.into()));
+    assert_eq!(answer["reason"], "over");
+    assert_eq!(world.proxy.calls(REVOKE), 0);
 }
