@@ -15,7 +15,7 @@ use crate::providers::{Fault, Provider};
 use crate::state::State;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A provider that refuses us will not change its mind before an operator has looked.
 const REFUSED_PAUSE: Duration = Duration::from_mins(15);
 
