@@ -19,13 +19,13 @@ pub struct ServiceMetrics {
     pub leases: IntCounterVec,
     /// Ledger entries that could not be kept.
     pub ledger_lost: IntCounter,
-    /// Grants by `type`, `state` and `key_id`.
+    /// Grants by `type`, `state` and `key_id`, the key that sealed their own tokens.
     pub grants: IntGaugeVec,
     /// Calls that wait in the outbox.
     pub outbox_depth: IntGauge,
     /// Breakers by `provider`: 0 closed, 1 open.
     pub breaker_open: IntGaugeVec,
-    /// Caller checks by `outcome`: `cached`, `active`, `inactive`, `fault`.
+    /// Caller checks by `outcome`: `active`, `inactive`, `fault`; and `without_audience`.
     pub callers: IntCounterVec,
     /// Sign-ins and consents by `kind` and `outcome`.
     pub callbacks: IntCounterVec,
@@ -84,7 +84,8 @@ impl ServiceMetrics {
             ),
             callers: metrics.counter(
                 "caller_checks_total",
-                "Checks of callers' tokens: cached, active, inactive, fault",
+                "Checks of callers' tokens: active, inactive, fault; without_audience counts beside \
+                 inactive where a token was good, but not for us",
                 &["outcome"],
             ),
             callbacks: metrics.counter(
