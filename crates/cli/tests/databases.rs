@@ -105,6 +105,40 @@ async fn schema_and_database_page_are_what_the_migrations_make() {
     check("auth-manager", || auth_manager::MIGRATIONS).await;
 }
 
+#[derive(diesel::QueryableByName)]
+struct Name {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    name: String,
+}
+
+/// Tables, and columns as `table.column`, that no comment explains.
+async fn without_a_comment(database: &TestDatabase) -> Vec<String> {
+    use diesel_async::RunQueryDsl as _;
+    let query = "WITH tables AS (
+             SELECT oid, relname FROM pg_class WHERE relkind = 'r'
+                 AND relnamespace = 'public'::regnamespace AND relname NOT LIKE '\\_\\_diesel%')
+         SELECT relname::text AS name FROM tables WHERE obj_description(oid, 'pg_class') IS NULL
+         UNION ALL
+         SELECT relname || '.' || attname FROM tables JOIN pg_attribute ON attrelid = oid
+         WHERE attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL";
+    let names: Vec<Name> =
+        diesel::sql_query(query).load(&mut database.connect().await).await.unwrap();
+    names.into_iter().map(|row| row.name).collect()
+}
+
+#[tokio::test]
+async fn every_table_and_column_has_a_comment() {
+    for (service, migrations) in [
+        ("user-service", (|| user_service::MIGRATIONS) as fn() -> EmbeddedMigrations),
+        ("chat-service", || chat_service::MIGRATIONS),
+        ("auth-manager", || auth_manager::MIGRATIONS),
+    ] {
+        let database = TestDatabase::create(service, migrations).await;
+        let names = without_a_comment(&database).await;
+        assert!(names.is_empty(), "{service}: without a comment: {names:?}");
+    }
+}
+
 #[test]
 fn the_readme_s_secrets_are_all_that_production_needs_but_a_database() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();

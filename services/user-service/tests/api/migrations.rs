@@ -18,29 +18,6 @@ async fn every_step_goes_down_and_up_again() {
 }
 
 #[tokio::test]
-async fn every_column_has_a_comment() {
-    use diesel_async::RunQueryDsl as _;
-    #[derive(diesel::QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        name: String,
-    }
-    let database = TestDatabase::create("user", || MIGRATIONS).await;
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT c.relname || '.' || a.attname AS name
-         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-         WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0
-           AND NOT a.attisdropped AND c.relname NOT LIKE '\\_\\_diesel%'
-           AND col_description(c.oid, a.attnum) IS NULL",
-    )
-    .load(&mut database.connect().await)
-    .await
-    .unwrap();
-    let names: Vec<String> = rows.into_iter().map(|row| row.name).collect();
-    assert!(names.is_empty(), "without a comment: {names:?}");
-}
-
-#[tokio::test]
 async fn the_older_layout_s_keys_are_dropped_only_once_all_of_them_were_moved() {
     const STEP: &str = include_str!(
         "../../../../migrations/user-service/2026-11-26-000010_no_older_session_keys/up.sql"
