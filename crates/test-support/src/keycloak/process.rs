@@ -63,6 +63,12 @@ impl OwnKeycloak {
         self.wait_until_ready().await;
     }
 
+    /// The same, without the data that it had.
+    pub async fn restart_empty(&mut self) {
+        std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
+        self.restart().await;
+    }
+
     /// `kc.sh` becomes Java where it had to prepare the distribution first, and else waits for it.
     fn signal(&self, signal: Signal) {
         let own = self.child.id();

@@ -19,6 +19,7 @@ pub struct TestRealm {
     name: String,
     pub(super) admin: Admin,
     job_subject: String,
+    description: Value,
 }
 
 /// Somebody who can sign in.
@@ -64,7 +65,13 @@ impl TestRealm {
         let job_subject = Uuid::new_v4().to_string();
         let description = describe(&name, &job_subject, overrides);
         admin.call(Method::POST, "", Some(&description)).await;
-        Self { name, admin, job_subject }
+        Self { name, admin, job_subject, description }
+    }
+
+    /// Makes it once more, on a Keycloak that has lost all it had: with the name that it had, new
+    /// keys, and nobody in it.
+    pub async fn create_anew(&self) {
+        self.admin.call(Method::POST, "", Some(&self.description)).await;
     }
 
     /// Its name.

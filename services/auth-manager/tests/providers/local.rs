@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use test_support::{Browser, TestRealm, keycloak_url};
+use test_support::{Browser, TestRealm};
 
 use crate::realm_keys::SharedKey;
 use crate::service::{App, data, text};
@@ -25,7 +25,7 @@ verify_locally = true
     );
     let key = SharedKey::import(&partner).await;
     let realm = TestRealm::create(&json!({})).await;
-    let app = App::start(&keycloak_url(), realm, &table, &[]).await;
+    let app = App::start(realm, &table).await;
     let signed_in = app.sign_in(&Browser::new(), "?provider=partner", &user).await;
     let token = text(&signed_in, "access_token");
     let valid = data(&app.ask(Method::GET, "/validate-token", &token).await.expect(200));

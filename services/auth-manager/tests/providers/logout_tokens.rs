@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-use test_support::{Browser, TestRealm, keycloak_url};
+use test_support::{Browser, TestRealm};
 use uuid::Uuid;
 
 use crate::realm_keys::SharedKey;
@@ -28,7 +28,7 @@ fn claims(app: &App, session: &str, changes: &Value) -> Value {
 async fn each_claim_that_is_wrong_is_enough_to_refuse_it() {
     let realm = TestRealm::create(&json!({})).await;
     let key = SharedKey::import(&realm).await;
-    let app = App::start(&keycloak_url(), realm, "", &[]).await;
+    let app = App::start(realm, "").await;
     let (user, now) = (app.realm.create_user().await, app.clock.now().timestamp());
     let ended = app.sign_in(&Browser::new(), "", &user).await;
     let watcher = app.sign_in(&Browser::new(), "", &user).await;
@@ -81,7 +81,7 @@ async fn each_claim_that_is_wrong_is_enough_to_refuse_it() {
 async fn a_token_that_names_a_person_ends_all_of_their_sessions() {
     let realm = TestRealm::create(&json!({})).await;
     let key = SharedKey::import(&realm).await;
-    let app = App::start(&keycloak_url(), realm, "", &[]).await;
+    let app = App::start(realm, "").await;
     let (user, other) = (app.realm.create_user().await, app.realm.create_user().await);
     let first = app.sign_in(&Browser::new(), "", &user).await;
     app.sign_in(&Browser::new(), "", &user).await;

@@ -3,7 +3,7 @@
 use auth_manager::models::grant::GrantState;
 use reqwest::Method;
 use serde_json::json;
-use test_support::{Browser, TestRealm, TestUser, keycloak_url};
+use test_support::{Browser, TestRealm, TestUser};
 
 use crate::service::{App, data, text};
 use crate::stand_in::{StandIn, USER};
@@ -15,7 +15,7 @@ fn nobody() -> TestUser {
 
 async fn app(hub: &StandIn) -> App {
     let realm = TestRealm::create(&json!({})).await;
-    App::start(&keycloak_url(), realm, &hub.table("hub"), &[]).await
+    App::start(realm, &hub.table("hub")).await
 }
 
 /// Links the account at the hub to whoever `token` belongs to.

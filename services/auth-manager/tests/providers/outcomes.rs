@@ -4,7 +4,7 @@
 use auth_manager::models::grant::GrantState;
 use chrono::TimeDelta;
 use serde_json::json;
-use test_support::{ProxyFault, TestRealm, keycloak_url};
+use test_support::{ProxyFault, TestRealm};
 
 use crate::log;
 use crate::service::{App, Consented};
@@ -12,7 +12,7 @@ use crate::world::{OFFLINE, TOKEN};
 
 async fn app() -> (App, Consented) {
     let realm = TestRealm::create(&json!({ "accessTokenLifespan": 36_000 })).await;
-    let app = App::start(&keycloak_url(), realm, "", &[]).await;
+    let app = App::start(realm, "").await;
     let consented = app.consent().await;
     app.draw(&consented.id).await.expect(200);
     app.forget_drawn().await;

@@ -10,6 +10,7 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 use test_support::{
     Answer, Browser, FaultProxy, ProvidersFile, TestDatabase, TestRealm, TestServer, TestUser,
+    keycloak_url,
 };
 use uuid::Uuid;
 
@@ -43,17 +44,22 @@ struct Id {
 }
 
 impl App {
-    /// On `realm` of the Keycloak at `base`, with further tables in the providers' file and further
-    /// settings.
-    pub(crate) async fn start(
+    /// On `realm` of the tests' Keycloak, with further tables in the providers' file.
+    pub(crate) async fn start(realm: TestRealm, tables: &str) -> Self {
+        Self::start_on(&keycloak_url(), realm, "", tables, &[]).await
+    }
+
+    /// On the Keycloak at `base`, with more lines of the provider's table and further settings too.
+    pub(crate) async fn start_on(
         base: &str,
         realm: TestRealm,
+        lines: &str,
         tables: &str,
         more: &[(&str, &str)],
     ) -> Self {
         crate::log::start();
         let (name, proxy) = (unique_name(), FaultProxy::start(base).await);
-        let file = ProvidersFile::new().with_realm(&name, &realm, Some(&proxy), "").with(tables);
+        let file = ProvidersFile::new().with_realm(&name, &realm, Some(&proxy), lines).with(tables);
         let database = TestDatabase::create("auth", || MIGRATIONS).await;
         let path = file.path();
         let own = [

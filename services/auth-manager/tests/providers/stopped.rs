@@ -1,13 +1,17 @@
-//! Keycloak itself stops, goes on, dies, and comes back. One of its own, since others use the one
-//! that the tests share.
+//! Keycloak itself stops, goes on, dies, comes back, and comes back without anything that it knew.
+//! One of its own, since others use the one that the tests share; realms that do not rotate, that
+//! allow no reuse and that allow one.
 
 use std::time::{Duration, Instant};
 
 use auth_manager::models::grant::GrantState;
+use auth_manager::vault::token_identity;
+use futures_util::future::join_all;
 use serde_json::json;
 use test_support::{OwnKeycloak, TestRealm, eventually};
 
 use crate::service::{App, Consented, data, text};
+use crate::world::{OFFLINE, settings};
 
 const SETTINGS: [(&str, &str); 3] = [
     ("AUTH_MANAGER__PROVIDERS__TIMEOUT", "2s"),
@@ -16,59 +20,129 @@ const SETTINGS: [(&str, &str); 3] = [
 ];
 /// The timeout, what a database and a busy machine take, and no more.
 const WITHIN: Duration = Duration::from_secs(5);
+/// How often a realm allows a token to be used again, where it rotates.
+const REUSE: [Option<u16>; 3] = [None, Some(0), Some(1)];
 
-/// Every draw is told to come back later, in time, and the grant stays as good as it is.
-async fn expect_away(app: &App, grants: &[Consented]) {
-    app.forget_drawn().await;
-    for consented in grants {
-        let started = Instant::now();
-        let answer = app.draw(&consented.id).await.expect_error(503, "provider_unavailable");
-        assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
-        assert!(started.elapsed() < WITHIN, "{:?}", started.elapsed());
-        let state = app.grant_of(&consented.id).await.state();
-        assert!(matches!(state, GrantState::Live | GrantState::OutcomeUnknown), "{state:?}");
-    }
+/// A service on a realm, and people's grants there.
+struct Vault {
+    app: App,
+    reuse: Option<u16>,
+    grants: Vec<Consented>,
 }
 
-/// And by itself it is well again.
-async fn expect_well(app: &App, grants: &[Consented]) {
-    for consented in grants {
-        let token = eventually("an access token", async || {
-            let answer = app.draw(&consented.id).await;
-            (answer.status == 200).then(|| text(&data(&answer), "access_token"))
-        })
-        .await;
-        assert!(token.starts_with("eyJ"));
-        assert_eq!(app.grant_of(&consented.id).await.state(), GrantState::Live);
+impl Vault {
+    async fn start(keycloak: &OwnKeycloak, reuse: Option<u16>) -> Self {
+        let realm = json!({
+            "accessTokenLifespan": 36_000,
+            "revokeRefreshToken": reuse.is_some(),
+            "refreshTokenMaxReuse": reuse.unwrap_or_default(),
+        });
+        let realm = TestRealm::create_on(&keycloak.url(), &realm).await;
+        let lines = reuse.map(|reuse| format!("refresh_token_max_reuse = {reuse}"));
+        let lines = lines.unwrap_or_default();
+        let app = App::start_on(&keycloak.url(), realm, &lines, "", &SETTINGS).await;
+        let mut grants = Vec::new();
+        for _ in 0..3 {
+            grants.push(app.consent().await);
+        }
+        Self { app, reuse, grants }
     }
-    let line = format!(r#"auth_manager_provider_breaker_open{{provider="{}"}}"#, app.name);
-    assert_eq!(app.metric(&line).await, 0);
+
+    /// Every draw is told to come back later, in time, and the grant stays as good as it is.
+    async fn expect_away(&self) {
+        self.app.forget_drawn().await;
+        for consented in &self.grants {
+            let started = Instant::now();
+            let answer = self.app.draw(&consented.id).await;
+            let answer = answer.expect_error(503, "provider_unavailable");
+            assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
+            assert!(started.elapsed() < WITHIN, "{:?}", started.elapsed());
+            let state = self.app.grant_of(&consented.id).await.state();
+            assert!(matches!(state, GrantState::Live | GrantState::OutcomeUnknown), "{state:?}");
+        }
+    }
+
+    async fn expect_breaker(&self, open: u64) {
+        let name = &self.app.name;
+        let line = format!(r#"auth_manager_provider_breaker_open{{provider="{name}"}}"#);
+        assert_eq!(self.app.metric(&line).await, open);
+    }
+
+    /// And by itself it is well again, but for what a call whose answer never came has used up: that
+    /// is said, and such a grant is kept no longer.
+    async fn expect_well(&mut self, may_be_lost: usize) {
+        let (mut kept, mut lost) = (Vec::new(), 0);
+        for consented in std::mem::take(&mut self.grants) {
+            let status = eventually("an answer", async || {
+                let answer = self.app.draw(&consented.id).await;
+                if answer.status == 200 {
+                    assert!(text(&data(&answer), "access_token").starts_with("eyJ"));
+                }
+                [200, 401].iter().find(|status| answer.status == **status).copied()
+            })
+            .await;
+            let grant = self.app.grant_of(&consented.id).await;
+            if status == 200 {
+                assert_eq!(grant.state(), GrantState::Live);
+                kept.push(consented);
+                continue;
+            }
+            assert_eq!(grant.dead_reason.as_deref(), Some("outcome_unknown"));
+            let identity = token_identity(&grant.key(), grant.token_type());
+            let keyring = settings(&[]).vault.keyring().unwrap();
+            let token = keyring.open(&identity, &grant.encrypted_token).unwrap();
+            let token = str::from_utf8(&token).unwrap();
+            assert!(self.app.realm.refresh(OFFLINE, token).await.is_err());
+            lost += 1;
+        }
+        assert!(lost <= may_be_lost, "{lost} lost where reuse is {:?}", self.reuse);
+        self.grants = kept;
+        self.expect_breaker(0).await;
+    }
+
+    /// Its sessions are gone, and its keys with them: each draw says that the grant is dead.
+    async fn expect_dead(&self) {
+        for consented in &self.grants {
+            let answer = self.app.draw(&consented.id).await;
+            answer.expect_error(401, "token_not_active");
+            let grant = self.app.grant_of(&consented.id).await;
+            assert_eq!(grant.state(), GrantState::Dead);
+            assert_eq!(grant.dead_reason.as_deref(), Some("invalid_token"));
+        }
+    }
 }
 
 #[tokio::test]
 async fn no_grant_is_lost_while_keycloak_stands_still_dies_and_comes_back() {
     let mut keycloak = OwnKeycloak::start().await;
-    let realm = json!({ "accessTokenLifespan": 36_000 });
-    let realm = TestRealm::create_on(&keycloak.url(), &realm).await;
-    let app = App::start(&keycloak.url(), realm, "", &SETTINGS).await;
-    let mut grants = Vec::new();
-    for _ in 0..3 {
-        grants.push(app.consent().await);
+    let mut vaults = Vec::new();
+    for reuse in REUSE {
+        vaults.push(Vault::start(&keycloak, reuse).await);
     }
-    expect_well(&app, &grants).await;
+    join_all(vaults.iter_mut().map(|vault| vault.expect_well(0))).await;
 
     keycloak.freeze();
-    expect_away(&app, &grants).await;
-    let line = format!(r#"auth_manager_provider_breaker_open{{provider="{}"}}"#, app.name);
-    assert_eq!(app.metric(&line).await, 1);
+    join_all(vaults.iter().map(Vault::expect_away)).await;
+    join_all(vaults.iter().map(|vault| vault.expect_breaker(1))).await;
     keycloak.thaw();
-    expect_well(&app, &grants).await;
+    // Two were sent before the breaker opened, which Keycloak may still have taken; a realm that
+    // allows no reuse has then used them up.
+    let sent = |vault: &Vault| if vault.reuse == Some(0) { 2 } else { 0 };
+    join_all(vaults.iter_mut().map(|vault| vault.expect_well(sent(vault)))).await;
 
     keycloak.kill();
-    expect_away(&app, &grants).await;
+    join_all(vaults.iter().map(Vault::expect_away)).await;
     keycloak.restart().await;
-    expect_well(&app, &grants).await;
-    // And whoever signs in now is served as ever.
-    let newcomer = app.consent().await;
-    expect_well(&app, &[newcomer]).await;
+    join_all(vaults.iter_mut().map(|vault| vault.expect_well(0))).await;
+
+    keycloak.kill();
+    keycloak.restart_empty().await;
+    for vault in &mut vaults {
+        vault.app.realm.create_anew().await;
+        vault.app.forget_drawn().await;
+        vault.expect_dead().await;
+        // And whoever consents now is served as ever.
+        vault.grants = vec![vault.app.consent().await];
+        vault.expect_well(0).await;
+    }
 }
