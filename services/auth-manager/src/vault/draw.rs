@@ -99,6 +99,16 @@ impl Draws {
         let code = drawn.as_ref().err().map(|problem| problem.code);
         let labels = [code.unwrap_or("ok"), cache.as_str()];
         self.tools.metrics.draws.with_label_values(&labels).inc();
+        if let Some(code) = code {
+            // By these an operator finds what somebody tells them of.
+            tracing::info!(
+                persistent_token_id = %draw.persistent_token_id,
+                user_id = owner.map(tracing::field::display),
+                client_id = draw.by.client_id(),
+                code,
+                "draw_refused"
+            );
+        }
         if let Some(user_id) = owner {
             self.tools.ledger.record(Use {
                 persistent_token_id: draw.persistent_token_id,

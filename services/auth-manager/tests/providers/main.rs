@@ -17,6 +17,7 @@ mod logout_tokens;
 mod oauth2;
 mod outcomes;
 mod realm_keys;
+mod refused_draws;
 mod service;
 mod sessions;
 mod stand_in;
