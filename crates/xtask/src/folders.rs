@@ -1,13 +1,19 @@
-//! Where Keycloak and Redis keep their data.
+//! Where `up` keeps data.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, anyhow};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::redis::Redis;
 use crate::workspace;
 
-/// In the workspace, or beside the folder that the caller names for PostgreSQL's.
+/// Overrides where PostgreSQL's data is kept.
+pub(crate) const DATA_FOLDER: &str = "LATCHKEY_DATA_FOLDER";
+
+/// Keycloak's and Redis's: in the workspace, or beside the folder that the caller names for
+/// PostgreSQL's.
 pub(crate) struct Folders {
     /// Where Keycloak is unpacked, too.
     pub(crate) keycloak: PathBuf,
@@ -35,5 +41,37 @@ impl Folders {
             }
         }
         Ok(())
+    }
+}
+
+/// Keeps the folder for this run: a second one would take the first one's PostgreSQL for a leftover.
+pub(crate) fn hold(folder: &Path) -> Result<Flock<File>> {
+    let path = folder.with_extension("lock");
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let file = File::create(&path).with_context(|| path.display().to_string())?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        anyhow!(
+            "another `cargo xtask up` runs on the data in {}; end it, or name another folder in \
+             {DATA_FOLDER}",
+            folder.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_folder_serves_one_run_at_a_time() {
+        let folder = std::env::temp_dir().join(format!("latchkey-held-{}", std::process::id()));
+        let held = hold(&folder).unwrap();
+        let error = hold(&folder).unwrap_err().to_string();
+        assert!(error.contains(DATA_FOLDER) && !error.contains('\n'), "{error}");
+        drop(held);
+        assert!(hold(&folder).is_ok());
+        std::fs::remove_file(folder.with_extension("lock")).unwrap();
     }
 }

@@ -106,9 +106,15 @@ pub(crate) async fn provide_redis() -> Result<()> {
     provide([&REDIS].into_iter()).await
 }
 
-/// Java, where none that will do was found.
-pub(crate) async fn provide_java() -> Result<()> {
-    obtain(&[&JAVA]).await
+/// Java, where none that will do was found; the error says how to get it where it may not be
+/// installed.
+pub(crate) async fn provide_java(may_install: bool) -> Result<()> {
+    obtain(&[&JAVA], may_install).await
+}
+
+/// Whether what is missing can be installed: this is Debian, and we are root.
+pub(crate) fn can_be_installed() -> bool {
+    nix::unistd::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists()
 }
 
 /// What building takes.
@@ -139,17 +145,17 @@ pub(crate) async fn check_for_bench() -> Result<()> {
     provide(NEEDS.iter().chain(BENCH_NEEDS)).await
 }
 
-/// Checks them all; installs what is missing where this is Debian and we are root, and says how
-/// to get it everywhere else.
+/// Checks them all; installs what is missing where that can be done, and says how to get it
+/// everywhere else.
 async fn provide(needs: impl Iterator<Item = &'static Need>) -> Result<()> {
     let missing = missing(needs).await;
     if missing.is_empty() {
         return Ok(());
     }
-    obtain(&missing).await
+    obtain(&missing, can_be_installed()).await
 }
 
-async fn obtain(missing: &[&Need]) -> Result<()> {
+async fn obtain(missing: &[&Need], may_install: bool) -> Result<()> {
     let packages: Vec<&str> = missing.iter().flat_map(|need| need.debian).copied().collect();
     let lines: Vec<String> = missing
         .iter()
@@ -159,7 +165,7 @@ async fn obtain(missing: &[&Need]) -> Result<()> {
         })
         .collect();
     let lines = lines.join("\n");
-    if nix::unistd::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists() {
+    if may_install {
         return install(&packages).await.context(lines);
     }
     bail!(lines)

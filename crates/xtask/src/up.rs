@@ -1,17 +1,15 @@
 //! `cargo xtask up`.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::Result;
 use futures_util::future::{join_all, select_all, try_join_all};
-use nix::fcntl::{Flock, FlockArg};
 use tokio::process::Command;
 
 use crate::build::Programs;
 use crate::environment::Environment;
-use crate::folders::Folders;
-use crate::keycloak::{self, Java, Startup};
+use crate::folders::{DATA_FOLDER, Folders, hold};
+use crate::keycloak::{self, Machine, Provided, Startup};
 use crate::ports::{self, ADMIN, AUTH, CHAT, KEYCLOAK, KEYCLOAK_MANAGEMENT, Port, REDIS, USER};
 use crate::postgres::{self, Binaries, Cluster, Durability, Owner, Source};
 use crate::redis::Redis;
@@ -21,8 +19,6 @@ use crate::{StopSignal, check, needs, workspace};
 
 const POSTGRES_PORT: u16 = 54320;
 const DATABASES: [&str; 3] = ["user_service", "chat_service", "auth_manager"];
-/// Overrides where PostgreSQL's data is kept.
-const DATA_FOLDER: &str = "LATCHKEY_DATA_FOLDER";
 const PROVIDERS_FILE: &str = "AUTH_MANAGER__PROVIDERS__FILE";
 /// Services that run without Keycloak too.
 const ALONE: usize = 2;
@@ -60,22 +56,6 @@ pub async fn up(fresh: bool, redis: bool) -> Result<()> {
     cluster.stop().await?;
     say("PostgreSQL has stopped; its data is kept (`--fresh` starts over)");
     result
-}
-
-/// Keeps the folder for this run: a second one would take the first one's PostgreSQL for a leftover.
-fn hold(folder: &Path) -> Result<Flock<File>> {
-    let path = folder.with_extension("lock");
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    let file = File::create(&path).with_context(|| path.display().to_string())?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-        anyhow!(
-            "another `cargo xtask up` runs on the data in {}; end it, or name another folder in \
-             {DATA_FOLDER}",
-            folder.display()
-        )
-    })
 }
 
 async fn start_postgres(owner: &Owner, folder: PathBuf, fresh: bool) -> Result<Cluster> {
@@ -124,7 +104,7 @@ async fn prepare(
     environment: &Environment,
 ) -> Result<Prepared> {
     let redis = start_redis(folders.redis.as_deref(), environment).await?;
-    let keycloak = start_keycloak(&folders.keycloak, environment).await?;
+    let keycloak = start_keycloak(&Machine::this()?, &folders.keycloak, environment).await?;
     let mut urls = Vec::new();
     for name in DATABASES {
         if fresh {
@@ -135,15 +115,14 @@ async fn prepare(
     }
     let redis_url = redis.as_ref().map(Redis::url);
     let mut variables = missing_variables(&urls, redis_url.as_deref(), environment)?;
-    if let Some(file) = keycloak::providers_file(&folders.keycloak, KEYCLOAK.number(environment)?)?
+    if keycloak.is_some()
         && environment.get(PROVIDERS_FILE).is_none()
+        && let Some(file) =
+            keycloak::providers_file(&folders.keycloak, KEYCLOAK.number(environment)?)?
     {
         variables.push((PROVIDERS_FILE.to_owned(), file.display().to_string()));
     }
-    let mut services = vec![("user-service", USER), ("chat-service", CHAT)];
-    if keycloak.is_some() {
-        services.push(("auth-manager", AUTH));
-    }
+    let services = services(keycloak.as_ref());
     let mut packages: Vec<_> = services.iter().map(|(name, _)| *name).collect();
     packages.push("latchkey");
     let progress = Progress::start("building (the first time takes some minutes)");
@@ -163,6 +142,15 @@ async fn prepare(
     Ok(Prepared { programs, services, keycloak, redis, variables })
 }
 
+/// What runs, with Keycloak and without.
+fn services(keycloak: Option<&Service>) -> Vec<(&'static str, Port)> {
+    let mut services = vec![("user-service", USER), ("chat-service", CHAT)];
+    if keycloak.is_some() {
+        services.push(("auth-manager", AUTH));
+    }
+    services
+}
+
 /// Redis, where it was asked for.
 async fn start_redis(folder: Option<&Path>, environment: &Environment) -> Result<Option<Redis>> {
     let Some(folder) = folder else { return Ok(None) };
@@ -174,19 +162,21 @@ async fn start_redis(folder: Option<&Path>, environment: &Environment) -> Result
 
 /// Begins to start Keycloak, which goes on while the services are built. None where the machine
 /// can't run it, which is said: auth-manager is left out then.
-async fn start_keycloak(folder: &Path, environment: &Environment) -> Result<Option<Service>> {
-    let java = match Java::provide().await {
-        Ok(java) => java,
+async fn start_keycloak(
+    machine: &Machine,
+    folder: &Path,
+    environment: &Environment,
+) -> Result<Option<Service>> {
+    let provided = match Provided::new(machine, folder, AUTH.number(environment)?).await {
+        Ok(provided) => provided,
         Err(error) => {
             say(&format!("{error:#}. Until then Keycloak and auth-manager are left out"));
             return Ok(None);
         }
     };
-    std::fs::create_dir_all(folder)?;
-    let home = keycloak::home(folder, AUTH.number(environment)?).await?;
     let (port, management_port) =
         (KEYCLOAK.number(environment)?, KEYCLOAK_MANAGEMENT.number(environment)?);
-    let startup = Startup { java, home, port, management_port };
+    let startup = Startup { provided, port, management_port };
     let ready = Ready {
         scheme: "http",
         port: management_port,
@@ -258,15 +248,18 @@ async fn run_all(services: &mut [Service]) -> Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_folder_serves_one_run_at_a_time() {
-        let folder = std::env::temp_dir().join(format!("latchkey-held-{}", std::process::id()));
-        let held = hold(&folder).unwrap();
-        let error = hold(&folder).unwrap_err().to_string();
-        assert!(error.contains(DATA_FOLDER) && !error.contains('\n'), "{error}");
-        drop(held);
-        assert!(hold(&folder).is_ok());
-        std::fs::remove_file(folder.with_extension("lock")).unwrap();
+    #[tokio::test]
+    async fn where_keycloak_can_not_run_the_other_two_services_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine {
+            cache: folder.path().join("cache"),
+            repository: "http://127.0.0.1:1".to_owned(),
+            ..Machine::this().unwrap()
+        };
+        let place = folder.path().join("keycloak");
+        let keycloak = start_keycloak(&machine, &place, &Environment::default()).await.unwrap();
+        let services = services(keycloak.as_ref());
+        assert!(services.iter().map(|(name, _)| *name).eq(["user-service", "chat-service"]));
     }
 
     #[test]

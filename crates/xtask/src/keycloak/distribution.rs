@@ -1,28 +1,32 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
+use super::Machine;
 use super::download::download;
-use crate::postgres::Owner;
 use crate::ui::Progress;
 
 const VERSION: &str = "26.7.4";
 const SHA256: &str = "a286e98b4296d4e75ee88d8527c7cd463b307caa022f088c9f22cffccc741fa1";
-const REPOSITORY: &str = "https://repo.maven.apache.org/maven2";
 
 /// Fetches the distribution into the cache once and unpacks it in `folder`, where Keycloak keeps
 /// its data too; answers its home.
-pub(super) async fn provide(folder: &Path) -> Result<PathBuf> {
+pub(super) async fn provide(machine: &Machine, folder: &Path) -> Result<PathBuf> {
     let home = folder.join(format!("keycloak-{VERSION}"));
     if home.exists() {
         return Ok(home);
     }
-    let archive = Owner::find()?.cache_folder()?.join(format!("keycloak-{VERSION}.zip"));
-    let artifact = "keycloak-quarkus-dist";
-    let url = format!("{REPOSITORY}/org/keycloak/{artifact}/{VERSION}/{artifact}-{VERSION}.zip");
+    let archive = machine.cache.join(format!("keycloak-{VERSION}.zip"));
+    let (repository, artifact) = (&machine.repository, "keycloak-quarkus-dist");
+    let url = format!("{repository}/org/keycloak/{artifact}/{VERSION}/{artifact}-{VERSION}.zip");
     let what = format!("Keycloak {VERSION}");
-    download(&what, &url, &archive, SHA256).await?;
+    download(&what, &url, &archive, SHA256).await.map_err(|error| {
+        anyhow!(
+            "{error:#}; give this machine a way there (HTTPS_PROXY is heeded), or put the file at {}",
+            archive.display()
+        )
+    })?;
     let progress = Progress::start(&format!("unpacking {what}"));
     let (from, to) = (archive.clone(), folder.to_path_buf());
     tokio::task::spawn_blocking(move || unpack(&from, &to))

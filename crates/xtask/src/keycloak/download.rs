@@ -3,10 +3,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use reqwest::Response;
 use sha2::{Digest as _, Sha256};
 
 use crate::ui::Progress;
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two pieces; the whole may take as long as it takes.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -43,8 +45,10 @@ impl Drop for Part {
 
 /// The SHA-256 of what came.
 async fn receive(url: &str, path: &Path, progress: &mut Progress) -> Result<String> {
-    let client = reqwest::Client::builder().read_timeout(READ_TIMEOUT).build()?;
-    let mut answer = client.get(url).send().await?.error_for_status()?;
+    let client = reqwest::Client::builder();
+    let client = client.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build()?;
+    let answer = client.get(url).send().await.and_then(Response::error_for_status);
+    let mut answer = answer.map_err(reqwest::Error::without_url)?;
     let total = answer.content_length().unwrap_or_default();
     let (mut file, mut hasher) = (std::fs::File::create(path)?, Sha256::new());
     let mut received = 0;

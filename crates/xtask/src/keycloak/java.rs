@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use tokio::process::Command;
 
+use super::Machine;
 use crate::needs;
 
 /// The oldest that Keycloak runs on.
@@ -10,33 +11,35 @@ const OLDEST: u32 = 17;
 
 /// A Java that runs Keycloak.
 #[derive(Clone, Debug)]
-pub(crate) struct Java(pub(crate) PathBuf);
+pub(super) struct Java(pub(super) PathBuf);
 
 impl Java {
     /// Finds one, or installs it where that can be done; the error is a line that says how to get
     /// one.
-    pub(crate) async fn provide() -> Result<Self> {
-        if let Some(java) = Self::find().await {
+    pub(super) async fn provide(machine: &Machine) -> Result<Self> {
+        if let Some(java) = Self::find(machine).await {
             return Ok(java);
         }
-        needs::provide_java().await?;
-        Self::find().await.ok_or_else(|| anyhow::anyhow!("the Java that was installed is too old"))
+        needs::provide_java(machine.installs).await?;
+        Self::find(machine)
+            .await
+            .ok_or_else(|| anyhow::anyhow!("the Java that was installed is too old"))
     }
 
-    /// `JAVA_HOME`, else the newest below `/usr/lib/jvm`, else the one on the path.
-    async fn find() -> Option<Self> {
-        let set = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+    /// `JAVA_HOME`, else the newest of the machine's, else the one on the path.
+    async fn find(machine: &Machine) -> Option<Self> {
+        let set = machine.java_home.as_ref().map(|home| home.join("bin/java"));
         if let Some(java) = set
             && version(&java).await.is_some_and(|version| version >= OLDEST)
         {
             return Some(Self(java));
         }
         let mut newest = None;
-        for entry in std::fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(&machine.javas).into_iter().flatten().flatten() {
             let java = entry.path().join("bin/java");
             newest = newest.max(version(&java).await.map(|version| (version, java)));
         }
-        let on_path = PathBuf::from("java");
+        let on_path = machine.java.clone();
         let on_path = version(&on_path).await.map(|version| (version, on_path));
         [newest, on_path]
             .into_iter()

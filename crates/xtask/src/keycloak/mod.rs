@@ -3,7 +3,11 @@
 mod distribution;
 mod download;
 mod java;
+mod machine;
+mod provided;
 mod server;
 
-pub(crate) use java::Java;
-pub(crate) use server::{READY_PATH, READY_TIMEOUT, Server, Startup, home, providers_file};
+use java::Java;
+pub(crate) use machine::Machine;
+pub(crate) use provided::Provided;
+pub(crate) use server::{READY_PATH, READY_TIMEOUT, Server, Startup, providers_file};
