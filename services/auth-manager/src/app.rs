@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web;
 use common::clock::Clock;
-use common::database;
+use common::database::{self, Database};
 use common::http::{Cors, Hsts};
 use common::metrics::Metrics;
 use common::readiness::Readiness;
@@ -18,7 +18,7 @@ use crate::callers::Callers;
 use crate::config::Settings;
 use crate::metrics::ServiceMetrics;
 use crate::providers::Providers;
-use crate::sessions::SessionCache;
+use crate::sessions::{SessionCache, hear_endings};
 use crate::state::State;
 use crate::vault::{DrawTools, Draws, Ledger, Outbox, SEALED_COLUMNS};
 use crate::{handlers, housekeeping};
@@ -32,13 +32,17 @@ const LOOKUP_CONNECTIONS: u32 = 3;
 /// Builds the service; an error is a bad setting.
 pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String> {
     let metrics = Metrics::new("auth-manager");
-    let state = state(settings, clock.clone(), ServiceMetrics::register(&metrics))?;
+    let database = settings.database.open(settings.environment)?;
+    let counted = ServiceMetrics::register(&metrics);
+    let state = state(settings, &database, clock.clone(), counted)?;
     let (pool, draining) = (state.pool.clone(), state.draining.clone());
     let keyring = state.keyring.clone();
     let keys = KeyCheck::start(pool.clone(), SEALED_COLUMNS, keyring, clock).await?;
     let ledger = state.ledger.clone();
     let kept = state.clone();
     metrics.tasks().run("housekeeping", move || housekeeping::run(kept.clone()));
+    let listening = state.clone();
+    metrics.tasks().run("session_ends", move || hear_endings(listening.clone(), database.clone()));
     Outbox::start(state.clone());
     let callers = state.callers.clone();
     let readiness = Readiness::default()
@@ -64,10 +68,14 @@ pub async fn build(settings: Settings, clock: Clock) -> Result<Blueprint, String
     })
 }
 
-fn state(settings: Settings, clock: Clock, metrics: ServiceMetrics) -> Result<State, String> {
-    let database = settings.database.open(settings.environment)?;
-    let pool = settings.database.pool(&database);
-    let lookup_pool = settings.database.planned_once(LOOKUP_CONNECTIONS, &database);
+fn state(
+    settings: Settings,
+    database: &Database,
+    clock: Clock,
+    metrics: ServiceMetrics,
+) -> Result<State, String> {
+    let pool = settings.database.pool(database);
+    let lookup_pool = settings.database.planned_once(LOOKUP_CONNECTIONS, database);
     let draining = CancellationToken::new();
     let keyring = settings.vault.keyring()?;
     let hasher = settings.vault.token_hasher()?;

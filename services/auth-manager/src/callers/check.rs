@@ -1,9 +1,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::readiness::State as ReadinessState;
 use common::settings::Secret;
@@ -12,13 +11,13 @@ use moka::future::Cache;
 use moka::ops::compute::Op;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
+use super::Caller;
 use crate::config::CallerSettings;
 use crate::error::Error;
 use crate::forgotten::Forgotten;
 use crate::metrics::ServiceMetrics;
-use crate::providers::{Fault, Introspection, Provider, Providers, unverified_claims};
+use crate::providers::{Fault, Provider, Providers, unverified_claims};
 
 /// The share of its life after which an answer is asked for again by whoever comes next, while it
 /// still does for everybody: else all who call at its end would wait for the provider.
@@ -57,41 +56,6 @@ struct Answer {
 enum Concern {
     Session(String, String),
     Subject(String, String),
-}
-
-/// Whose token it is, as the provider says.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The provider's name in the configuration.
-    pub provider: String,
-    /// Its issuer.
-    pub issuer: String,
-    /// The token's subject.
-    pub subject: String,
-    /// The client that the token was issued to.
-    pub client_id: String,
-    /// The session, which service accounts have none of.
-    pub session_state_id: Option<String>,
-    /// When the token expires.
-    pub expires_at: DateTime<Utc>,
-    /// Its scope.
-    pub scope: String,
-    /// Our own id of the person, once it was looked up; it goes when the caller is forgotten.
-    user_id: OnceLock<Uuid>,
-}
-
-impl Caller {
-    /// Our own id of the person, if it is known already.
-    #[must_use]
-    pub fn user_id(&self) -> Option<Uuid> {
-        self.user_id.get().copied()
-    }
-
-    /// Keeps our own id of the person for as long as the caller is believed.
-    pub fn note_user_id(&self, user_id: Uuid) {
-        // Whoever was faster noted the same.
-        let _ = self.user_id.set(user_id);
-    }
 }
 
 impl Callers {
@@ -139,6 +103,11 @@ impl Callers {
     /// The same of a person's tokens.
     pub fn forget_subject(&self, provider: &str, subject: &str) {
         self.forgotten.forget(Concern::subject(provider, subject));
+    }
+
+    /// The same of everybody's tokens.
+    pub fn forget_all(&self) {
+        self.forgotten.forget_all();
     }
 
     /// Degraded while a provider calls good tokens inactive because they are not for us.
@@ -232,7 +201,7 @@ impl Callers {
             }
             said
         };
-        let active = said.map(|said| Arc::new(caller(provider, said)));
+        let active = said.map(|said| Arc::new(Caller::new(provider, said)));
         Ok(Answer { active, asked, asked_at, renewed: Arc::default() })
     }
 
@@ -282,18 +251,5 @@ impl Concern {
 
     fn subject(provider: &str, subject: &str) -> Self {
         Self::Subject(provider.to_owned(), subject.to_owned())
-    }
-}
-
-fn caller(provider: &Provider, said: Introspection) -> Caller {
-    Caller {
-        provider: provider.name().to_owned(),
-        issuer: provider.issuer().to_owned(),
-        subject: said.subject,
-        client_id: said.client_id,
-        session_state_id: said.session_state_id,
-        expires_at: said.expires_at,
-        scope: said.scope,
-        user_id: OnceLock::new(),
     }
 }

@@ -2,8 +2,10 @@
 //! configuration names. A token drawn from the vault opens nothing here: it comes from the client
 //! that consent was given to.
 
+mod caller;
 mod check;
 mod extractors;
 
-pub use check::{Caller, Callers};
+pub use caller::Caller;
+pub use check::Callers;
 pub use extractors::{Drawer, Person};

@@ -244,7 +244,13 @@ pub async fn delete(connection: &mut AsyncPgConnection, user: Uuid, id: Uuid) ->
     Ok(diesel::delete(mine).execute(connection).await? == 1)
 }
 
-/// Unlinks all accounts of `user`.
-pub async fn delete_by_user(connection: &mut AsyncPgConnection, user: Uuid) -> QueryResult<usize> {
-    diesel::delete(accounts::table.filter(accounts::user_id.eq(user))).execute(connection).await
+/// Unlinks all accounts of `user`: the provider and the subject of each.
+pub async fn delete_by_user(
+    connection: &mut AsyncPgConnection,
+    user: Uuid,
+) -> QueryResult<Vec<(String, String)>> {
+    diesel::delete(accounts::table.filter(accounts::user_id.eq(user)))
+        .returning((accounts::provider, accounts::subject))
+        .get_results(connection)
+        .await
 }

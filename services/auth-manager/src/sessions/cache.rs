@@ -6,7 +6,7 @@ use moka::sync::Cache;
 use crate::forgotten::Forgotten;
 use crate::models::user_session::UserSession;
 
-/// How long another replica may go on believing in a session that ended elsewhere.
+/// How long a replica that is not told may go on believing in a session that ended elsewhere.
 const LIFE: Duration = Duration::from_secs(10);
 const CAPACITY: u64 = 100_000;
 
@@ -69,6 +69,11 @@ impl SessionCache {
     /// Forgets a session, one that is being looked for just now too.
     pub fn forget(&self, provider: &str, sid: &str) {
         self.forgotten.forget(key(provider, sid));
+    }
+
+    /// The same of all sessions.
+    pub fn forget_all(&self) {
+        self.forgotten.forget_all();
     }
 }
 

@@ -5,6 +5,7 @@ use diesel::QueryResult;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
+use super::ending::{Ending, tell};
 use crate::error::Error;
 use crate::models::account;
 use crate::models::grant::TokenType;
@@ -47,18 +48,20 @@ pub async fn end_all_by_user(state: &State, user: Uuid) -> Result<usize, Error> 
 pub async fn unlink(state: &State, user: Uuid, id: Uuid) -> Result<(), Error> {
     let now = state.clock.now();
     let mut connection = state.pool.get().await?;
-    let (account, ended) = connection
+    let (account, unlinked, ended) = connection
         .transaction(async |connection| {
             let account = account::find(connection, user, id).await?;
             let account = account.ok_or(Error::AccountNotFound)?;
             let ended = end(connection, Which::Account(id), "unlinked", now).await?;
             queue_revocations(connection, GrantFilter::Account(id), now).await?;
             account::delete(connection, user, id).await?;
-            Result::<_, Error>::Ok((account, ended))
+            let unlinked = Ending::Subject(account.provider.clone(), account.subject.clone());
+            tell(connection, std::slice::from_ref(&unlinked)).await?;
+            Result::<_, Error>::Ok((account, unlinked, ended))
         })
         .await?;
     after(state, &ended);
-    state.callers.forget_subject(&account.provider, &account.subject);
+    unlinked.forget(state);
     tracing::info!(user_id = %user, account_id = %id, provider = account.provider, "account_unlinked");
     Ok(())
 }
@@ -75,8 +78,7 @@ pub struct UnlinkedAll {
 }
 
 /// Unlinks all accounts of a user: sessions end, grants are given up, and the outbox of the running
-/// service has the providers revoke them. For operators; caches of running services live on for
-/// `callers.cache`.
+/// service has the providers revoke them. For operators; running services forget the user.
 pub async fn unlink_all(
     connection: &mut AsyncPgConnection,
     user: Uuid,
@@ -87,7 +89,11 @@ pub async fn unlink_all(
             let sessions = end(connection, Which::User(user), "unlinked", now).await?.len();
             let grants = queue_revocations(connection, GrantFilter::User(user), now).await?;
             let accounts = account::delete_by_user(connection, user).await?;
-            Ok(UnlinkedAll { accounts, sessions, grants })
+            let unlinked = accounts.into_iter();
+            let unlinked: Vec<_> =
+                unlinked.map(|(provider, subject)| Ending::Subject(provider, subject)).collect();
+            tell(connection, &unlinked).await?;
+            Ok(UnlinkedAll { accounts: unlinked.len(), sessions, grants })
         })
         .await
 }
@@ -123,7 +129,7 @@ async fn expire(
     Ok(1)
 }
 
-/// Ends the sessions and enters why.
+/// Ends the sessions, enters why, and tells all replicas.
 pub(super) async fn end(
     connection: &mut AsyncPgConnection,
     which: Which<'_>,
@@ -135,6 +141,8 @@ pub(super) async fn end(
     if !ids.is_empty() {
         session_event::insert(connection, &ids, EventKind::Ended, Some(reason), now).await?;
     }
+    let endings: Vec<_> = ended.iter().filter_map(Ending::of).collect();
+    tell(connection, &endings).await?;
     Ok(ended)
 }
 
@@ -179,9 +187,8 @@ pub(super) async fn note_cleared(
 /// Nothing in memory outlives them.
 pub(super) fn after(state: &State, ended: &[UserSession]) {
     for session in ended {
-        if let (Some(provider), Some(sid)) = (&session.provider, &session.provider_session_id) {
-            state.sessions.forget(provider, sid);
-            state.callers.forget_session(provider, sid);
+        if let Some(ending) = Ending::of(session) {
+            ending.forget(state);
         }
         tracing::info!(user_id = %session.user_id, session_id = %session.id, "session_ended");
     }

@@ -9,6 +9,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::end::{after, clear_accounts, end, note_cleared};
+use super::ending::{Ending, tell};
 use crate::error::Error;
 use crate::models::account;
 use crate::models::grant::TokenType;
@@ -32,8 +33,11 @@ pub async fn hear(state: &State, token: &str) -> Result<(), Error> {
             fault.into()
         }
     })?;
-    let ended = carry_out(state, provider, &claims).await?;
-    forget(state, provider, &claims);
+    let ending = ending(provider, &claims);
+    let ended = carry_out(state, provider, &claims, ending.as_slice()).await?;
+    if let Some(ending) = ending {
+        ending.forget(state);
+    }
     after(state, &ended);
     Ok(())
 }
@@ -56,6 +60,7 @@ async fn carry_out(
     state: &State,
     provider: &Provider,
     claims: &LogoutClaims,
+    ending: &[Ending],
 ) -> Result<Vec<UserSession>, Error> {
     let now = state.clock.now();
     let mut connection = state.pool.get().await?;
@@ -75,6 +80,7 @@ async fn carry_out(
             if !logout_token::remember(connection, &claims.issuer, &claims.jti, until).await? {
                 return Err(heard());
             }
+            tell(connection, ending).await?;
             Ok(end_all(connection, provider, &meant, cleared > 0, now).await?)
         })
         .await?;
@@ -156,10 +162,11 @@ async fn clear(
 
 /// Callers are forgotten even where no session of ours is known: their token may have come from
 /// elsewhere.
-fn forget(state: &State, provider: &Provider, claims: &LogoutClaims) {
-    if let Some(sid) = &claims.session_state_id {
-        state.callers.forget_session(provider.name(), sid);
-    } else if let Some(subject) = &claims.subject {
-        state.callers.forget_subject(provider.name(), subject);
+fn ending(provider: &Provider, claims: &LogoutClaims) -> Option<Ending> {
+    let provider = provider.name().to_owned();
+    match (&claims.session_state_id, &claims.subject) {
+        (Some(sid), _) => Some(Ending::Session(provider, sid.clone())),
+        (None, Some(subject)) => Some(Ending::Subject(provider, subject.clone())),
+        (None, None) => None,
     }
 }

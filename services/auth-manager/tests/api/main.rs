@@ -10,6 +10,7 @@ mod logout;
 mod offline;
 mod online_grants;
 mod openid;
+mod replicas;
 mod sessions;
 mod sign_in;
 mod support;

@@ -2,7 +2,7 @@
 
 use auth_manager::MIGRATIONS;
 use auth_manager::app;
-use auth_manager::config::SCHEMA;
+use auth_manager::config::{SCHEMA, Settings};
 use common::clock::Clock;
 use common::settings::{Environment, Schema};
 use diesel::sql_types::BigInt;
@@ -18,6 +18,7 @@ use url::Url;
 const PUBLIC_URL: &str = "http://localhost:8000";
 pub(crate) const APP: &str = "https://app.example.com";
 pub(crate) const LOGIN_CLIENT: &str = "latchkey-login";
+const API: &str = "/api/auth/manager";
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 pub(crate) struct TestApp {
@@ -30,6 +31,7 @@ pub(crate) struct TestApp {
     pub(crate) partner: TestRealm,
     pub(crate) user: TestUser,
     client: Client,
+    settings: Settings,
     _file: ProvidersFile,
 }
 
@@ -65,11 +67,15 @@ impl TestApp {
         ];
         let environment: Environment = own.iter().chain(settings).copied().collect();
         let (settings, clock) = (Schema::load(&SCHEMA, &environment).unwrap(), Clock::default());
-        let service_clock = clock.clone();
-        let server = TestServer::start(move || app::build(settings, service_clock)).await;
+        let server = serve(&settings, &clock).await;
         let user = realm.create_user().await;
         let client = Client::builder().build().unwrap();
-        Self { server, database, proxy, clock, realm, partner, user, client, _file: file }
+        Self { server, database, proxy, clock, realm, partner, user, client, settings, _file: file }
+    }
+
+    /// Another replica, on the same database.
+    pub(crate) async fn replica(&self) -> TestServer {
+        serve(&self.settings, &self.clock).await
     }
 
     pub(crate) async fn run(&self, statements: &str) {
@@ -101,7 +107,7 @@ impl TestApp {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        self.server.url(&format!("/api/auth/manager{path}"))
+        self.server.url(&format!("{API}{path}"))
     }
 
     /// A request to any path of the public listener.
@@ -119,7 +125,19 @@ impl TestApp {
     }
 
     pub(crate) async fn ask(&self, method: Method, path: &str, token: &str) -> Answer {
-        let request = self.client.request(method, self.url(path)).bearer_auth(token);
+        self.ask_at(&self.server, method, path, token).await
+    }
+
+    /// The same of a replica.
+    pub(crate) async fn ask_at(
+        &self,
+        server: &TestServer,
+        method: Method,
+        path: &str,
+        token: &str,
+    ) -> Answer {
+        let url = server.url(&format!("{API}{path}"));
+        let request = self.client.request(method, url).bearer_auth(token);
         Answer::read(request.send().await.unwrap()).await
     }
 
@@ -158,6 +176,11 @@ impl TestApp {
         let back = self.return_of(browser, &url, who).await;
         data(&browser.get(back.as_str()).await.expect(200))
     }
+}
+
+async fn serve(settings: &Settings, clock: &Clock) -> TestServer {
+    let (settings, clock) = (settings.clone(), clock.clone());
+    TestServer::start(move || app::build(settings, clock)).await
 }
 
 pub(crate) fn data(answer: &Answer) -> Value {
