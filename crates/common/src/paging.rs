@@ -62,6 +62,7 @@ pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
     /// Give this as `before` for the next page; null at the end.
+    #[schema(example = "MTc5NTY4MDAwMDAwMDAwMA")]
     pub next_before: Option<String>,
 }
 

@@ -12,7 +12,8 @@ use crate::state::State;
 /// End one of the caller's sessions
 ///
 /// Its online tokens are cleared here and revoked at the provider; offline grants go on.
-#[utoipa::path(tag = "sessions", params(("id" = Uuid, Path, description = "From the list")),
+#[utoipa::path(tag = "sessions", params(("id" = Uuid, Path, description = "From the list",
+    example = "7c7bd0a4-52f5-4a86-a0a8-9a3c84a3c0de")),
     security(("bearer" = [])), responses(
     (status = 200, description = "It has ended", body = Success<Ended>),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),

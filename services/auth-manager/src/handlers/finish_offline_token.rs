@@ -17,6 +17,7 @@ pub(crate) struct Callback {
     #[param(example = "5f0c….AkFqGdVbJDUKQTpS2dBCs3Ea.…")]
     code: Option<String>,
     /// The state token of the request.
+    #[param(example = "zy8g8wv3vvTJ7fYzYR01bFnwQS28dMtsgt9QCyfTprX7rjbv98XLC6bUI8_-8lmi")]
     state: Option<String>,
     /// The issuer (RFC 9207).
     #[param(example = "https://id.example.com/realms/latchkey")]
@@ -25,6 +26,7 @@ pub(crate) struct Callback {
     #[param(example = "access_denied")]
     error: Option<String>,
     /// More about it.
+    #[param(example = "User denied consent")]
     error_description: Option<String>,
 }
 

@@ -45,11 +45,13 @@ pub(crate) struct AccountView {
 #[into_params(parameter_in = Query)]
 pub(crate) struct AccountQuery {
     /// Only those whose last access token has expired, or only the others.
+    #[param(example = false)]
     expired: Option<bool>,
     /// `next_before` of the last answer; absent for the first page.
+    #[param(example = "MTc5NTY4MDAwMDAwMDAwMA")]
     before: Option<String>,
     /// Accounts wanted, 1 to 200; 50 by default.
-    #[param(minimum = 1, maximum = 200)]
+    #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<i64>,
 }
 

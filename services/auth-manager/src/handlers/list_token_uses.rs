@@ -35,7 +35,11 @@ pub(crate) struct UseView {
 /// Entries appear within a second of the use, and outlive the id.
 #[utoipa::path(
     tag = "access tokens",
-    params(("id" = Uuid, Path, description = "The persistent id"), PageQuery),
+    params(
+        ("id" = Uuid, Path, description = "The persistent id",
+            example = "0b7e6c1e-4f0e-4b7a-9d1c-2f6f1f6d8a11"),
+        PageQuery
+    ),
     security(("bearer" = [])),
     responses(
         (status = 200, description = "A page of uses", body = Success<Page<UseView>>),

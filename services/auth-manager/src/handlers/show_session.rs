@@ -95,7 +95,8 @@ impl EventView {
 }
 
 /// Show one of the caller's sessions, live or ended
-#[utoipa::path(tag = "sessions", params(("id" = Uuid, Path, description = "From the list")),
+#[utoipa::path(tag = "sessions", params(("id" = Uuid, Path, description = "From the list",
+    example = "7c7bd0a4-52f5-4a86-a0a8-9a3c84a3c0de")),
     security(("bearer" = [])), responses(
     (status = 200, description = "The session with its latest events", body = Success<SessionView>),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),

@@ -21,7 +21,8 @@ pub(crate) struct Unlinked {
 /// Unlink an account
 ///
 /// Its sessions end at once, and its grants are revoked at the provider, as soon as that answers.
-#[utoipa::path(tag = "accounts", params(("id" = Uuid, Path, description = "From the list")),
+#[utoipa::path(tag = "accounts", params(("id" = Uuid, Path, description = "From the list",
+    example = "5d0f6a3e-1b1c-4f5e-8f57-0c9f9a3f7d02")),
     security(("bearer" = [])), responses(
     (status = 200, description = "It is unlinked", body = Success<Unlinked>),
     (status = 401, description = "`unauthorized` or `token_not_active`", body = ErrorBody),

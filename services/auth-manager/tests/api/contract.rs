@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::Value;
 use test_support::{
-    Answer, Browser, assert_protected, check_documentation, check_head, check_protection,
-    declared_routes, eventually, not_one_bearer,
+    Answer, Browser, assert_protected, check_documentation, check_examples, check_head,
+    check_protection, declared_routes, eventually, not_one_bearer,
 };
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ async fn every_handler_is_in_the_openapi_document_and_every_documented_route_exi
     let app = TestApp::start().await;
     let document = app.get("/openapi.json").await.expect(200).json;
     assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    check_examples(&document);
     let mut documented = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
