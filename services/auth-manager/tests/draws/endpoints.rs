@@ -217,8 +217,12 @@ async fn a_realm_without_the_audience_mapper_is_named_to_the_operator() {
     let service = Service::with(world, BARE_LOGIN, &[]).await;
     service.ask(Method::GET, "/validate-token", &service.alice).await.expect(401);
     let metrics = service.client.get(service.server.admin_url("/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
     let line = r#"auth_manager_caller_checks_total{outcome="without_audience"} 1"#;
-    assert!(metrics.text().await.unwrap().contains(line));
+    assert!(metrics.contains(line));
+    let help = metrics.lines().find(|line| line.starts_with("# HELP auth_manager_caller_checks"));
+    let help = help.unwrap();
+    assert!(help.contains("without_audience") && !help.contains("cached"), "{help}");
 }
 
 #[tokio::test]
