@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use auth_manager::unlink_all;
 use reqwest::Method;
 use test_support::{Browser, ProxyFault, TestServer, eventually};
 
 use crate::logout::catch;
-use crate::support::{TestApp, text};
+use crate::support::{TestApp, data, text};
 
 /// Replicas remember callers for so long that nothing is forgotten by itself.
 async fn start() -> (TestApp, TestServer) {
@@ -68,4 +69,21 @@ async fn who_was_not_listening_at_the_end_of_a_session_remembers_nobody_afterwar
     .await;
     app.post_logout_token(&logout).await.expect(200);
     until_refused(&app, &replica, token).await;
+}
+
+#[tokio::test]
+async fn whom_an_operator_unlinks_is_somebody_else_to_services_that_run() {
+    let (app, _) = start().await;
+    let tokens = app.tokens_of(&app.realm, &app.user, "openid").await;
+    let validate =
+        async || app.ask(Method::GET, "/validate-token", text(&tokens, "access_token")).await;
+    let before = data(&validate().await.expect(200));
+    let user = text(&before, "user_id").parse().unwrap();
+    let mut connection = app.database.connect().await;
+    assert_eq!(unlink_all(&mut connection, user, app.clock.now()).await.unwrap().accounts, 1);
+    eventually("another user", async || {
+        let valid = data(&validate().await.expect(200));
+        (valid["user_id"] != before["user_id"]).then_some(())
+    })
+    .await;
 }
