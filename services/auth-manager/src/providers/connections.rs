@@ -2,7 +2,8 @@ use prometheus::IntGauge;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-/// How many calls one provider gets at a time, each on a connection of its own; others wait.
+/// How many calls one provider gets at a time, each on a connection of its own; others wait. The
+/// client may keep as many idle ones beside them.
 pub(super) struct Connections {
     free: Semaphore,
     waiting: IntGauge,
