@@ -11,6 +11,7 @@ use actix_web::http::header::{
 use common::settings::DeploymentEnvironment;
 
 use super::generation::Generation;
+use super::turns::Turns;
 use crate::config::Settings;
 
 /// What a cookie is for.
@@ -67,14 +68,20 @@ pub struct Cookie {
     pub(super) domain: Option<String>,
     pub(super) path: String,
     pub(super) secure: bool,
-    pub(super) same_site: &'static str,
+    pub(super) http_only: bool,
+    pub(super) same_site: Option<&'static str>,
 }
 
 impl fmt::Display for Cookie {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, value, max_age, path, same_site, .. } = self;
-        write!(formatter, "{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly")?;
-        write!(formatter, "; SameSite={same_site}")?;
+        let Self { name, value, max_age, path, .. } = self;
+        write!(formatter, "{name}={value}; Max-Age={max_age}; Path={path}")?;
+        if self.http_only {
+            formatter.write_str("; HttpOnly")?;
+        }
+        self.same_site
+            .iter()
+            .try_for_each(|same_site| write!(formatter, "; SameSite={same_site}"))?;
         if self.secure {
             formatter.write_str("; Secure")?;
         }
@@ -98,9 +105,10 @@ pub struct CookiePolicy {
     pub(super) same_site: &'static str,
     /// Of the access cookie alone.
     domain: Option<String>,
-    /// Where clients reach this service: host, and the path of the API beneath it.
+    /// Where clients reach this service: host, and the path that the API is beneath.
     pub(super) host: String,
-    older_path: String,
+    pub(super) base_path: String,
+    pub(super) turns: Turns,
     accepts_older: bool,
 }
 
@@ -118,10 +126,11 @@ impl CookiePolicy {
         if let Some(domain) = &domain {
             check_domain(domain, &host, settings.environment)?;
         }
-        let older_path = format!("{}{OLDER_PATH}", path_of(&settings.public_url));
+        let base_path = path_of(&settings.public_url);
         // Pages of other sites would not get the older cookies sent.
         let accepts_older = settings.browser.accept_v4 && same_site != "None";
-        Ok(Self { secure: !relaxed, same_site, domain, host, older_path, accepts_older })
+        let turns = Turns::new();
+        Ok(Self { secure: !relaxed, same_site, domain, host, base_path, turns, accepts_older })
     }
 
     /// Whether pages of other sites get their cookies sent.
@@ -158,18 +167,19 @@ impl CookiePolicy {
     ) -> Cookie {
         let domain = self.domain.clone().filter(|_| kind == Kind::Access);
         let (path, same_site) = match generation {
-            Generation::V4 => (self.older_path.as_str(), "Lax"),
-            Generation::V5 if domain.is_some() => ("/", "None"),
-            Generation::V5 => ("/", self.same_site),
+            Generation::V4 => (format!("{}{OLDER_PATH}", self.base_path), "Lax"),
+            Generation::V5 if domain.is_some() => ("/".to_owned(), "None"),
+            Generation::V5 => ("/".to_owned(), self.same_site),
         };
         Cookie {
             name: self.name(generation, kind),
             value: value.to_owned(),
             max_age: max_age.as_secs(),
             domain,
-            path: path.to_owned(),
+            path,
             secure: self.secure,
-            same_site,
+            http_only: true,
+            same_site: Some(same_site),
         }
     }
 

@@ -121,16 +121,16 @@ fn cookies_are_cleared_with_the_attributes_they_were_set_with() {
 #[test]
 fn planted_variants_are_cleared_wherever_they_may_have_been_planted() {
     let newer = Kind::ALL.map(|kind| (V5, kind));
-    let refused = production().clear_planted(&newer, "/api/v5/auth/csrf");
+    let refused = production().with_planted(Vec::new(), &newer, "/api/v5/auth/csrf");
     assert!(refused.is_empty(), "browsers refuse them");
-    let planted = with_a_domain().clear_planted(&[(V5, Kind::Access)], "/api/v5");
-    let planted: Vec<String> = planted.iter().map(Cookie::to_string).collect();
+    let planted = with_a_domain().with_planted(Vec::new(), &[(V5, Kind::Access)], "/api/v5");
+    let mut planted: Vec<String> = planted.iter().map(Cookie::to_string).collect();
     let access = |path: &str, rest: &str| {
         let name = "__Secure-latchkey_v5_access=; Max-Age=0";
-        format!("{name}; Path={path}; HttpOnly; SameSite=None; Secure{rest}")
+        format!("{name}; Path={path}; SameSite=None; Secure{rest}")
     };
     let mut expected = vec![
-        "__Host-latchkey_v5_access=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict; Secure".into(),
+        "__Host-latchkey_v5_access=; Max-Age=0; Path=/; SameSite=None; Secure".into(),
         access("/", "; Domain=id.example.com"),
         access("/", ""),
     ];
@@ -138,15 +138,11 @@ fn planted_variants_are_cleared_wherever_they_may_have_been_planted() {
         let domains = ["; Domain=id.example.com", "; Domain=example.com", ""];
         expected.extend(domains.map(|domain| access(path, domain)));
     }
+    planted.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(planted, expected);
-    let older = production().clear_planted(&[(V4, Kind::Csrf)], "/api/v5");
+    let older = production().with_planted(Vec::new(), &[(V4, Kind::Csrf)], "/api/v5");
     assert_eq!(older.len(), 4 * 3 - 1, "every place but our own");
-    let head: usize = production()
-        .clear_doubtful(&[(V4, Kind::Refresh)], "/api/v5/auth/sessions")
-        .iter()
-        .map(|cookie| "Set-Cookie: \r\n".len() + cookie.to_string().len())
-        .sum();
-    assert!(head < 4096, "{head}");
 }
 
 #[test]

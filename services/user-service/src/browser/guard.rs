@@ -113,7 +113,14 @@ impl FromRequest for PreSession {
         extract(request, async |state, request| {
             let cookies = state.read_cookies(request.headers());
             let subject = state.in_time(find_subject(state, &cookies)).await?;
-            check_csrf(state, request, &cookies, subject.map(Subject::id))?;
+            let checked = check_csrf(state, request, &cookies, subject.map(Subject::id));
+            checked.map_err(|error| {
+                // What another host planted for this path alone would be in the way for ever.
+                let policy = &state.browser.cookies;
+                let doubtful = cookies.doubtful();
+                let clear = policy.with_planted(Vec::new(), &doubtful, request.path());
+                Refusal::clearing(error, clear)
+            })?;
             Ok(Self { former: cookies.single(Kind::Refresh).map(str::to_owned), cookies })
         })
     }

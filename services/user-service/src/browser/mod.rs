@@ -13,6 +13,7 @@ pub mod plain_token;
 mod planted;
 pub mod received;
 mod refusal;
+mod turns;
 
 use cookies::CookiePolicy;
 use csrf::CsrfKeys;

@@ -5,22 +5,21 @@ use std::net::IpAddr;
 use super::cookies::{Cookie, CookiePolicy, Kind, Prefix, named};
 use super::generation::Generation;
 
-/// Bytes: proxies allow a head of 4 KiB, and there is more in it.
-const ROOM: usize = 2800;
+/// Bytes for cookies in an answer's head: proxies allow 4 KiB for all of it.
+const ROOM: usize = 3200;
 
 /// A cookie of ours, by what its name says.
 pub type Named = (Generation, Kind);
 
 impl CookiePolicy {
-    /// Takes away what was the session's in both generations, whatever else is in doubt, and every
-    /// known variant of the latter; `path` is that of the request which brought them. A browser whose
-    /// own cookie is not in doubt is the same one afterwards.
+    /// Takes away what was the session's in both generations, whatever else is in doubt, and of
+    /// every known variant of the latter as [`Self::with_planted`] does. A browser whose own cookie is
+    /// not in doubt is the same one afterwards.
     #[must_use]
     pub fn clear_doubtful(&self, doubtful: &[Named], path: &str) -> Vec<Cookie> {
         let others = doubtful.iter().filter(|(_, kind)| !Kind::OF_SESSION.contains(kind));
         let others = others.map(|(generation, kind)| self.clear(*generation, *kind));
-        let own = self.clear_own().chain(others);
-        own.chain(self.clear_planted(doubtful, path)).collect()
+        self.with_planted(self.clear_own().chain(others).collect(), doubtful, path)
     }
 
     /// Takes away what was the session's; the browser is the same one afterwards.
@@ -28,7 +27,7 @@ impl CookiePolicy {
     pub fn clear_session(&self, path: &str) -> Vec<Cookie> {
         // The access cookie alone may have been another's, or have been set for other hosts.
         let access = [(Generation::V5, Kind::Access)];
-        self.clear_own().chain(self.clear_planted(&access, path)).collect()
+        self.with_planted(self.clear_own().collect(), &access, path)
     }
 
     fn clear_own(&self) -> impl Iterator<Item = Cookie> {
@@ -36,25 +35,48 @@ impl CookiePolicy {
         Generation::ALL.into_iter().flat_map(of)
     }
 
-    /// Takes away what we do not set, or did under another configuration, and leaves our own: as much
-    /// as an answer's head has room for, the rest when it comes again.
+    /// The cookies of an answer, and after them what takes away what we do not set, or did under
+    /// another configuration; `path` is that of the request which brought it. There is room for a
+    /// part of it, of the first names first: a few answers together take away everything.
     #[must_use]
-    pub fn clear_planted(&self, doubtful: &[Named], path: &str) -> Vec<Cookie> {
-        let variants = doubtful.iter().flat_map(|(of, kind)| self.planted(*of, *kind, path));
-        let fitting = variants.scan(0, |bytes, cookie| {
-            *bytes += "set-cookie: \r\n".len() + cookie.to_string().len();
-            (*bytes <= ROOM).then_some(cookie)
+    pub fn with_planted(
+        &self,
+        mut cookies: Vec<Cookie>,
+        doubtful: &[Named],
+        path: &str,
+    ) -> Vec<Cookie> {
+        if doubtful.is_empty() {
+            return cookies;
+        }
+        // A proxy has taken the base path away, and browsers go by what they asked for.
+        let (path, turn) = (format!("{}{path}", self.base_path), usize::from(self.turns.next()));
+        let variants = doubtful.iter().flat_map(|(of, kind)| {
+            let mut planted = self.planted(*of, *kind, &path);
+            let begin = (planted.len() * turn) >> u16::BITS;
+            planted.rotate_left(begin);
+            planted
         });
-        fitting.collect()
+        let mut room = ROOM.saturating_sub(cookies.iter().map(size).sum());
+        for cookie in variants {
+            if let Some(left) = room.checked_sub(size(&cookie)) {
+                room = left;
+                cookies.push(cookie);
+            }
+        }
+        cookies
     }
 
     fn planted(&self, generation: Generation, kind: Kind, path: &str) -> Vec<Cookie> {
         let (prefix, own) = (self.prefix(generation, kind), self.clear(generation, kind));
+        // What is not needed to be heeded (RFC 6265bis, section 5.7) only takes room.
+        let needed = |same_site: &&str| *same_site == "None";
+        let bare =
+            Cookie { http_only: false, same_site: own.same_site.filter(needed), ..own.clone() };
         let mut planted = Vec::new();
         if generation == Generation::V5 && prefix == Prefix::Secure {
             // What it was before it had a domain.
-            let (name, same_site) = (named(Prefix::Host, generation, kind), self.same_site);
-            planted.push(Cookie { name, same_site, domain: None, ..own.clone() });
+            let name = named(Prefix::Host, generation, kind);
+            planted.push(Cookie { name, domain: None, ..bare.clone() });
         }
         if prefix != Prefix::Host {
             // Without `__Host-` other paths, and hosts beneath a domain, may set the name too.
@@ -65,7 +87,7 @@ impl CookiePolicy {
             planted.extend(others.map(|(path, domain)| Cookie {
                 path: path.to_owned(),
                 domain: domain.map(str::to_owned),
-                ..own.clone()
+                ..bare.clone()
             }));
         }
         planted
@@ -81,12 +103,15 @@ impl CookiePolicy {
     }
 }
 
-/// Every `Path` with which a cookie is sent to `path` (RFC 6265, section 5.1.4), as far as our own
-/// paths are deep.
-fn paths_to(path: &str) -> impl Iterator<Item = &str> {
-    let slashes = path.match_indices('/').map(|(at, _)| at).take(MAX_DEPTH);
-    let prefixes = slashes.flat_map(|at| [&path[..at], &path[..=at]]);
-    prefixes.filter(|prefix| !prefix.is_empty()).chain((path.len() > 1).then_some(path))
+/// Bytes of the line that sets it.
+fn size(cookie: &Cookie) -> usize {
+    "set-cookie: \r\n".len() + cookie.to_string().len()
 }
 
-const MAX_DEPTH: usize = 8;
+/// Every `Path` with which a cookie is sent to `path` (RFC 6265, section 5.1.4); none has a `;`.
+fn paths_to(path: &str) -> impl Iterator<Item = &str> {
+    let slashes = path.match_indices('/').map(|(at, _)| at);
+    let prefixes = slashes.flat_map(|at| [&path[..at], &path[..=at]]);
+    let prefixes = prefixes.filter(|prefix| !prefix.is_empty());
+    prefixes.chain((path.len() > 1).then_some(path)).filter(|path| !path.contains(';'))
+}

@@ -1,7 +1,9 @@
 //! Browsers of the cookie API.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use test_support::{Answer, TestBrowser};
+use uuid::Uuid;
 
 use super::support::{PASSWORD, TestApp};
 
@@ -42,6 +44,38 @@ pub(crate) async fn refresh(browser: &TestBrowser) -> Answer {
 /// Whether the browser's session lives.
 pub(crate) async fn is_live(browser: &TestBrowser) -> bool {
     browser.get(SESSIONS).await.status == 200
+}
+
+/// Every operation of the cookie API that the document has, an id in the place of each parameter.
+pub(crate) async fn operations(app: &TestApp) -> Vec<(Method, String)> {
+    let document = app.get("/openapi.json").await.expect(200).json;
+    let (id, paths) = (Uuid::nil().to_string(), document["paths"].as_object().unwrap());
+    let paths = paths.iter().filter(|(path, _)| path.starts_with("/api/v5/auth/"));
+    let operations: Vec<_> = paths
+        .flat_map(|(path, item)| {
+            let parts = path.split('/').map(|part| if part.starts_with('{') { &id } else { part });
+            let path = parts.collect::<Vec<_>>().join("/");
+            let methods = item.as_object().unwrap().keys().map(|name| name.to_uppercase());
+            methods.map(move |name| (name.parse().unwrap(), path.clone()))
+        })
+        .collect();
+    assert!(operations.len() > 20, "{operations:?}");
+    operations
+}
+
+/// A body that is right in form for each of them.
+pub(crate) fn any_body() -> Value {
+    json!({
+        "username": "alice",
+        "password": PASSWORD,
+        "current_password": PASSWORD,
+        "new_password": "a longer horse battery",
+        "name": "laptop",
+        "device_name": "kitchen",
+        "scopes": ["chat"],
+        "role": "user",
+        "credential": {},
+    })
 }
 
 /// The `Cookie` line of a browser, with another CSRF token where one is given.

@@ -40,6 +40,7 @@ mod older_keys;
 mod outside_keys;
 mod passkeys;
 mod planted_cookies;
+mod planted_places;
 mod pool;
 mod races;
 mod readiness;

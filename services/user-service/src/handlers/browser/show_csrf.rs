@@ -55,15 +55,15 @@ pub(crate) async fn show_csrf(
     let kept = cookies.single(Kind::Csrf).filter(|_| came == generation);
     let agent = user_agent(headers);
     let csrf_token = issue_csrf(&state, generation, subject.id(), agent.as_deref(), kept);
-    let mut answer = HttpResponse::Ok();
-    answer.append_header(browser.cookies.set(generation, Kind::Csrf, &csrf_token, TOKEN_LIFE));
+    let mut set = vec![browser.cookies.set(generation, Kind::Csrf, &csrf_token, TOKEN_LIFE)];
     if let Subject::PreSession(id) = subject {
         let id = id.to_string();
         let (kind, life) = (Kind::PreSession, PRE_SESSION_LIFE);
-        answer.append_header(browser.cookies.set(generation, kind, &id, life));
+        set.push(browser.cookies.set(generation, kind, &id, life));
     }
-    for planted in browser.cookies.clear_planted(&cookies.doubtful(), request.path()) {
-        answer.append_header(planted);
+    let mut answer = HttpResponse::Ok();
+    for cookie in browser.cookies.with_planted(set, &cookies.doubtful(), request.path()) {
+        answer.append_header(cookie);
     }
     Ok(answer.json(CsrfToken { csrf_token }))
 }
