@@ -85,6 +85,7 @@ impl FromRequest for RefreshCookie {
         extract(request, async |state, request| {
             let cookies = undoubted_cookies(state, request)?;
             let token = cookies.single(Kind::Refresh).ok_or(NONE)?;
+            check_authorization(request, &cookies)?;
             let Some(family) = sessions::family_of(state, token) else {
                 let doubtful = [(cookies.generation(), Kind::Refresh)];
                 let clear = state.browser.cookies.clear_doubtful(&doubtful, request.path());
@@ -112,6 +113,7 @@ impl FromRequest for PreSession {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         extract(request, async |state, request| {
             let cookies = state.read_cookies(request.headers());
+            check_authorization(request, &cookies)?;
             let subject = state.in_time(find_subject(state, &cookies)).await?;
             let checked = check_csrf(state, request, &cookies, subject.map(Subject::id));
             checked.map_err(|error| {
@@ -198,9 +200,15 @@ pub fn access_token<'a>(
     cookies: &'a ReceivedCookies,
 ) -> Result<&'a str, Error> {
     let token = cookies.single(Kind::Access).ok_or(NONE)?;
+    check_authorization(request, cookies)?;
+    Ok(token)
+}
+
+/// `Authorization` is not there, or brings the access cookie's own token.
+pub fn check_authorization(request: &HttpRequest, cookies: &ReceivedCookies) -> Result<(), Error> {
     match bearer_token(request.headers()) {
-        Err(NoToken::Missing) => Ok(token),
-        Ok(bearer) if bearer == token => Ok(token),
+        Err(NoToken::Missing) => Ok(()),
+        Ok(bearer) if cookies.single(Kind::Access) == Some(bearer) => Ok(()),
         Ok(_) | Err(NoToken::Malformed) => Err(Error::Request(Problem::new(
             StatusCode::BAD_REQUEST,
             "invalid_request",

@@ -7,7 +7,8 @@ use test_support::Answer;
 use uuid::Uuid;
 
 use super::browser_support::{
-    FIREFOX, LOGIN, ORIGIN, SESSIONS, cookie_line, deployed, is_live, log_in,
+    FIREFOX, LOGIN, ORIGIN, REFRESH, SESSIONS, any_body, cookie_line, deployed, is_live, log_in,
+    operations,
 };
 use super::support::{PASSWORD, TestApp, send};
 
@@ -140,18 +141,22 @@ async fn a_token_in_authorization_that_is_not_the_cookie_s_is_refused() {
     let (browser, _) = app.browse_as("alice").await;
     let bearer = app.sign_in().await;
     let token = browser.cookie("access").unwrap();
-    for path in [SESSIONS, "/api/v5/auth/verify-token"] {
-        let ask = |authorization: String| {
-            browser.request(Method::GET, path).header("authorization", authorization)
-        };
-        for other in
-            [format!("Bearer {}", bearer.access_token), "Basic abc".into(), "Bearer".into()]
-        {
-            let _ = send(ask(other)).await.expect_error(400, "invalid_request");
+    let others = [format!("Bearer {}", bearer.access_token), "Basic abc".into(), "Bearer".into()];
+    for (method, path) in operations(&app).await {
+        for other in &others {
+            let request = browser.request(method.clone(), &path).header("authorization", other);
+            let request = if method == Method::GET { request } else { request.json(&any_body()) };
+            let refused = send(request).await.expect_error(400, "invalid_request");
+            assert!(refused.member("error").contains("Authorization"), "{method} {path}");
         }
-        let status = send(ask(format!("Bearer {token}"))).await.status.as_u16();
+    }
+    for path in [SESSIONS, "/api/v5/auth/verify-token", CSRF] {
+        let request = browser.request(Method::GET, path).bearer_auth(&token);
+        let status = send(request).await.status.as_u16();
         assert!([200, 204].contains(&status), "{path}");
     }
+    let request = browser.request(Method::POST, REFRESH).bearer_auth(&token);
+    let _ = send(request).await.expect(200);
     let _ = app.get_as(&bearer, SESSIONS).await.expect_error(401, "unauthorized");
 }
 

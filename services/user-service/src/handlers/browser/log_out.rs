@@ -15,6 +15,7 @@ use crate::state::State;
 #[utoipa::path(tag = "browser",
     params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "The session has ended, and its cookies are cleared", body = Done),
+    (status = 400, description = "`invalid_request`: `Authorization` names another token", body = ErrorBody),
     (status = 401, description = "`unauthorized`: there is no refresh cookie; `duplicate_cookies`", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),

@@ -31,6 +31,7 @@ pub(crate) struct Refreshed {
 #[utoipa::path(tag = "browser",
     params(("X-CSRF-Token" = String, Header, description = "From `GET /api/v5/auth/csrf`")), security(("browser" = [])), responses(
     (status = 200, description = "Fresh tokens, in cookies", body = Refreshed),
+    (status = 400, description = "`invalid_request`: `Authorization` names another token", body = ErrorBody),
     (status = 401, description = "`invalid_refresh_token`: log in again", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`", body = ErrorBody),
     (status = 409, description = "`refresh_in_progress`: try again", body = ErrorBody),

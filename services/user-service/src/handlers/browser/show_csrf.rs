@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::issue_csrf;
 use crate::browser::cookies::Kind;
-use crate::browser::guard::{Subject, check_page, find_subject};
+use crate::browser::guard::{Subject, check_authorization, check_page, find_subject};
 use crate::error::Error;
 use crate::handlers::user_agent;
 use crate::state::State;
@@ -33,6 +33,7 @@ pub(crate) struct CsrfToken {
 /// one anew after a login, and after a 403 `csrf_invalid`.
 #[utoipa::path(tag = "browser", responses(
     (status = 200, description = "The token", body = CsrfToken, headers(("set-cookie" = String))),
+    (status = 400, description = "`invalid_request`: `Authorization` names another token", body = ErrorBody),
     (status = 403, description = "`csrf_invalid`: asked for by a link, or by a page that may not call", body = ErrorBody),
     (status = 503, description = "`database_unavailable`", body = ErrorBody),
 ))]
@@ -44,6 +45,7 @@ pub(crate) async fn show_csrf(
     check_page(&state, &request)?;
     let (browser, headers) = (&state.browser, request.headers());
     let cookies = state.read_cookies(headers);
+    check_authorization(&request, &cookies)?;
     let subject = state.in_time(find_subject(&state, &cookies)).await?;
     let subject = subject.unwrap_or_else(|| Subject::PreSession(Uuid::new_v4()));
     let came = cookies.generation();
