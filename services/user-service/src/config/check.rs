@@ -1,6 +1,8 @@
 use std::time::Duration;
 
+use common::http::Cors;
 use common::settings::Period;
+use webauthn_rs::prelude::Url;
 
 use super::{LimitStore, Settings};
 use crate::audit::{ChainKeys, Rules};
@@ -41,6 +43,7 @@ impl Settings {
             self.check_client_ids(),
             self.browser.check(),
             Passkeys::new(self).map(drop),
+            self.check_passkey_pages(),
             at_least_a_second("api_keys.life", self.api_keys.life),
             self.api_keys.check(),
             ChainKeys::parse(self.audit.chain_keys.expose()).map(drop),
@@ -69,6 +72,28 @@ impl Settings {
             return Err("`browser.client_id` must not be that of the bearer API".to_owned());
         }
         Ok(())
+    }
+
+    /// Of pages on other hosts one at least can use passkeys, unless it was said that the service's
+    /// own are to.
+    fn check_passkey_pages(&self) -> Result<(), String> {
+        // What is wrong with the URL itself is said elsewhere.
+        let Ok(public_url) = Url::parse(self.base_url()) else { return Ok(()) };
+        let (pages, given) = (Cors::new(&self.cors, &[]), self.passkeys.origins.as_ref());
+        let is_off = self.passkeys.rp_id.as_deref().or(public_url.domain()).is_none();
+        if is_off || self.cors.allowed_origins.0.is_empty() {
+            return Ok(());
+        }
+        let may_ask = |url: &Url| {
+            pages.allows(&url.origin().ascii_serialization()) || url.origin() == public_url.origin()
+        };
+        if given.is_some_and(|origins| origins.0.iter().any(may_ask)) {
+            return Ok(());
+        }
+        Err("`passkeys.origins` has none of `cors.allowed_origins`, so that no page of theirs can \
+             use passkeys: name those that are to, with a domain above them as `passkeys.rp_id`, \
+             or `public_url` where only its own pages are to"
+            .to_owned())
     }
 
     fn check_limit_store(&self) -> Result<(), String> {
@@ -111,6 +136,48 @@ mod tests {
             (&format!("USER_SERVICE__{name}"), value),
         ]);
         service::load(&SCHEMA, &environment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn passkeys_that_no_page_could_use_are_named_with_what_to_do() {
+        let check = |pairs: &[(&str, &str)]| {
+            let key = format!("1:{}", "ab".repeat(32));
+            let needed = [
+                ("PUBLIC_URL", "https://auth.example.com"),
+                ("DATABASE__URL", "postgres://a:b@c/d"),
+                ("VAULT__KEYS", key.as_str()),
+                ("REFRESH__MAC_KEYS", &key),
+                ("BROWSER__CSRF_KEYS", &key),
+                ("AUDIT__CHAIN_KEYS", &key),
+                ("FEED__CLIENTS", "a:0123456789abcdef0123456789abcdef"),
+                ("CAPTCHA__PROVIDER", "off"),
+            ];
+            let all = needed.iter().chain(pairs);
+            let all = all.map(|(name, value)| (format!("USER_SERVICE__{name}"), *value));
+            let environment: Environment = all.collect();
+            service::load::<Settings>(&SCHEMA, &environment).map_err(|error| error.to_string())
+        };
+        let page = ("CORS__ALLOWED_ORIGINS", "https://app.example.com,https://shop.example.com");
+        let (rp_id, own) = ("PASSKEYS__RP_ID", "https://auth.example.com/");
+        let origins = |origins| ("PASSKEYS__ORIGINS", origins);
+        for good in [
+            &[][..],
+            &[page, (rp_id, "example.com"), origins("https://app.example.com")],
+            // Those who say that they are for the service's own pages mean it.
+            &[page, origins(own)],
+            // There are none.
+            &[page, ("PUBLIC_URL", "https://192.0.2.1")],
+        ] {
+            assert!(check(good).is_ok(), "{good:?}: {}", check(good).unwrap_err());
+        }
+        for bad in [
+            &[page][..],
+            &[page, (rp_id, "example.com")],
+            &[page, (rp_id, "example.com"), origins("https://www.example.com")],
+        ] {
+            let error = check(bad).unwrap_err();
+            assert!(error.contains("`passkeys.origins`") && !error.contains('\n'), "{error}");
+        }
     }
 
     #[test]

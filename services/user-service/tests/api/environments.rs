@@ -22,7 +22,7 @@ use super::support::TestApp;
 /// What an environment is to a browser.
 pub(crate) struct Place {
     name: &'static str,
-    page: &'static str,
+    pub(crate) page: &'static str,
     /// Where the page is, seen from the service.
     site: &'static str,
     pub(crate) prefix: &'static str,

@@ -3,8 +3,7 @@
 use diesel_async::SimpleAsyncConnection as _;
 use reqwest::Method;
 use serde_json::{Value, json};
-use test_support::{Answer, TestBrowser};
-use uuid::Uuid;
+use test_support::{Answer, TestBrowser, TestPasskey};
 
 use super::environments::Walk;
 use super::support::{FORM, PASSWORD, Session, send};
@@ -99,20 +98,22 @@ async fn sensitive_actions(walk: &Walk, browser: &TestBrowser, alice: &str) {
     let request = browser.request(Method::PATCH, &path).json(&json!({ "role": "admin" }));
     let answer = browser.send(request).await;
     let _ = walk.page_step(&format!("PATCH {V5}/users/{{user_id}}/role"), answer, 200);
+    passkeys(walk, browser).await;
+}
 
-    // Ceremonies as far as they go without an authenticator: a challenge, and the refusal of what
-    // is no answer to it.
-    let nothing = json!({});
-    let _ = walk.post(browser, "/webauthn/register/start", &nothing, 200).await;
-    let made_up = json!({ "name": "laptop", "credential": {} });
-    let _ = walk.post(browser, "/webauthn/register/finish", &made_up, 400).await;
-    let _ = walk.get(browser, "/webauthn/credentials", 200).await;
-    let _ = walk.post(browser, "/webauthn/authenticate/start", &nothing, 404).await;
-    let made_up = json!({ "credential": {} });
-    let _ = walk.post(browser, "/webauthn/authenticate/finish", &made_up, 400).await;
-    let answer = browser.delete(&format!("{V5}/webauthn/credentials/{}", Uuid::new_v4())).await;
-    let operation = format!("DELETE {V5}/webauthn/credentials/{{passkey_id}}");
-    let _ = walk.page_step(&operation, answer, 404);
+/// Adds a passkey on the page, proves its owner by it, and removes it.
+async fn passkeys(walk: &Walk, browser: &TestBrowser) {
+    let (mut passkey, nothing) = (TestPasskey::new(walk.place.page), json!({}));
+    let options = walk.post(browser, "/webauthn/register/start", &nothing, 200).await;
+    let body = json!({ "name": "laptop", "credential": passkey.register(&options.json) });
+    let added = walk.post(browser, "/webauthn/register/finish", &body, 201).await;
+    let listed = walk.get(browser, "/webauthn/credentials", 200).await;
+    assert_eq!(listed.json["items"][0]["passkey_id"], added.json["passkey_id"]);
+    let options = walk.post(browser, "/webauthn/authenticate/start", &nothing, 200).await;
+    let body = json!({ "credential": passkey.assert(&options.json) });
+    let _ = walk.post(browser, "/webauthn/authenticate/finish", &body, 200).await;
+    let id = added.member("passkey_id");
+    walk.delete(browser, "/webauthn/credentials", "passkey_id", &id).await;
 }
 
 pub(crate) async fn walk_as_an_app(walk: &Walk) {
