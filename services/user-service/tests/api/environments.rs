@@ -31,6 +31,8 @@ pub(crate) struct Place {
     /// What browsers are told of keeping to TLS.
     hsts: &'static str,
     has_captcha: bool,
+    /// Percent of sessions that have the newer cookies.
+    share: &'static str,
 }
 
 const PRODUCTION: Place = Place {
@@ -42,6 +44,14 @@ const PRODUCTION: Place = Place {
     secure: true,
     hsts: "max-age=63072000; includeSubDomains",
     has_captcha: true,
+    share: "100",
+};
+/// What most sessions have at first.
+const PRODUCTION_WITH_OLDER_COOKIES: Place = Place {
+    prefix: "__Secure-latchkey_v4_",
+    attributes: &["Secure", "HttpOnly", "SameSite=Lax", "Path=/api;"],
+    share: "0",
+    ..PRODUCTION
 };
 const PREVIEW: Place = Place {
     name: "preview",
@@ -61,6 +71,7 @@ const DEVELOPMENT: Place = Place {
     secure: false,
     hsts: "",
     has_captcha: false,
+    share: "100",
 };
 
 /// A service as an environment has it, and what has been asked of it.
@@ -84,7 +95,7 @@ impl Walk {
             ("CONFIG_FILE", file),
             ("SIGNING__POOL_SIZE", "1".to_owned()),
             ("SIGNING__POOL_MAX", "1".to_owned()),
-            ("BROWSER__ROLLOUT_SHARE", "100".to_owned()),
+            ("BROWSER__ROLLOUT_SHARE", place.share.to_owned()),
         ];
         if place.has_captcha {
             settings.push(("CAPTCHA__URL", captcha.url()));
@@ -246,6 +257,11 @@ async fn walk(place: Place) {
 #[tokio::test]
 async fn every_endpoint_works_in_production_over_tls_from_a_listed_page() {
     walk(PRODUCTION).await;
+}
+
+#[tokio::test]
+async fn every_endpoint_works_in_production_with_the_older_cookies_too() {
+    walk(PRODUCTION_WITH_OLDER_COOKIES).await;
 }
 
 #[tokio::test]
