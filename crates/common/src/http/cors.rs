@@ -34,6 +34,14 @@ pub struct CorsSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(String);
 
+impl Origin {
+    /// As browsers write it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Origin {
     type Err = String;
 

@@ -8,12 +8,14 @@ mod legacy_token;
 mod take_in;
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::database::{Database, is_unavailable, locate, try_lock};
 use common::metrics::Metrics;
 use diesel_async::AsyncPgConnection;
+use tokio::time::{Instant, sleep};
 use vault_crypto::{Keyring, TokenHasher};
 
 pub use account_vault::run as account_vault;
@@ -30,6 +32,9 @@ const BATCH: i64 = 100;
 
 /// Any number that no other lock of ours has; held as long as the connection.
 const LOCK: i64 = 7_305_790_123;
+/// PostgreSQL may take a moment to see that an import which has just ended is gone.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What an import needs of the service.
 pub struct Importer {
@@ -89,8 +94,12 @@ impl Importer {
     async fn connect(&self) -> Result<AsyncPgConnection, String> {
         let connected = self.database.connect().await;
         let mut connection = connected.map_err(|error| format!("`database.url`: {error}"))?;
-        if !try_lock(&mut connection, LOCK).await.map_err(|error| failed(&error))? {
-            return Err("another import is running on this database".to_owned());
+        let until = Instant::now() + PATIENCE;
+        while !try_lock(&mut connection, LOCK).await.map_err(|error| failed(&error))? {
+            if Instant::now() >= until {
+                return Err("another import is running on this database".to_owned());
+            }
+            sleep(LOOK_EVERY).await;
         }
         Ok(connection)
     }

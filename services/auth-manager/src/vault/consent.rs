@@ -193,7 +193,8 @@ async fn owner(
     let mut connection = state.pool.get().await?;
     let (name, sid) = (asker.provider, asker.session_state_id);
     let session = user_session::find_by_provider_session(&mut connection, name, sid).await?;
-    if session.is_some_and(|session| !session.active) {
+    // One that only its time has ended goes on as long as the provider says so.
+    if session.is_some_and(|session| !session.active && !session.has_expired()) {
         return Err(Error::InvalidStateToken);
     }
     let account =

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use common::http::Cors;
-use common::settings::Period;
+use common::settings::{DeploymentEnvironment, Period};
 use webauthn_rs::prelude::Url;
 
 use super::{LimitStore, Settings};
@@ -75,25 +75,24 @@ impl Settings {
     }
 
     /// Of pages on other hosts one at least can use passkeys, unless it was said that the service's
-    /// own are to.
+    /// own are to, or there are none to be served.
     fn check_passkey_pages(&self) -> Result<(), String> {
         // What is wrong with the URL itself is said elsewhere.
-        let Ok(public_url) = Url::parse(self.base_url()) else { return Ok(()) };
-        let (pages, given) = (Cors::new(&self.cors, &[]), self.passkeys.origins.as_ref());
-        let is_off = self.passkeys.rp_id.as_deref().or(public_url.domain()).is_none();
-        if is_off || self.cors.allowed_origins.0.is_empty() {
+        let Ok(Some((rp_id, origins))) = self.passkey_place() else { return Ok(()) };
+        let pages = Cors::new(&self.cors, &[]);
+        let is_page = |url: &Url| pages.allows(&url.origin().ascii_serialization());
+        if self.environment == DeploymentEnvironment::Development
+            || self.cors.allowed_origins.0.is_empty()
+            || self.passkeys.origins.is_some()
+            || origins.iter().any(is_page)
+        {
             return Ok(());
         }
-        let may_ask = |url: &Url| {
-            pages.allows(&url.origin().ascii_serialization()) || url.origin() == public_url.origin()
-        };
-        if given.is_some_and(|origins| origins.0.iter().any(may_ask)) {
-            return Ok(());
-        }
-        Err("`passkeys.origins` has none of `cors.allowed_origins`, so that no page of theirs can \
-             use passkeys: name those that are to, with a domain above them as `passkeys.rp_id`, \
-             or `public_url` where only its own pages are to"
-            .to_owned())
+        Err(format!(
+            "`passkeys.rp_id` is {rp_id}, and no page of `cors.allowed_origins` lies beneath it, so \
+             that none can use passkeys: give a domain above them there, or say in \
+             `passkeys.origins` who is to, `public_url` where only its own pages are"
+        ))
     }
 
     fn check_limit_store(&self) -> Result<(), String> {
@@ -162,18 +161,20 @@ mod tests {
         let origins = |origins| ("PASSKEYS__ORIGINS", origins);
         for good in [
             &[][..],
-            &[page, (rp_id, "example.com"), origins("https://app.example.com")],
+            &[page, (rp_id, "example.com")],
+            &[page, (rp_id, "example.com"), origins("https://www.example.com")],
             // Those who say that they are for the service's own pages mean it.
             &[page, origins(own)],
             // There are none.
             &[page, ("PUBLIC_URL", "https://192.0.2.1")],
+            &[page, ("ENVIRONMENT", "development")],
         ] {
             assert!(check(good).is_ok(), "{good:?}: {}", check(good).unwrap_err());
         }
         for bad in [
             &[page][..],
-            &[page, (rp_id, "example.com")],
-            &[page, (rp_id, "example.com"), origins("https://www.example.com")],
+            &[page, (rp_id, "auth.example.com")],
+            &[page, (rp_id, "pp.example.com"), ("PUBLIC_URL", "https://pp.example.com")],
         ] {
             let error = check(bad).unwrap_err();
             assert!(error.contains("`passkeys.origins`") && !error.contains('\n'), "{error}");

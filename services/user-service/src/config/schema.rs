@@ -124,7 +124,7 @@ const STEP_UP: &[Setting] = &[
     Setting::new("passkeys.rp_id", "Domain that passkeys are bound to; that of the public URL where not given. Without a domain there are no passkeys")
         .development("localhost")
         .optional(),
-    Setting::new("passkeys.origins", "Origins that may use passkeys, comma separated; that of the public URL where none is given. One of `cors.allowed_origins` among them where there are any, or the public URL's own")
+    Setting::new("passkeys.origins", "Origins that may use passkeys beside the pages of `cors.allowed_origins` beneath that domain, comma separated; that of the public URL where none is given")
         .development("http://localhost:8080")
         .optional(),
 ];

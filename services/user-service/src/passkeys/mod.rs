@@ -13,7 +13,7 @@ use common::http::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use webauthn_rs::prelude::{Passkey, Url};
+use webauthn_rs::prelude::Passkey;
 use webauthn_rs::{Webauthn, WebauthnBuilder};
 
 pub use authentication::{finish_authentication, start_authentication};
@@ -36,16 +36,12 @@ pub struct Passkeys(Option<Arc<Webauthn>>);
 impl Passkeys {
     /// Of these settings; an error names the one that is wrong.
     pub fn new(settings: &Settings) -> Result<Self, String> {
-        let public_url = Url::parse(settings.base_url())
-            .map_err(|error| format!("`public_url` is no URL: {error}"))?;
-        let given = settings.passkeys.rp_id.as_deref();
-        let Some(rp_id) = given.or(public_url.domain()) else { return Ok(Self(None)) };
-        let origins = settings.passkeys.origins.as_ref().map_or(&[][..], |origins| &origins.0);
-        let (first, others) = origins.split_first().unwrap_or((&public_url, &[]));
+        let Some((rp_id, origins)) = settings.passkey_place()? else { return Ok(Self(None)) };
+        let Some((first, others)) = origins.split_first() else { return Ok(Self(None)) };
         let bad = |error| format!("`passkeys.rp_id` must be the domain of each origin: {error}");
-        let mut builder = WebauthnBuilder::new(rp_id, first).map_err(bad)?.rp_name(NAME);
+        let mut builder = WebauthnBuilder::new(&rp_id, first).map_err(bad)?.rp_name(NAME);
         for origin in others {
-            WebauthnBuilder::new(rp_id, origin).map_err(bad)?;
+            WebauthnBuilder::new(&rp_id, origin).map_err(bad)?;
             builder = builder.append_allowed_origin(origin);
         }
         Ok(Self(Some(Arc::new(builder.build().map_err(bad)?))))

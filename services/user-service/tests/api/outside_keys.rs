@@ -46,7 +46,10 @@ async fn tokens_are_good(settings: &[(&str, &str)], algorithm: &str) {
     if algorithm == "RS256" {
         all_accept(&app, &session).await;
     }
-    assert_eq!(published(&app, &replica).await.len(), 3);
+    eventually("three keys are published", || async {
+        (published(&app, &replica).await.len() == 3).then_some(())
+    })
+    .await;
     let mut connection = app.database.connect().await;
     let sealed = "SELECT count(*) FROM service_keys WHERE sealed_key IS NOT NULL";
     assert_eq!(count(&mut connection, sealed).await, 0);
