@@ -6,6 +6,7 @@
 
 pub mod cookies;
 pub mod csrf;
+mod csrf_check;
 pub mod generation;
 pub mod guard;
 pub mod origin;
