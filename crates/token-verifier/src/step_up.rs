@@ -60,10 +60,13 @@ impl<const SECONDS: i64> FromRequest for RecentlyAuthenticated<SECONDS> {
     }
 }
 
+/// Clocks of issuers and services may differ by so much; what lies further ahead proves nothing.
+const AHEAD: TimeDelta = TimeDelta::minutes(1);
+
 /// Whether who proved who they are at `auth_time` need not do so again.
 #[must_use]
 pub fn is_recent(auth_time: DateTime<Utc>, max_age: TimeDelta, now: DateTime<Utc>) -> bool {
-    now - auth_time <= max_age
+    (-AHEAD..=max_age).contains(&(now - auth_time))
 }
 
 /// 401 `insufficient_user_authentication` with the challenge of RFC 9470, section 3: what would do,

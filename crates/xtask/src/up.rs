@@ -32,16 +32,15 @@ pub async fn up(fresh: bool, redis: bool) -> Result<()> {
     ports::check(own.iter().chain(&ADMIN).chain(redis_port), &environment)?;
     needs::check().await?;
     let mut stop = StopSignal::listen()?;
+    let given = environment.get(DATA_FOLDER).map(PathBuf::from);
+    let folders = Folders::new(given.as_deref(), redis);
     if let Some(url) = environment.get("DATABASE_URL") {
-        let folders = Folders::new(None, redis);
         if fresh {
             folders.clear().await?;
         }
         return run_on(url, &folders, fresh, &environment, &mut stop).await;
     }
     let owner = Owner::find()?;
-    let given = environment.get(DATA_FOLDER).map(PathBuf::from);
-    let folders = Folders::new(given.as_deref(), redis);
     let folder = given.unwrap_or_else(|| owner.data_folder(&workspace()));
     let _held = hold(&folder)?;
     let cluster = tokio::select! {

@@ -114,13 +114,14 @@ async fn up_runs_everything_ends_it_on_ctrl_c_and_keeps_data_until_told_to_start
     client.batch_execute("CREATE TABLE kept (id int)").await.unwrap();
     let busy = Command::new(env!("CARGO_BIN_EXE_xtask"))
         .arg("up")
-        .env(PORTS[0], ports[0].to_string())
+        .envs(PORTS.into_iter().zip(ports.map(|port| port.to_string())))
         .output()
         .await
         .unwrap();
     assert!(!busy.status.success());
     let said = String::from_utf8(busy.stderr).unwrap();
-    assert!(said.contains(&ports[0].to_string()) && said.lines().count() == 1, "{said}");
+    assert!(ports.into_iter().all(|port| said.contains(&port.to_string())), "{said}");
+    assert_eq!(said.lines().count(), ports.len(), "{said}");
     let (status, rest) = first.interrupt().await;
     assert!(status.success() && rest.contains("its data is kept"), "{status}: {rest}");
     assert!(ports.into_iter().all(is_free), "a service still listens");

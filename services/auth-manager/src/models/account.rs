@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -244,13 +245,21 @@ pub async fn delete(connection: &mut AsyncPgConnection, user: Uuid, id: Uuid) ->
     Ok(diesel::delete(mine).execute(connection).await? == 1)
 }
 
-/// Unlinks all accounts of `user`: the provider and the subject of each.
-pub async fn delete_by_user(
+/// Locks the accounts of `user`, or `only` one of them, so that no session and no grant can refer to
+/// them until the transaction is over: the provider and the subject of each.
+pub async fn lock(
     connection: &mut AsyncPgConnection,
     user: Uuid,
+    only: Option<Uuid>,
 ) -> QueryResult<Vec<(String, String)>> {
-    diesel::delete(accounts::table.filter(accounts::user_id.eq(user)))
-        .returning((accounts::provider, accounts::subject))
-        .get_results(connection)
-        .await
+    use accounts::dsl;
+    let mine = dsl::accounts.filter(dsl::user_id.eq(user));
+    let mine = mine.filter(dsl::id.nullable().eq(only).or(only.is_none().into_sql::<Bool>()));
+    let locked = mine.select((dsl::provider, dsl::subject)).order(dsl::id).for_update();
+    locked.load(connection).await
+}
+
+/// Unlinks all accounts of `user`.
+pub async fn delete_by_user(connection: &mut AsyncPgConnection, user: Uuid) -> QueryResult<usize> {
+    diesel::delete(accounts::table.filter(accounts::user_id.eq(user))).execute(connection).await
 }

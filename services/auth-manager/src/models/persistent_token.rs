@@ -109,6 +109,15 @@ pub async fn delete_from_grant(
     diesel::delete(token).execute(connection).await
 }
 
+/// How many ids the grants have.
+pub async fn count_of_grants(
+    connection: &mut AsyncPgConnection,
+    grants: &[Uuid],
+) -> QueryResult<i64> {
+    let ids = persistent_tokens::table.filter(persistent_tokens::grant_id.eq_any(grants));
+    ids.count().get_result(connection).await
+}
+
 /// Removes all ids on `grants`.
 pub async fn delete_of_grants(
     connection: &mut AsyncPgConnection,

@@ -124,6 +124,23 @@ pub async fn find_by_provider_session(
         .optional()
 }
 
+/// The same, kept from being ended until the transaction is over.
+pub async fn lock_against_end(
+    connection: &mut AsyncPgConnection,
+    provider: &str,
+    sid: &str,
+) -> QueryResult<Option<UserSession>> {
+    use user_sessions::dsl;
+    dsl::user_sessions
+        .select(UserSession::as_select())
+        .filter(dsl::provider.eq(provider))
+        .filter(dsl::provider_session_id.eq(sid))
+        .for_share()
+        .first(connection)
+        .await
+        .optional()
+}
+
 /// Sessions of `user` that are live at `now`, newest first, those opened before `before`.
 pub async fn list_live(
     connection: &mut AsyncPgConnection,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
+use diesel::result::Error as QueryError;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use crate::models::grant::TokenType;
 use crate::models::session_event::{self, EventKind};
 use crate::models::user_session::{self, UserSession, Which};
 use crate::state::State;
-use crate::vault::{GrantFilter, queue_revocations};
+use crate::vault::{GrantFilter, has_new_ids, queue_revocations};
 
 /// Ends a live session of a user and has its refresh grants revoked at the provider; offline
 /// grants go on, since jobs live by them. Says whether there was one.
@@ -48,21 +49,12 @@ pub async fn end_all_by_user(state: &State, user: Uuid) -> Result<usize, Error> 
 pub async fn unlink(state: &State, user: Uuid, id: Uuid) -> Result<(), Error> {
     let now = state.clock.now();
     let mut connection = state.pool.get().await?;
-    let (account, unlinked, ended) = connection
-        .transaction(async |connection| {
-            let account = account::find(connection, user, id).await?;
-            let account = account.ok_or(Error::AccountNotFound)?;
-            let ended = end(connection, Which::Account(id), "unlinked", now).await?;
-            queue_revocations(connection, GrantFilter::Account(id), now).await?;
-            account::delete(connection, user, id).await?;
-            let unlinked = Ending::Subject(account.provider.clone(), account.subject.clone());
-            tell(connection, std::slice::from_ref(&unlinked)).await?;
-            Result::<_, Error>::Ok((account, unlinked, ended))
-        })
-        .await?;
-    after(state, &ended);
-    unlinked.forget(state);
-    tracing::info!(user_id = %user, account_id = %id, provider = account.provider, "account_unlinked");
+    let unlinking = unlink_accounts(&mut connection, Whose::Account { user, id }, now);
+    let Unlinked { accounts, sessions, .. } = unlinking.await?;
+    let [(provider, subject)] = accounts.as_slice() else { return Err(Error::AccountNotFound) };
+    after(state, &sessions);
+    Ending::Subject(provider.clone(), subject.clone()).forget(state);
+    tracing::info!(user_id = %user, account_id = %id, provider, "account_unlinked");
     Ok(())
 }
 
@@ -84,18 +76,71 @@ pub async fn unlink_all(
     user: Uuid,
     now: DateTime<Utc>,
 ) -> QueryResult<UnlinkedAll> {
-    connection
-        .transaction(async |connection| {
-            let sessions = end(connection, Which::User(user), "unlinked", now).await?.len();
-            let grants = queue_revocations(connection, GrantFilter::User(user), now).await?;
-            let accounts = account::delete_by_user(connection, user).await?;
-            let unlinked = accounts.into_iter();
-            let unlinked: Vec<_> =
-                unlinked.map(|(provider, subject)| Ending::Subject(provider, subject)).collect();
-            tell(connection, &unlinked).await?;
-            Ok(UnlinkedAll { accounts: unlinked.len(), sessions, grants })
-        })
-        .await
+    let unlinked = unlink_accounts(connection, Whose::User(user), now).await?;
+    let (accounts, sessions) = (unlinked.accounts.len(), unlinked.sessions.len());
+    Ok(UnlinkedAll { accounts, sessions, grants: unlinked.grants })
+}
+
+/// Which accounts are unlinked.
+#[derive(Clone, Copy)]
+enum Whose {
+    Account { user: Uuid, id: Uuid },
+    User(Uuid),
+}
+
+struct Unlinked {
+    /// The provider and the subject of each.
+    accounts: Vec<(String, String)>,
+    sessions: Vec<UserSession>,
+    grants: usize,
+}
+
+/// Until nobody stores anything for the accounts meanwhile.
+async fn unlink_accounts(
+    connection: &mut AsyncPgConnection,
+    whose: Whose,
+    now: DateTime<Utc>,
+) -> QueryResult<Unlinked> {
+    loop {
+        let unlinked =
+            connection.transaction(async |inner| unlink_once(inner, whose, now).await).await;
+        if !matches!(unlinked, Err(QueryError::RollbackTransaction)) {
+            return unlinked;
+        }
+    }
+}
+
+/// Takes locks in the order that all have: sessions, grants, accounts. What was stored for an account
+/// before that was locked must not outlive it: then all this is undone.
+async fn unlink_once(
+    connection: &mut AsyncPgConnection,
+    whose: Whose,
+    now: DateTime<Utc>,
+) -> QueryResult<Unlinked> {
+    let (user, only, which, filter) = match whose {
+        Whose::Account { user, id } => {
+            if account::find(connection, user, id).await?.is_none() {
+                return Ok(Unlinked { accounts: Vec::new(), sessions: Vec::new(), grants: 0 });
+            }
+            (user, Some(id), Which::Account(id), GrantFilter::Account(id))
+        }
+        Whose::User(user) => (user, None, Which::User(user), GrantFilter::User(user)),
+    };
+    let sessions = end(connection, which, "unlinked", now).await?;
+    let grants = queue_revocations(connection, filter, now).await?;
+    let accounts = account::lock(connection, user, only).await?;
+    let late = user_session::end(connection, which, now).await?;
+    if !late.is_empty() || has_new_ids(connection, filter).await? {
+        return Err(QueryError::RollbackTransaction);
+    }
+    match only {
+        Some(id) => usize::from(account::delete(connection, user, id).await?),
+        None => account::delete_by_user(connection, user).await?,
+    };
+    let endings: Vec<_> =
+        accounts.iter().cloned().map(|(of, who)| Ending::Subject(of, who)).collect();
+    tell(connection, &endings).await?;
+    Ok(Unlinked { accounts, sessions, grants })
 }
 
 /// Ends the sessions whose time has run out, each for itself; says how many. Their providers know,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use common::http::Problem;
 use common::settings::Secret;
+use diesel::result::Error as QueryError;
 use diesel_async::AsyncConnection as _;
 use serde_json::json;
 use uuid::Uuid;
@@ -21,8 +22,8 @@ use crate::models::user_session::{self, UserSession};
 use crate::providers::{AuthorizationRequest, Provider};
 use crate::state::State;
 use crate::vault::{
-    NewGrant, Returned, check_issuer, cut, discard, id_token_identity, store_grant, surely,
-    to_its_end, trade,
+    NewGrant, Returned, account_is_gone, check_issuer, cut, discard, id_token_identity,
+    store_grant, surely, to_its_end, trade,
 };
 
 /// Where the provider sends the browser back to, below the public URL.
@@ -208,7 +209,7 @@ async fn store(
         subject: key.subject,
         client_id: key.client_id,
         session_state_id: key.session_state_id,
-        consent_session_id: None,
+        asked_from: None,
         token_type: if arrival.offline { TokenType::Offline } else { TokenType::Refresh },
         token,
         scope: &arrival.answer.scope,
@@ -224,7 +225,7 @@ async fn store(
     }
 }
 
-/// The account's tokens and the session, in one transaction.
+/// The session and the account's tokens, in one transaction and in that order, as ends have it.
 async fn open(
     state: &State,
     account: &Account,
@@ -238,20 +239,15 @@ async fn open(
     let mut connection = state.pool.get().await?;
     let session = connection
         .transaction(async |connection| {
-            if !account::update_tokens(connection, account.id, &tokens, now).await? {
-                return Err(diesel::result::Error::NotFound);
-            }
             let session = user_session::store(connection, &session).await?;
             let ids = [session.id];
             session_event::insert(connection, &ids, EventKind::SignedIn, None, now).await?;
+            account::update_tokens(connection, account.id, &tokens, now).await?;
             Ok(session)
         })
         .await
-        .map_err(|error| match error {
-            // Unlinked between the two; the grant has no account, and the request no answer.
-            diesel::result::Error::NotFound => Error::AccountNotFound,
-            error => error.into(),
-        })?;
+        // Unlinked between the two, and the grant revoked with it.
+        .map_err(|error: QueryError| account_is_gone(error.into(), Error::InvalidStateToken))?;
     state.sessions.put(&account.provider, &arrival.session_state_id, Some(&session), looked);
     Ok(session)
 }

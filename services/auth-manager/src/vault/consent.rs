@@ -176,8 +176,7 @@ pub(crate) async fn check_issuer(provider: &Provider, issuer: Option<&str>) -> R
     if good { Ok(()) } else { Err(Error::InvalidStateToken) }
 }
 
-/// The account that the grant belongs to; an error where it is another person's, or not offline, or
-/// where the session that asked has ended since.
+/// The account that the grant belongs to; an error where it is another person's, or not offline.
 async fn owner(
     state: &State,
     provider: &Provider,
@@ -191,12 +190,6 @@ async fn owner(
         return Err(not_offline());
     }
     let mut connection = state.pool.get().await?;
-    let (name, sid) = (asker.provider, asker.session_state_id);
-    let session = user_session::find_by_provider_session(&mut connection, name, sid).await?;
-    // One that only its time has ended goes on as long as the provider says so.
-    if session.is_some_and(|session| !session.active && !session.has_expired()) {
-        return Err(Error::InvalidStateToken);
-    }
     let account =
         account::find_by_subject(&mut connection, provider.issuer(), asker.subject).await?;
     // Unlinked, or even linked to somebody else, since consent was asked for.
@@ -223,7 +216,6 @@ async fn store(
     account_id: Uuid,
 ) -> Result<Consented, Error> {
     let session_state_id = given.session_state_id(asker.session_state_id);
-    let other = Some(asker.session_state_id).filter(|asked| *asked != session_state_id);
     let stored = store_grant(
         state,
         &NewGrant {
@@ -233,7 +225,7 @@ async fn store(
             subject: asker.subject,
             client_id: offline_client(provider)?,
             session_state_id,
-            consent_session_id: other,
+            asked_from: Some(asker.session_state_id),
             token_type: TokenType::Offline,
             token: &given.token,
             scope: &given.answer.scope,

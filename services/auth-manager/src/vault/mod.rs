@@ -49,8 +49,8 @@ pub use revoke::{Revocation, RevocationReason, revoke_persistent_id};
 pub use scope::Scope;
 pub use seal::{access_token_identity, id_token_identity, token_identity, verifier_identity};
 pub(crate) use share::queue_unshared;
-pub use share::{delete_grants, queue_revocations};
+pub use share::{delete_grants, has_new_ids, queue_revocations};
 pub use store::{StoredGrant, store_grant};
-pub(crate) use surely::{surely, to_its_end};
+pub(crate) use surely::{account_is_gone, surely, to_its_end};
 
 pub use crate::models::sharing::GrantFilter;

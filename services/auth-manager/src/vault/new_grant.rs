@@ -21,8 +21,8 @@ pub struct NewGrant<'a> {
     pub client_id: &'a str,
     /// Its own sid.
     pub session_state_id: &'a str,
-    /// The sid that consent was asked from, where it is another one.
-    pub consent_session_id: Option<&'a str>,
+    /// The sid that consent was asked from: a session that ends meanwhile has asked in vain.
+    pub asked_from: Option<&'a str>,
     /// Its type.
     pub token_type: TokenType,
     /// The token.

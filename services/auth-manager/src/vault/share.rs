@@ -116,6 +116,16 @@ pub async fn queue_revocations(
     Ok(grants.len())
 }
 
+/// Whether an id was made on the grants that `filter` means since [`queue_revocations`] took them all.
+pub async fn has_new_ids(
+    connection: &mut AsyncPgConnection,
+    filter: GrantFilter<'_>,
+) -> QueryResult<bool> {
+    let grants = sharing::list_matching(connection, filter).await?;
+    let ids: Vec<Uuid> = grants.iter().map(|grant| grant.id).collect();
+    Ok(persistent_token::count_of_grants(connection, &ids).await? > 0)
+}
+
 /// Deletes the grants that `filter` means without a word to their providers, where it is over with
 /// them already; what waited for them is revoked. Within the caller's transaction, as
 /// [`queue_revocations`].

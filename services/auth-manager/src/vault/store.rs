@@ -15,14 +15,14 @@ use super::lock::{self, lock_all};
 use super::new_grant::NewGrant;
 use super::seal::{access_token_identity, token_identity};
 use super::share::release;
-use super::surely::surely;
+use super::surely::{account_is_gone, surely};
 use super::trial::Incoming;
 use crate::error::Error;
 use crate::models::drawn_token::{self, DrawnToken};
 use crate::models::grant::{Grant, TokenType};
 use crate::models::persistent_token::{self, PersistentToken};
 use crate::models::provider_call;
-use crate::models::{grant_upsert, sharing};
+use crate::models::{grant_upsert, sharing, user_session};
 use crate::state::State;
 
 /// Where it was stored.
@@ -37,18 +37,19 @@ pub struct StoredGrant {
 /// Stores a token: in the place of the one that its natural key has, or on its own, or not at all
 /// where the same token is there already; and makes an id on it. Again where the database fails,
 /// since nobody else has the token; one that can't be stored in the end is revoked.
-/// [`Error::ConsentRequired`] where a revocation has just ended it.
+/// [`Error::ConsentRequired`] where a revocation has just ended it, [`Error::InvalidStateToken`] where
+/// its account was unlinked or the session that asked for it has ended meanwhile.
 pub async fn store_grant(state: &State, new: &NewGrant<'_>) -> Result<StoredGrant, Error> {
     // One for all attempts, since a commit may have been heard though its answer was not.
     let (id, incoming) = (Uuid::new_v4(), Mutex::new(Incoming::new(new)));
     let stored = surely(&state.clock, async || {
         let stored = store_in_turn(state, new, id, &mut *incoming.lock().await).await;
-        stored.inspect_err(|error| {
+        stored.map_err(|error| account_is_gone(error, Error::InvalidStateToken)).inspect_err(|error| {
             tracing::error!(user_id = %new.user_id, persistent_token_id = %id, %error, "token_not_stored");
         })
     })
     .await;
-    if let (Err(Error::Database(_) | Error::Pool(_)), Some(provider)) =
+    if let (Err(Error::Database(_) | Error::Pool(_) | Error::InvalidStateToken), Some(provider)) =
         (&stored, state.providers.get(new.provider))
     {
         discard(state, provider, &new.key(), &incoming.into_inner().token).await;
@@ -86,6 +87,7 @@ async fn store_once(
     id: Uuid,
     incoming: &mut Incoming,
 ) -> Result<Option<Uuid>, Error> {
+    check_session(connection, new).await?;
     let replaced = lock_for(state, connection, new).await?;
     let now = state.clock.now();
     let calls = provider_call::list_concerning(connection, &new.key(), now).await?;
@@ -103,6 +105,18 @@ async fn store_once(
     replace_online(connection, grant_id, &replaced, now).await?;
     add_id(connection, new, id, grant_id, now).await?;
     Ok(Some(grant_id))
+}
+
+/// Whoever ends the session from now on waits until the grant is there. First of all locks, as its
+/// ends have it. One that only its time has ended goes on as long as the provider says so.
+async fn check_session(
+    connection: &mut AsyncPgConnection,
+    new: &NewGrant<'_>,
+) -> Result<(), Error> {
+    let Some(sid) = new.asked_from else { return Ok(()) };
+    let session = user_session::lock_against_end(connection, new.provider, sid).await?;
+    let has_ended = session.is_some_and(|session| !session.active && !session.has_expired());
+    if has_ended { Err(Error::InvalidStateToken) } else { Ok(()) }
 }
 
 /// Takes all locks in their order. Answers the online grants that this one replaces.
@@ -173,7 +187,10 @@ fn row(state: &State, new: &NewGrant<'_>, incoming: &Incoming, now: DateTime<Utc
         subject: new.subject.to_owned(),
         client_id: new.client_id.to_owned(),
         session_state_id: new.session_state_id.to_owned(),
-        consent_session_id: new.consent_session_id.map(str::to_owned),
+        consent_session_id: new
+            .asked_from
+            .filter(|asked| *asked != new.session_state_id)
+            .map(str::to_owned),
         token_type: new.token_type.as_str().to_owned(),
         sealing_key_id: sealed.key_id().to_owned(),
         encrypted_token: sealed.into_bytes(),
@@ -221,7 +238,11 @@ async fn add_id(
         id,
         grant_id,
         user_id: new.user_id,
-        session_state_id: new.consent_session_id.unwrap_or(new.session_state_id).to_owned(),
+        session_state_id: new
+            .asked_from
+            .filter(|asked| *asked != new.session_state_id)
+            .unwrap_or(new.session_state_id)
+            .to_owned(),
         created_at: now,
         last_used_at: None,
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use common::clock::Clock;
 use common::http::correlated;
+use diesel::result::{DatabaseErrorKind as Kind, Error as QueryError};
 use tokio::time::sleep;
 
 use crate::error::Error;
@@ -24,6 +25,14 @@ where
             Err(Error::Database(_) | Error::Pool(_)) if clock.now() < until => sleep(PAUSE).await,
             done => return done,
         }
+    }
+}
+
+/// `instead` of an error that says that the account was unlinked meanwhile.
+pub(crate) fn account_is_gone(error: Error, instead: Error) -> Error {
+    match error {
+        Error::Database(QueryError::DatabaseError(Kind::ForeignKeyViolation, _)) => instead,
+        error => error,
     }
 }
 

@@ -152,7 +152,7 @@ async fn all_accounts_of_a_user_go_at_once_and_with_the_user_everything() {
     let theirs = Account::new(stranger, "keycloak", "https://one", "subject-3", at(0));
     let connection = &mut world.connection;
     account::upsert(connection, &theirs).await.unwrap();
-    assert_eq!(account::delete_by_user(connection, user).await.unwrap().len(), 2);
+    assert_eq!(account::delete_by_user(connection, user).await.unwrap(), 2);
     assert_eq!(account::list(connection, stranger, None, None, 9).await.unwrap().len(), 1);
     assert!(grant::find(connection, grant.id).await.unwrap().is_some());
     world.run(&format!("DELETE FROM users WHERE id = '{user}'")).await;

@@ -51,7 +51,7 @@ impl App {
 
     pub(crate) fn begin_finish(&self, parameters: &Parameters) -> JoinHandle<Answer> {
         let path = "offline-token/callback";
-        Self::begin(self.request(Method::GET, path, None).query(parameters))
+        Self::spawn(self.request(Method::GET, path, None).query(parameters))
     }
 
     /// Where the service listens.
@@ -78,7 +78,7 @@ impl App {
 
     pub(crate) fn begin_revoke(&self, person: &Person, id: &str) -> JoinHandle<Answer> {
         let path = "offline-token-id";
-        Self::begin(self.request(Method::DELETE, path, Some(person)).query(&[("id", id)]))
+        Self::spawn(self.request(Method::DELETE, path, Some(person)).query(&[("id", id)]))
     }
 
     pub(crate) async fn draw(&self, person: &Person, id: &str) -> Answer {
@@ -107,7 +107,11 @@ impl App {
         }
     }
 
-    fn begin(request: RequestBuilder) -> JoinHandle<Answer> {
+    pub(crate) fn begin(&self, method: Method, path: &str, person: &Person) -> JoinHandle<Answer> {
+        Self::spawn(self.request(method, path, Some(person)))
+    }
+
+    fn spawn(request: RequestBuilder) -> JoinHandle<Answer> {
         tokio::spawn(async move { Answer::read(request.send().await.unwrap()).await })
     }
 

@@ -5,6 +5,7 @@
 
 mod app;
 mod consent;
+mod endings;
 mod issue;
 mod outages;
 mod outbox;

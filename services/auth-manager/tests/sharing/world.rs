@@ -202,6 +202,15 @@ impl World {
         count.count
     }
 
+    /// The id of the table's one row.
+    pub(crate) async fn only_id(&self, table: &str) -> Uuid {
+        let mut connection = self.database.connect().await;
+        let query = diesel::sql_query(format!("SELECT id FROM {table}"));
+        let rows: Vec<Id> = query.load(&mut connection).await.unwrap();
+        assert_eq!(rows.len(), 1, "{table}");
+        rows[0].id
+    }
+
     /// Waits until there are `wanted` of them.
     pub(crate) async fn until(&self, rows: &str, wanted: i64) {
         eventually(rows, async || (self.count(rows).await == wanted).then_some(())).await;

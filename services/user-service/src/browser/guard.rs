@@ -179,9 +179,15 @@ pub async fn find_subject(
 /// is an older one, other hosts of the domain may, but none the refresh cookie of the newer ones.
 fn is_ours(state: &State, cookies: &ReceivedCookies, session: Uuid) -> bool {
     match cookies.single(Kind::Refresh) {
-        Some(token) => sessions::family_of(state, token) == Some(session),
+        Some(_) => !is_of_another(state, cookies, session),
         None => !state.browser.cookies.access_can_be_planted(cookies.generation()),
     }
+}
+
+/// Whether beside the access cookie of `session` there is a refresh cookie that is not.
+pub fn is_of_another(state: &State, cookies: &ReceivedCookies, session: Uuid) -> bool {
+    let refresh = cookies.single(Kind::Refresh);
+    refresh.is_some_and(|token| sessions::family_of(state, token) != Some(session))
 }
 
 const NONE: Error = Error::NotSignedIn { cookie_sent: false };

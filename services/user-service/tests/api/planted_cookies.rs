@@ -7,6 +7,7 @@ use super::browser_support::{FIREFOX, LOGOUT, SESSIONS, deployed, is_live, log_i
 use super::cookie_rollout::{OF_SESSION, held, is_all_of};
 use super::support::{TestApp, claims};
 
+const VERIFY: &str = "/api/v5/auth/verify-token";
 const ES256: (&str, &str) = ("USER_SERVICE__SIGNING__ALGORITHM", "ES256");
 
 #[tokio::test]
@@ -47,6 +48,7 @@ async fn an_access_cookie_of_another_session_is_not_believed_and_a_refresh_repla
     for leave in [false, true] {
         browser.plant(&format!("latchkey_v5_access={planted}; Path=/"));
         let _ = browser.get(SESSIONS).await.expect_error(401, "invalid_token");
+        let _ = browser.get(VERIFY).await.expect_error(401, "invalid_token");
         let all = browser.post("/api/v5/auth/logout-all", &json!({})).await;
         let _ = all.expect_error(401, "invalid_token");
         // The page asks for a token, as it does after any 403, and goes on.

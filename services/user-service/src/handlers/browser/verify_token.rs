@@ -2,7 +2,7 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use common::http::ErrorBody;
 
 use crate::browser::Refusal;
-use crate::browser::guard::{access_token, undoubted_cookies};
+use crate::browser::guard::{access_token, is_of_another, undoubted_cookies};
 use crate::error::Error;
 use crate::sessions::{self, ApiKind};
 use crate::state::State;
@@ -26,6 +26,10 @@ pub(crate) async fn verify_token(
     let cookies = undoubted_cookies(&state, &request)?;
     let token = access_token(&request, &cookies)?;
     match state.in_time(sessions::verify(&state, token, ApiKind::Cookie)).await? {
+        Ok(claims) if is_of_another(&state, &cookies, claims.sid) => {
+            tracing::warn!("foreign_access_cookie");
+            Err(Error::NotSignedIn { cookie_sent: true }.into())
+        }
         Ok(_) => Ok(HttpResponse::NoContent().finish()),
         Err(reason) => {
             tracing::info!(reason, "token_refused");
