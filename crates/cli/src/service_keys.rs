@@ -59,6 +59,9 @@ async fn list(ring: &mut Ring, as_json: bool) -> Result<()> {
         println!("{}", json!(keys));
         return Ok(());
     }
+    if keys.is_empty() && ring.is_used(&keys) {
+        eprintln!("note: there is no service key yet; user-service makes the first as it starts");
+    }
     for key in &keys {
         let ListedKey { kid, state, key_type, store, .. } = key;
         println!("{state:<8} {kid} {key_type:<10} {store:<8} {}", times(key));

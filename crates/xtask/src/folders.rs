@@ -17,8 +17,8 @@ pub(crate) const DATA_FOLDER: &str = "LATCHKEY_DATA_FOLDER";
 pub(crate) struct Folders {
     /// Where Keycloak is unpacked, too.
     pub(crate) keycloak: PathBuf,
-    /// None where no Redis is asked for.
-    pub(crate) redis: Option<PathBuf>,
+    redis: PathBuf,
+    wants_redis: bool,
 }
 
 impl Folders {
@@ -27,15 +27,18 @@ impl Folders {
             Some(folder) => folder.with_extension(name),
             None => workspace().join(".latchkey").join(name),
         };
-        Self { keycloak: of("keycloak"), redis: redis.then(|| of("redis")) }
+        Self { keycloak: of("keycloak"), redis: of("redis"), wants_redis: redis }
+    }
+
+    /// Redis's; none where no Redis is asked for.
+    pub(crate) fn redis(&self) -> Option<&Path> {
+        self.wants_redis.then_some(&self.redis)
     }
 
     /// Throws the data away.
     pub(crate) async fn clear(&self) -> Result<()> {
-        if let Some(redis) = &self.redis {
-            Redis::end_leftover(redis).await?;
-        }
-        for folder in [Some(&self.keycloak), self.redis.as_ref()].into_iter().flatten() {
+        Redis::end_leftover(&self.redis).await?;
+        for folder in [&self.keycloak, &self.redis] {
             if folder.exists() {
                 std::fs::remove_dir_all(folder)?;
             }

@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use reqwest::{Client, StatusCode};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
@@ -113,6 +113,16 @@ impl Service {
     }
 }
 
+/// Whatever it has started ends with it: scripts leave their programs behind.
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(pid) = self.child.id().and_then(|pid| pid.try_into().ok()) {
+            // Its group is its own; one that has ended meanwhile is no fault.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
 async fn relay(output: impl AsyncRead + Unpin, prefix: String) {
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -135,9 +145,29 @@ pub(crate) async fn is_ready(scheme: &str, port: u16, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use test_support::{TestAuthority, TestServer};
+    use test_support::{TestAuthority, TestServer, eventually};
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_a_script_has_started_ends_with_the_service_that_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(r#"sleep 1000 & echo $! > "$0"; wait"#).arg(&file);
+        let (scheme, path, line) = ("http", "/", String::new());
+        let ready = Ready { scheme, port: 0, path, within: Duration::ZERO, line };
+        let service = Service::spawn("a script", command, ready).unwrap();
+        let started = async || std::fs::read_to_string(&file).ok()?.trim().parse().ok();
+        let pid = Pid::from_raw(eventually("its program", started).await);
+        assert!(kill(pid, None).is_ok());
+        drop(service);
+        // Whoever has to may not have buried it yet.
+        let stat = format!("/proc/{pid}/stat");
+        let is_dead = || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "));
+        let ended = async || (kill(pid, None).is_err() || is_dead()).then_some(());
+        eventually("its end", ended).await;
+    }
 
     #[tokio::test]
     async fn a_service_is_asked_over_tls_whatever_host_its_certificate_is_for() {

@@ -80,7 +80,10 @@ async fn run_on(
 ) -> Result<()> {
     let prepared = tokio::select! {
         prepared = prepare(url, folders, fresh, environment) => prepared?,
-        () = stop.asked() => return Ok(()),
+        () = stop.asked() => {
+            say("stopped before the services ran");
+            return Ok(());
+        }
     };
     prepared.serve_until_stopped(stop).await
 }
@@ -102,7 +105,7 @@ async fn prepare(
     fresh: bool,
     environment: &Environment,
 ) -> Result<Prepared> {
-    let redis = start_redis(folders.redis.as_deref(), environment).await?;
+    let redis = start_redis(folders.redis(), environment).await?;
     let keycloak = start_keycloak(&Machine::this()?, &folders.keycloak, environment).await?;
     let mut urls = Vec::new();
     for name in DATABASES {
