@@ -84,3 +84,24 @@ pub fn insufficient_user_authentication(max_age: TimeDelta) -> Problem {
     )
     .with_challenge(challenge)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_recent_until_its_age_and_none_is_from_the_future() {
+        let (max_age, second) = (TimeDelta::minutes(5), TimeDelta::seconds(1));
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        for (auth_time, recent) in [
+            (now, true),
+            (now - max_age, true),
+            (now - max_age - second, false),
+            (now + AHEAD, true),
+            (now + AHEAD + second, false),
+            (DateTime::UNIX_EPOCH, false),
+        ] {
+            assert_eq!(is_recent(auth_time, max_age, now), recent, "{auth_time}");
+        }
+    }
+}
