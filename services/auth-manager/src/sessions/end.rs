@@ -133,10 +133,11 @@ async fn unlink_once(
     if !late.is_empty() || has_new_ids(connection, filter).await? {
         return Err(QueryError::RollbackTransaction);
     }
-    match only {
-        Some(id) => usize::from(account::delete(connection, user, id).await?),
-        None => account::delete_by_user(connection, user).await?,
-    };
+    if let Some(id) = only {
+        account::delete(connection, user, id).await?;
+    } else {
+        account::delete_by_user(connection, user).await?;
+    }
     let endings: Vec<_> =
         accounts.iter().cloned().map(|(of, who)| Ending::Subject(of, who)).collect();
     tell(connection, &endings).await?;

@@ -22,8 +22,8 @@ use crate::models::user_session::{self, UserSession};
 use crate::providers::{AuthorizationRequest, Provider};
 use crate::state::State;
 use crate::vault::{
-    NewGrant, Returned, account_is_gone, check_issuer, cut, discard, id_token_identity,
-    store_grant, surely, to_its_end, trade,
+    NewGrant, Returned, check_issuer, cut, discard, id_token_identity, store_grant, surely,
+    to_its_end, trade, void_if_unlinked,
 };
 
 /// Where the provider sends the browser back to, below the public URL.
@@ -247,7 +247,7 @@ async fn open(
         })
         .await
         // Unlinked between the two, and the grant revoked with it.
-        .map_err(|error: QueryError| account_is_gone(error.into(), Error::InvalidStateToken))?;
+        .map_err(|error: QueryError| void_if_unlinked(error.into()))?;
     state.sessions.put(&account.provider, &arrival.session_state_id, Some(&session), looked);
     Ok(session)
 }

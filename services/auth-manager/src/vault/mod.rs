@@ -51,6 +51,6 @@ pub use seal::{access_token_identity, id_token_identity, token_identity, verifie
 pub(crate) use share::queue_unshared;
 pub use share::{delete_grants, has_new_ids, queue_revocations};
 pub use store::{StoredGrant, store_grant};
-pub(crate) use surely::{account_is_gone, surely, to_its_end};
+pub(crate) use surely::{surely, to_its_end, void_if_unlinked};
 
 pub use crate::models::sharing::GrantFilter;

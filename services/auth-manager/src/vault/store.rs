@@ -15,7 +15,7 @@ use super::lock::{self, lock_all};
 use super::new_grant::NewGrant;
 use super::seal::{access_token_identity, token_identity};
 use super::share::release;
-use super::surely::{account_is_gone, surely};
+use super::surely::{surely, void_if_unlinked};
 use super::trial::Incoming;
 use crate::error::Error;
 use crate::models::drawn_token::{self, DrawnToken};
@@ -44,8 +44,10 @@ pub async fn store_grant(state: &State, new: &NewGrant<'_>) -> Result<StoredGran
     let (id, incoming) = (Uuid::new_v4(), Mutex::new(Incoming::new(new)));
     let stored = surely(&state.clock, async || {
         let stored = store_in_turn(state, new, id, &mut *incoming.lock().await).await;
-        stored.map_err(|error| account_is_gone(error, Error::InvalidStateToken)).inspect_err(|error| {
-            tracing::error!(user_id = %new.user_id, persistent_token_id = %id, %error, "token_not_stored");
+        stored.map_err(void_if_unlinked).inspect_err(|error| {
+            if let Error::Database(_) | Error::Pool(_) = error {
+                tracing::error!(user_id = %new.user_id, persistent_token_id = %id, %error, "token_not_stored");
+            }
         })
     })
     .await;

@@ -28,10 +28,12 @@ where
     }
 }
 
-/// `instead` of an error that says that the account was unlinked meanwhile.
-pub(crate) fn account_is_gone(error: Error, instead: Error) -> Error {
+/// Where the account was unlinked meanwhile, what was asked for it is void.
+pub(crate) fn void_if_unlinked(error: Error) -> Error {
     match error {
-        Error::Database(QueryError::DatabaseError(Kind::ForeignKeyViolation, _)) => instead,
+        Error::Database(QueryError::DatabaseError(Kind::ForeignKeyViolation, _)) => {
+            Error::InvalidStateToken
+        }
         error => error,
     }
 }
