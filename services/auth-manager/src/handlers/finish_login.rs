@@ -58,7 +58,7 @@ impl LoggedIn {
 #[utoipa::path(tag = "sign-in", params(Callback), responses(
     (status = 200, description = "Signed in, or linked", body = Success<LoggedIn>),
     (status = 302, description = "The same, where `return_to` was given: there", headers(("location" = String))),
-    (status = 400, description = "`validation_error`: no code; `invalid_state_token`: bad, used, old or another browser's; `provider_error`: the provider's own error in `details`", body = ErrorBody),
+    (status = 400, description = "`validation_error`: no code; `invalid_state_token`: bad, used, old or another browser's, or the account was unlinked meanwhile; `provider_error`: the provider's own error in `details`", body = ErrorBody),
     (status = 401, description = "`token_not_active`: the session ended meanwhile; sign in again", body = ErrorBody),
     (status = 409, description = "`account_taken`: linked to another user", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),

@@ -45,7 +45,7 @@ impl Callback {
 /// Take the browser back from the provider and store the offline token
 #[utoipa::path(tag = "offline use", params(Callback), responses(
     (status = 200, description = "Stored", body = Success<IssuedId>),
-    (status = 400, description = "`validation_error`: no code; `invalid_state_token`: bad, used or old, another person came back, or the session that asked has ended; `provider_error`: the provider's own error in `details`", body = ErrorBody),
+    (status = 400, description = "`validation_error`: no code; `invalid_state_token`: bad, used or old, another person came back, the session that asked has ended, or the account was unlinked; `provider_error`: the provider's own error in `details`", body = ErrorBody),
     (status = 409, description = "`consent_required`: a revocation ended the grant meanwhile; `details.consent_url`", body = ErrorBody),
     (status = 502, description = "`provider_misconfigured`: an operator must look", body = ErrorBody),
     (status = 503, description = "`provider_unavailable` or `database_unavailable`; Retry-After", body = ErrorBody),
