@@ -59,34 +59,28 @@ async fn an_account_is_unlinked_with_the_consent_that_is_on_its_way() {
     assert_eq!(world.proxy.calls(REVOKE), 1);
 }
 
-#[tokio::test]
-async fn a_consent_that_comes_while_its_account_is_unlinked_is_refused_at_once_and_thrown_away() {
+/// A consent that waits for the `DELETE` of `table`'s row comes too late.
+async fn expect_too_late(table: &str, path: &str, event: &str) {
     let world = World::new().await;
     let (app, person, back) = consent_at_hand(&world).await;
-    let account = format!("accounts/{}", world.only_id("accounts").await);
-    let gate = shut_gate(&world, "DELETE", "accounts").await;
-    let unlinking = app.begin(Method::DELETE, &account, &person);
+    let path = format!("{path}/{}", world.only_id(table).await);
+    let gate = shut_gate(&world, event, table).await;
+    let deleting = app.begin(Method::DELETE, &path, &person);
     until_waiting(&world, 1).await;
     let storing = app.begin_finish(&back);
     until_waiting(&world, 2).await;
     drop(gate);
-    unlinking.await.unwrap().expect(200);
+    deleting.await.unwrap().expect(200);
     storing.await.unwrap().expect_error(400, "invalid_state_token");
     assert_eq!((world.count("auth_vault").await, world.proxy.calls(REVOKE)), (0, 1));
 }
 
 #[tokio::test]
+async fn a_consent_that_comes_while_its_account_is_unlinked_is_refused_at_once_and_thrown_away() {
+    expect_too_late("accounts", "accounts", "DELETE").await;
+}
+
+#[tokio::test]
 async fn a_consent_that_comes_while_its_session_ends_is_refused_and_thrown_away() {
-    let world = World::new().await;
-    let (app, person, back) = consent_at_hand(&world).await;
-    let session = format!("sessions/{}", world.only_id("user_sessions").await);
-    let gate = shut_gate(&world, "UPDATE", "user_sessions").await;
-    let ending = app.begin(Method::DELETE, &session, &person);
-    until_waiting(&world, 1).await;
-    let storing = app.begin_finish(&back);
-    until_waiting(&world, 2).await;
-    drop(gate);
-    ending.await.unwrap().expect(200);
-    storing.await.unwrap().expect_error(400, "invalid_state_token");
-    assert_eq!((world.count("auth_vault").await, world.proxy.calls(REVOKE)), (0, 1));
+    expect_too_late("user_sessions", "sessions", "UPDATE").await;
 }
