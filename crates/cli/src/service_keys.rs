@@ -54,13 +54,12 @@ async fn list(ring: &mut Ring, as_json: bool) -> Result<()> {
     let keys = ring.list().await?;
     if !ring.is_used(&keys) {
         eprintln!("note: {NO_RING}");
+    } else if keys.is_empty() {
+        eprintln!("note: there is no service key yet; user-service makes the first as it starts");
     }
     if as_json {
         println!("{}", json!(keys));
         return Ok(());
-    }
-    if keys.is_empty() && ring.is_used(&keys) {
-        eprintln!("note: there is no service key yet; user-service makes the first as it starts");
     }
     for key in &keys {
         let ListedKey { kid, state, key_type, store, .. } = key;
